@@ -1,0 +1,231 @@
+# llama2: Llama 2 inside PostgreSQL.  "make help" lists the targets.
+
+EXTENSION = llama2
+EXTVERSION = 1.0
+MODULE_big = llama2
+
+PG_CONFIG ?= pg_config
+export PG_CONFIG
+
+# "make WERROR=" builds with a compiler that warns of more than ours
+WERROR = -Werror
+
+all: ## build llama2.so and llama2_engine.so
+install: ## install them, the SQL and the bundled model where pg_config says
+installcheck: ## pg_regress against the running server that libpq finds
+clean: ## remove what was built
+
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | \
+		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
+
+.PHONY: all help
+
+# --- the engine: plain C, no PostgreSQL header ---------------------------------
+# One set of objects serves llama2_engine.so and the test programs; VARIANT
+# names their folder, so that sanitizer builds do not mix with the others.
+
+VARIANT ?= release
+BUILD = build/$(VARIANT)
+
+ifeq ($(VARIANT),asan)
+VARIANT_CFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+
+TEXT_SRCS = $(sort $(wildcard src/text/*.c))
+ENGINE_SRCS = $(sort $(wildcard src/engine/*.c src/engine/kernels/*.c))
+TEXT_OBJS = $(patsubst src/%.c,$(BUILD)/%.o,$(TEXT_SRCS))
+ENGINE_OBJS = $(patsubst src/%.c,$(BUILD)/%.o,$(ENGINE_SRCS))
+
+# -ffp-contract=off: the kernels' results must not depend on what the compiler
+# chose to fuse.  The baseline processor is assumed everywhere but in the files
+# of one kernel set, which run only where the processor has what they need.
+WARNINGS = -Wall -Wextra $(WERROR) -Wmissing-prototypes -Wpointer-arith -Wvla
+ENGINE_CFLAGS = -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -ffp-contract=off \
+	-fno-math-errno -fopenmp $(WARNINGS) -Isrc $(VARIANT_CFLAGS)
+ENGINE_LIBS = -lopenblas -lm
+
+$(BUILD)/engine/block.o $(BUILD)/engine/matrix.o: OPTIMIZE = -O3
+$(BUILD)/engine/kernels/%.o: OPTIMIZE = -O3
+$(BUILD)/engine/kernels/avx2.o $(BUILD)/engine/kernels/avx2_%.o: OPTIMIZE = -O3 -mavx2 -mfma -mf16c
+$(BUILD)/engine/kernels/avx512.o $(BUILD)/engine/kernels/avx512_%.o: OPTIMIZE = -O3 -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
+	-mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
+
+$(BUILD)/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ENGINE_CFLAGS) $(OPTIMIZE) -MMD -MP -c $< -o $@
+
+$(BUILD)/libllm.a: $(TEXT_OBJS) $(ENGINE_OBJS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# --- the two libraries, and what is installed with them ------------------------
+# llama2.so is what shared_preload_libraries names: no OpenMP, no BLAS.
+# llama2_engine.so is loaded by the model worker alone, into a process that has
+# llama2.so already, and may leave symbols undefined that are found there.
+
+SERVER_OBJS = $(patsubst src/%.c,$(BUILD)/%.o,$(sort $(wildcard src/server/*.c src/shared/*.c)))
+WORKER_OBJS = $(patsubst src/%.c,$(BUILD)/%.o,$(sort $(wildcard src/worker/*.c)))
+OBJS = $(SERVER_OBJS) $(TEXT_OBJS)
+ENGINE_LIBRARY = llama2_engine.so
+comma = ,
+MODELS = $(wildcard models/*.gguf)
+
+DATA = $(wildcard sql/llama2--*--*.sql)
+DATA_built = sql/llama2--$(EXTVERSION).sql
+REGRESS = $(patsubst sql/%.sql,%,$(filter-out sql/llama2%,$(sort $(wildcard sql/*.sql))))
+SHLIB_LINK = $(EXPORTS) -lm
+EXTRA_CLEAN = build $(ENGINE_LIBRARY)
+
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(PGXS)),)
+
+# no second compilation, to bitcode: nothing here is worth inlining into a query
+override with_llvm = no
+include $(PGXS)
+
+# not -fvisibility=hidden: before version 16 PG_FUNCTION_INFO_V1 does not export
+# the function itself
+EXPORTS = $(if $(filter linux,$(PORTNAME)),-Wl$(comma)--version-script=src/exports.map)
+
+# PostgreSQL's headers do not compile cleanly with all of -Wextra
+SERVER_CFLAGS = $(CFLAGS) -fPIC -Wall -Wextra $(WERROR) -Wno-sign-compare \
+	-Wno-unused-parameter -Wno-missing-field-initializers
+SERVER_CPPFLAGS = -Isrc $(CPPFLAGS)
+
+# the worker starts the team of threads itself
+$(WORKER_OBJS): SERVER_CFLAGS += -fopenmp
+
+$(SERVER_OBJS) $(WORKER_OBJS): $(BUILD)/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SERVER_CFLAGS) $(SERVER_CPPFLAGS) -MMD -MP -c $< -o $@
+
+all: $(ENGINE_LIBRARY)
+
+$(shlib) $(ENGINE_LIBRARY): src/exports.map
+
+$(ENGINE_LIBRARY): $(WORKER_OBJS) $(TEXT_OBJS) $(ENGINE_OBJS)
+	$(CC) -shared -o $@ $(WORKER_OBJS) $(TEXT_OBJS) $(ENGINE_OBJS) $(LDFLAGS) $(LDFLAGS_SL) $(EXPORTS) -fopenmp $(ENGINE_LIBS)
+
+sql/llama2--$(EXTVERSION).sql: sql/llama2.sql
+	cp $< $@
+
+install: install-engine
+
+install-engine: all installdirs
+	$(INSTALL_SHLIB) $(ENGINE_LIBRARY) '$(DESTDIR)$(pkglibdir)/'
+	$(INSTALL) -d -m 755 '$(DESTDIR)$(datadir)/llama2'
+	$(if $(MODELS),$(INSTALL_DATA) $(MODELS) '$(DESTDIR)$(datadir)/llama2/')
+
+uninstall: uninstall-engine
+
+uninstall-engine:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(ENGINE_LIBRARY)'
+	rm -f $(addprefix '$(DESTDIR)$(datadir)/llama2/',$(notdir $(MODELS)))
+
+# Tests need the extension where the server looks for it.
+install-for-tests: all
+	@if [ -w '$(pkglibdir)' ] && [ -w '$(datadir)/extension' ]; then \
+		$(MAKE) --no-print-directory install >build/install.log || { cat build/install.log; exit 1; }; \
+	elif cmp -s llama2.so '$(pkglibdir)/llama2.so' && \
+		cmp -s $(ENGINE_LIBRARY) '$(pkglibdir)/$(ENGINE_LIBRARY)' && \
+		cmp -s $(DATA_built) '$(datadir)/extension/$(notdir $(DATA_built))'; then \
+		echo "testing the installed llama2, which is the one built here"; \
+	else \
+		echo "The tests need llama2 installed in $(pkglibdir), where you cannot write."; \
+		echo "Run \"sudo make install\" first."; \
+		exit 1; \
+	fi
+
+.PHONY: install-engine uninstall-engine install-for-tests
+
+else
+
+all install uninstall installcheck install-for-tests:
+	@echo "$(PG_CONFIG) names no PostgreSQL server with its headers."
+	@echo "Run \"make install-packages\" as root, or set PG_CONFIG."
+	@exit 1
+
+clean:
+	rm -rf $(EXTRA_CLEAN) $(DATA_built) llama2.so
+
+endif
+
+# --- demo and tests ------------------------------------------------------------
+# These work on a machine that has no compiler and no PostgreSQL yet, so each
+# step that needs them is a make of its own.
+
+JOBS := $(shell nproc 2>/dev/null || echo 1)
+SUBMAKE = $(MAKE) --no-print-directory
+PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+
+install-packages: ## install the Debian packages that are missing (as root)
+	@test/install_packages.sh
+
+demo: install-packages ## build, install, and show llama2 on a server of its own
+	@mkdir -p build
+	@echo "Building ..."
+	@$(SUBMAKE) $(PARALLEL) all >build/make.log 2>&1 || { cat build/make.log; exit 1; }
+	@$(SUBMAKE) install-for-tests
+	@test/demo.sh
+
+test: install-packages ## build, install and run every test; the last line counts them
+	@$(SUBMAKE) $(PARALLEL) all programs
+	@$(SUBMAKE) install-for-tests
+	@BUILD=$(BUILD) test/run_tests.sh
+
+programs: engine-programs fuzz-programs
+
+.PHONY: install-packages demo test programs
+
+# --- C programs: engine tests, fuzzers, benchmarks -----------------------------
+
+ENGINE_TESTS = $(patsubst test/engine/%.c,$(BUILD)/test/%,$(sort $(wildcard test/engine/test_*.c)))
+FUZZERS = $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+BENCHES = $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard test/bench/*.c)))
+PROGRAMS = $(ENGINE_TESTS) $(FUZZERS) $(BENCHES)
+
+define LINK_PROGRAM
+@mkdir -p $(@D)
+$(CC) $(ENGINE_CFLAGS) -MMD -MP $< -o $@ $(BUILD)/libllm.a $(ENGINE_LIBS)
+endef
+
+$(ENGINE_TESTS): $(BUILD)/test/%: test/engine/%.c $(BUILD)/libllm.a
+	$(LINK_PROGRAM)
+
+$(FUZZERS): $(BUILD)/fuzz/%: test/fuzz/%.c $(BUILD)/libllm.a
+	$(LINK_PROGRAM)
+
+$(BENCHES): $(BUILD)/bench/%: test/bench/%.c $(BUILD)/libllm.a
+	$(LINK_PROGRAM)
+
+engine-programs: $(ENGINE_TESTS)
+fuzz-programs: $(FUZZERS)
+
+engine-test: $(ENGINE_TESTS) ## run the engine's C tests alone
+	prove -e '' $(ENGINE_TESTS)
+
+fuzz-test: $(FUZZERS)
+	$(if $(FUZZERS),prove -e '' $(FUZZERS))
+
+asan: ## engine tests and fuzzers under AddressSanitizer and UBSan
+	$(SUBMAKE) $(PARALLEL) VARIANT=asan engine-programs fuzz-programs
+	$(SUBMAKE) VARIANT=asan engine-test fuzz-test
+
+bench: $(BENCHES) ## tokens per second of the engine and of SQL
+	@for program in $(BENCHES); do $$program || exit 1; done
+	@for script in $(sort $(wildcard test/bench/*.sh)); do $$script || exit 1; done
+
+.PHONY: engine-programs fuzz-programs engine-test fuzz-test asan bench
+
+-include $(patsubst %.o,%.d,$(OBJS) $(WORKER_OBJS) $(ENGINE_OBJS)) $(addsuffix .d,$(PROGRAMS))
+
+# --- formatting ----------------------------------------------------------------
+
+indent: ## format all C files as PostgreSQL's are
+	@test/indent.pl
+
+indent-check: ## fail if "make indent" would change something
+	@test/indent.pl --check
+
+.PHONY: indent indent-check

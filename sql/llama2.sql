@@ -1,0 +1,235 @@
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION llama2" to load this file. \quit
+
+-- Generating
+
+CREATE FUNCTION llama2_generate(
+	prompt text,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS text
+AS 'MODULE_PATHNAME', 'llama2_generate' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_generate(text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'complete a prompt; with system, answer it as one turn of the chat template';
+
+CREATE FUNCTION llama2_generate(
+	prompts text[],
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS text[]
+AS 'MODULE_PATHNAME', 'llama2_generate_array' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_generate(text[], int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'complete each prompt of an array, all in one batch';
+
+CREATE FUNCTION llama2_chat(
+	message text,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS text
+AS 'MODULE_PATHNAME', 'llama2_chat' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_chat(text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'answer a message in the chat template';
+
+CREATE FUNCTION llama2_chat(
+	messages jsonb,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS text
+AS 'MODULE_PATHNAME', 'llama2_chat_messages' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_chat(jsonb, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'answer the last message of a dialog: [{"role": "system|user|assistant", "content": "..."}, ...]';
+
+CREATE FUNCTION llama2_generate_stream(
+	prompt text,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS TABLE (seq int, token_id int, token text, logprob float4)
+AS 'MODULE_PATHNAME', 'llama2_generate_stream' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000 ROWS 100;
+
+COMMENT ON FUNCTION llama2_generate_stream(text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'complete a prompt, a row for each token as it is made when called in the target list';
+
+CREATE FUNCTION llama2_chat_stream(
+	message text,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS TABLE (seq int, token_id int, token text, logprob float4)
+AS 'MODULE_PATHNAME', 'llama2_chat_stream' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000 ROWS 100;
+
+COMMENT ON FUNCTION llama2_chat_stream(text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'answer a message, a row for each token as it is made when called in the target list';
+
+CREATE FUNCTION llama2_chat_stream(
+	messages jsonb,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS TABLE (seq int, token_id int, token text, logprob float4)
+AS 'MODULE_PATHNAME', 'llama2_chat_messages_stream' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000 ROWS 100;
+
+COMMENT ON FUNCTION llama2_chat_stream(jsonb, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'answer the last message of a dialog, a row for each token as it is made when called in the target list';
+
+CREATE FUNCTION llama2_complete(
+	prompt text,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL,
+	OUT text text, OUT finish_reason text, OUT model text, OUT seed bigint, OUT prompt_tokens int,
+	OUT cached_tokens int, OUT completion_tokens int, OUT queue_ms float8, OUT prefill_ms float8, OUT decode_ms float8
+) RETURNS RECORD
+AS 'MODULE_PATHNAME', 'llama2_complete' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_complete(text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'complete a prompt, with the details: why it ended, seed, tokens, times';
+
+-- Tokens
+
+CREATE FUNCTION llama2_tokenize(
+	text text, model text DEFAULT NULL
+) RETURNS int[]
+AS 'MODULE_PATHNAME', 'llama2_tokenize' LANGUAGE C STABLE PARALLEL SAFE COST 1000;
+
+COMMENT ON FUNCTION llama2_tokenize(text, text) IS
+'token ids of a text, without BOS';
+
+CREATE FUNCTION llama2_detokenize(
+	tokens int[], model text DEFAULT NULL
+) RETURNS text
+AS 'MODULE_PATHNAME', 'llama2_detokenize' LANGUAGE C STABLE PARALLEL SAFE COST 1000;
+
+COMMENT ON FUNCTION llama2_detokenize(int[], text) IS
+'text of token ids';
+
+CREATE FUNCTION llama2_count_tokens(
+	text text, model text DEFAULT NULL
+) RETURNS int
+AS 'MODULE_PATHNAME', 'llama2_count_tokens' LANGUAGE C STABLE PARALLEL SAFE COST 1000;
+
+COMMENT ON FUNCTION llama2_count_tokens(text, text) IS
+'number of tokens of a text, without BOS';
+
+CREATE FUNCTION llama2_chat_prompt(
+	messages jsonb, model text DEFAULT NULL
+) RETURNS int[]
+AS 'MODULE_PATHNAME', 'llama2_chat_prompt' LANGUAGE C STABLE PARALLEL SAFE COST 1000;
+
+COMMENT ON FUNCTION llama2_chat_prompt(jsonb, text) IS
+'token ids of a dialog in the chat template, as llama2_chat uses them';
+
+-- Scoring
+
+CREATE FUNCTION llama2_logprobs(
+	prompt text, completion text, model text DEFAULT NULL
+) RETURNS TABLE (seq int, token_id int, token text, logprob float4)
+AS 'MODULE_PATHNAME', 'llama2_logprobs' LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 50;
+
+COMMENT ON FUNCTION llama2_logprobs(text, text, text) IS
+'log-probability of each token of a completion after a prompt';
+
+CREATE FUNCTION llama2_perplexity(
+	text text, model text DEFAULT NULL
+) RETURNS float8
+AS 'MODULE_PATHNAME', 'llama2_perplexity' LANGUAGE C STABLE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_perplexity(text, text) IS
+'perplexity of a text: exp of the mean negative log-probability of its tokens';
+
+-- Models
+
+CREATE FUNCTION llama2_models(
+	OUT name text, OUT state text, OUT file_bytes bigint, OUT bytes_done bigint, OUT weight_bytes bigint,
+	OUT kv_cache_bytes bigint, OUT type text, OUT parameters bigint, OUT layers int, OUT dim int,
+	OUT vocabulary int, OUT context_length int, OUT loaded_at timestamptz, OUT load_ms float8, OUT error text
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'llama2_models' LANGUAGE C VOLATILE PARALLEL SAFE COST 10000 ROWS 10;
+
+COMMENT ON FUNCTION llama2_models() IS
+'models in llama2.model_directory, and what is resident of them';
+
+CREATE FUNCTION llama2_load(name text) RETURNS void
+AS 'MODULE_PATHNAME', 'llama2_load' LANGUAGE C VOLATILE STRICT PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_load(text) IS
+'make a model resident, and wait until it is';
+
+CREATE FUNCTION llama2_unload(name text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'llama2_unload' LANGUAGE C VOLATILE STRICT PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_unload(text) IS
+'let a model finish its requests and give its memory back; false if it was not resident';
+
+-- What goes on
+
+CREATE FUNCTION llama2_status(
+	OUT model text, OUT state text, OUT worker_pid int, OUT kernels text, OUT threads int, OUT context_length int,
+	OUT weight_bytes bigint, OUT kv_cache_bytes bigint, OUT activation_bytes bigint, OUT running int, OUT queued int,
+	OUT kv_pages int, OUT kv_pages_free int, OUT loaded_at timestamptz, OUT error text
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'llama2_status' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000 ROWS 2;
+
+COMMENT ON FUNCTION llama2_status() IS 'rows of the view llama2_status';
+
+CREATE VIEW llama2_status AS SELECT * FROM llama2_status();
+
+COMMENT ON VIEW llama2_status IS
+'a row for each model that has a worker: its state, memory, kernels, and how busy it is';
+
+CREATE FUNCTION llama2_requests(
+	OUT id bigint, OUT pid int, OUT datid oid, OUT usesysid oid, OUT model text, OUT kind text, OUT state text,
+	OUT queued_at timestamptz, OUT started_at timestamptz, OUT prompt_tokens int, OUT prefilled_tokens int,
+	OUT result_tokens int, OUT max_tokens int, OUT cancelled boolean
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'llama2_requests' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000 ROWS 10;
+
+COMMENT ON FUNCTION llama2_requests() IS 'rows of the view llama2_requests';
+
+CREATE VIEW llama2_requests AS
+	SELECT r.id, r.pid, r.datid, d.datname, r.usesysid, pg_catalog.pg_get_userbyid(r.usesysid) AS usename,
+		r.model, r.kind, r.state, r.queued_at, r.started_at, r.prompt_tokens, r.prefilled_tokens,
+		r.result_tokens, r.max_tokens, r.cancelled
+	FROM llama2_requests() AS r
+	LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) r.datid;
+
+COMMENT ON VIEW llama2_requests IS
+'a row for each request that is queued or running: one''s own, or all for members of pg_read_all_stats';
+
+CREATE FUNCTION llama2_stats(
+	OUT requests bigint, OUT completed bigint, OUT failed bigint, OUT cancelled bigint, OUT prompt_tokens bigint,
+	OUT cached_tokens bigint, OUT completion_tokens bigint, OUT scored_tokens bigint, OUT steps bigint,
+	OUT mean_batch float8, OUT prefill_tokens bigint, OUT decode_tokens bigint, OUT preemptions bigint,
+	OUT queue_ms float8, OUT prefill_ms float8, OUT decode_ms float8, OUT step_ms float8, OUT worker_starts bigint,
+	OUT model_loads bigint, OUT stats_reset timestamptz
+) RETURNS record
+AS 'MODULE_PATHNAME', 'llama2_stats' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000;
+
+COMMENT ON FUNCTION llama2_stats() IS 'the row of the view llama2_stats';
+
+CREATE VIEW llama2_stats AS SELECT * FROM llama2_stats();
+
+COMMENT ON VIEW llama2_stats IS
+'counters over all models since the server started or llama2_stats_reset()';
+
+CREATE FUNCTION llama2_stats_reset() RETURNS void
+AS 'MODULE_PATHNAME', 'llama2_stats_reset' LANGUAGE C VOLATILE PARALLEL SAFE;
+
+COMMENT ON FUNCTION llama2_stats_reset() IS 'set the counters of llama2_stats to zero';
+
+-- Privileges: anybody may generate and look; loading and unloading is the administrator's
+
+REVOKE EXECUTE ON FUNCTION llama2_load(text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION llama2_unload(text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION llama2_stats_reset() FROM PUBLIC;
+GRANT SELECT ON llama2_status TO PUBLIC;
+GRANT SELECT ON llama2_requests TO PUBLIC;
+GRANT SELECT ON llama2_stats TO PUBLIC;

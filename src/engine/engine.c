@@ -1,0 +1,504 @@
+/*
+ * engine.c
+ *		The engine's boundary, and the way of one step.
+ *
+ * A step is: requests that were cancelled go, waiting ones come, the scheduler says
+ * who runs, the transformer computes, and the logits become results.  A request
+ * that is done is told to the caller at once; its sequence is retired, and
+ * freed at the end of the step, since the transformer may still hold pointers into it.
+ */
+#include "engine/engine.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "engine/parallel.h"
+#include "engine/request_check.h"
+#include "engine/scheduler.h"
+#include "text/detokenize.h"
+
+/*
+ * Prompt tokens in one step.  Products with so many columns run at the
+ * processor's peak rather than the memory's, and more would only make the step longer, which is
+ * how long a request that arrives waits for its first chunk.
+ */
+#define DEFAULT_STEP_TOKENS 128
+#define MAX_STEP_TOKENS 65536
+#define MIN_LOGITS 64			/* rows in one step, so that scoring need not go token by token */
+#define MAX_SEQUENCES 1024
+#define MAX_THREADS 1024
+#define MAX_CONTEXT_LENGTH (1 << 24)
+
+struct LlmEngine
+{
+	const LlmVocabulary *vocabulary;
+	int32_t		context_length;
+	int32_t		n_threads;
+	const LlmKernels *kernels;
+	LlmKvCache *cache;
+	LlmTransformer *transformer;
+	LlmScheduler *scheduler;
+	LlmSampler *sampler;
+	char	   *token_text;		/* the raw bytes of one token */
+
+	LlmSlice   *slices;			/* [max_sequences] of the step */
+	LlmSequence **owners;		/* [max_sequences] of the slices */
+	int32_t		n_slices;
+	bool		abandoned;		/* the caller gave the step up */
+	LlmSequence *retired;		/* done, to be freed at the end of the step */
+
+	void		(*on_done) (LlmRequest *request, void *arg);
+	void	   *on_done_arg;
+	bool		(*on_layer) (void *arg);
+	void	   *on_layer_arg;
+	LlmEngineStatistics statistics;
+};
+
+/* What the options come to for a model. */
+typedef struct EngineShape
+{
+	int32_t		n_pages;
+	uint64_t	kv_bytes;
+	LlmTransformerOptions transformer;
+	LlmSchedulerLimits limits;
+} EngineShape;
+
+static bool resolve_options(const LlmModelConfig *config, const LlmEngineOptions *options,
+							EngineShape *shape, LlmError *error);
+static bool check_option(const char *name, int64_t value, int64_t least, int64_t greatest, LlmError *error);
+static bool size_kv_cache(const LlmModelConfig *config, const LlmEngineOptions *options,
+						  int32_t context_length, EngineShape *shape, LlmError *error);
+static void run_step(LlmEngine *engine);
+static void admit_waiting(LlmEngine *engine);
+static void between_layers(void *arg);
+static void finish_cancelled(LlmEngine *engine);
+static bool is_cancelled(const LlmSequence *sequence);
+static void take_results(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice);
+static void take_token(LlmEngine *engine, LlmSequence *sequence, float *logits);
+static void take_scores(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice);
+static void finish(LlmEngine *engine, LlmSequence *sequence, LlmFinishReason reason);
+static void free_retired(LlmEngine *engine);
+static int64_t now_us(void);
+
+void
+llm_engine_defaults(LlmEngineOptions *options)
+{
+	*options = (LlmEngineOptions)
+	{
+		.kv_type = LLM_KV_F16,
+		.max_sequences = 32
+	};
+}
+
+LlmEngine *
+llm_engine_create(const LlmModel *model, const LlmVocabulary *vocabulary,
+				  const LlmEngineOptions *options, LlmError *error)
+{
+	int32_t		n_vocabulary = llm_vocabulary_count(vocabulary);
+	EngineShape shape;
+	const LlmKernels *kernels;
+	LlmEngine  *engine;
+
+	if (n_vocabulary != model->config.vocabulary_size)
+	{
+		llm_fail(error, LLM_ERROR_ARGUMENT, "a vocabulary of %d tokens for a model of %d",
+				 n_vocabulary, model->config.vocabulary_size);
+		return NULL;
+	}
+	if (!resolve_options(&model->config, options, &shape, error))
+		return NULL;
+	kernels = llm_kernels_select(options->kernels, error);
+	if (kernels == NULL)
+		return NULL;
+
+	engine = calloc(1, sizeof(LlmEngine));
+	if (engine == NULL)
+		goto out_of_memory;
+	engine->vocabulary = vocabulary;
+	engine->kernels = kernels;
+	engine->context_length = shape.transformer.max_positions;
+	engine->n_threads = shape.transformer.n_threads;
+	engine->cache = llm_kv_cache_create(&model->config, options->kv_type, shape.n_pages, error);
+	if (engine->cache == NULL)
+		goto failed;
+	engine->transformer = llm_transformer_create(model, kernels, engine->cache, &shape.transformer, error);
+	if (engine->transformer == NULL)
+		goto failed;
+	engine->sampler = llm_sampler_create(kernels, n_vocabulary, llm_vocabulary_eos(vocabulary), error);
+	if (engine->sampler == NULL)
+		goto failed;
+	engine->scheduler = llm_scheduler_create(engine->cache, &shape.limits);
+	engine->token_text = malloc((size_t) llm_vocabulary_max_token_bytes(vocabulary) + 1);
+	engine->slices = calloc(shape.limits.max_sequences, sizeof(LlmSlice));
+	engine->owners = calloc(shape.limits.max_sequences, sizeof(LlmSequence *));
+	if (engine->scheduler != NULL && engine->token_text != NULL && engine->slices != NULL &&
+		engine->owners != NULL)
+		return engine;
+
+out_of_memory:
+	llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for an engine of %d sequences",
+			 shape.limits.max_sequences);
+failed:
+	llm_engine_free(engine);
+	return NULL;
+}
+
+void
+llm_engine_free(LlmEngine *engine)
+{
+	if (engine == NULL)
+		return;
+	llm_scheduler_free(engine->scheduler);
+	free_retired(engine);
+	llm_sampler_free(engine->sampler);
+	llm_transformer_free(engine->transformer);
+	llm_kv_cache_free(engine->cache);
+	free(engine->token_text);
+	free(engine->slices);
+	free(engine->owners);
+	free(engine);
+}
+
+bool
+llm_engine_plan(const LlmModelConfig *config, const LlmEngineOptions *options,
+				uint64_t *kv_bytes, uint64_t *activation_bytes, LlmError *error)
+{
+	EngineShape shape;
+
+	if (!resolve_options(config, options, &shape, error))
+		return false;
+	*kv_bytes = shape.kv_bytes;
+	*activation_bytes = llm_transformer_bytes(config, &shape.transformer);
+	return true;
+}
+
+int32_t
+llm_engine_context_length(const LlmEngine *engine)
+{
+	return engine->context_length;
+}
+
+int32_t
+llm_engine_n_threads(const LlmEngine *engine)
+{
+	return engine->n_threads;
+}
+
+const char *
+llm_engine_kernels(const LlmEngine *engine)
+{
+	return engine->kernels->name;
+}
+
+void
+llm_engine_statistics(const LlmEngine *engine, LlmEngineStatistics *statistics)
+{
+	*statistics = engine->statistics;
+	statistics->running = llm_scheduler_n_running(engine->scheduler);
+	statistics->waiting = llm_scheduler_n_waiting(engine->scheduler);
+	statistics->kv_pages = llm_kv_cache_n_pages(engine->cache);
+	statistics->kv_pages_free = llm_kv_cache_n_free(engine->cache);
+}
+
+bool
+llm_engine_submit(LlmEngine *engine, LlmRequest *request, LlmError *error)
+{
+	LlmSequence *sequence;
+
+	if (!llm_request_check(request, engine->vocabulary, engine->context_length, error))
+		return false;
+	sequence = llm_sequence_create(request, engine->context_length, error);
+	if (sequence == NULL)
+		return false;
+	if (!llm_scheduler_add(engine->scheduler, sequence))
+	{
+		llm_sequence_free(sequence);
+		return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for a request");
+	}
+	request->state = LLM_REQUEST_WAITING;
+	request->finish = LLM_FINISH_NONE;
+	request->n_results = 0;
+	request->text_bytes = 0;
+	request->n_cached = 0;
+	request->n_prefilled = 0;
+	request->started_us = 0;
+	request->first_token_us = 0;
+	request->finished_us = 0;
+	request->sequence = sequence;
+	return true;
+}
+
+int32_t
+llm_engine_step(LlmEngine *engine)
+{
+	finish_cancelled(engine);
+	admit_waiting(engine);
+	engine->n_slices = llm_scheduler_plan(engine->scheduler, engine->slices, engine->owners);
+	if (engine->n_slices > 0)
+		run_step(engine);
+	free_retired(engine);
+	return llm_scheduler_n_running(engine->scheduler) + llm_scheduler_n_waiting(engine->scheduler);
+}
+
+void
+llm_engine_on_done(LlmEngine *engine, void (*on_done) (LlmRequest *request, void *arg), void *arg)
+{
+	engine->on_done = on_done;
+	engine->on_done_arg = arg;
+}
+
+void
+llm_engine_on_layer(LlmEngine *engine, bool (*on_layer) (void *arg), void *arg)
+{
+	engine->on_layer = on_layer;
+	engine->on_layer_arg = arg;
+}
+
+static bool
+resolve_options(const LlmModelConfig *config, const LlmEngineOptions *options, EngineShape *shape,
+				LlmError *error)
+{
+	int32_t		context_length = config->context_length;
+	int32_t		max_logits = options->max_sequences > MIN_LOGITS ? options->max_sequences : MIN_LOGITS;
+
+	if (!check_option("the number of threads", options->n_threads, 0, MAX_THREADS, error) ||
+		!check_option("the number of sequences", options->max_sequences, 1, MAX_SEQUENCES, error) ||
+		!check_option("the number of tokens in a step", options->step_tokens, 0, MAX_STEP_TOKENS, error) ||
+		!check_option("the context length", options->context_length, 0, MAX_CONTEXT_LENGTH, error))
+		return false;
+	if (options->context_length > 0)
+		context_length = options->context_length;
+
+	shape->limits = (LlmSchedulerLimits)
+	{
+		.max_sequences = options->max_sequences,
+		.step_tokens = options->step_tokens > 0 ? options->step_tokens : DEFAULT_STEP_TOKENS,
+		.max_logits = max_logits
+	};
+	shape->transformer = (LlmTransformerOptions)
+	{
+		.n_threads = options->n_threads > 0 ? options->n_threads : llm_processor_count(),
+		.max_tokens = shape->limits.step_tokens + options->max_sequences,
+		.max_logits = max_logits,
+		.max_slices = options->max_sequences,
+		.max_positions = context_length,
+		.use_blas = options->use_blas
+	};
+	return size_kv_cache(config, options, context_length, shape, error);
+}
+
+static bool
+check_option(const char *name, int64_t value, int64_t least, int64_t greatest, LlmError *error)
+{
+	if (value >= least && value <= greatest)
+		return true;
+	return llm_fail(error, LLM_ERROR_ARGUMENT,
+					"%s is %" PRId64 ", but must be from %" PRId64 " to %" PRId64,
+					name, value, least, greatest);
+}
+
+/* kv_bytes 0 is one context. */
+static bool
+size_kv_cache(const LlmModelConfig *config, const LlmEngineOptions *options, int32_t context_length,
+			  EngineShape *shape, LlmError *error)
+{
+	uint64_t	page_bytes = llm_kv_page_bytes(config, options->kv_type);
+	uint64_t	context_pages = ((uint64_t) context_length + LLM_KV_PAGE - 1) / LLM_KV_PAGE;
+	uint64_t	context_bytes;
+	uint64_t	n_pages;
+
+	if (!llm_multiply_sizes(page_bytes, context_pages, &context_bytes))
+		return llm_fail(error, LLM_ERROR_LIMIT, "a context of %d tokens exceeds the address space",
+						context_length);
+	n_pages = options->kv_bytes > 0 ? options->kv_bytes / page_bytes : context_pages;
+	if (n_pages < context_pages)
+	{
+		llm_fail(error, LLM_ERROR_LIMIT,
+				 "a key/value cache of %" PRIu64 " bytes cannot hold one context of %d tokens, "
+				 "which takes %" PRIu64 " bytes", options->kv_bytes, context_length, context_bytes);
+		return llm_hint(error, "Set llama2.kv_cache_size to at least %" PRIu64 " MB.",
+						(context_bytes + (1 << 20) - 1) >> 20);
+	}
+	shape->n_pages = n_pages < INT32_MAX ? (int32_t) n_pages : INT32_MAX;
+	shape->kv_bytes = (uint64_t) shape->n_pages * page_bytes;
+	return true;
+}
+
+static void
+run_step(LlmEngine *engine)
+{
+	LlmStep		step = {
+		.slices = engine->slices,
+		.n_slices = engine->n_slices,
+		.between_layers = between_layers,
+		.arg = engine
+	};
+	int64_t		started_us = now_us();
+
+	engine->abandoned = false;
+	llm_transformer_step(engine->transformer, &step);
+	for (int32_t i = 0; i < engine->n_slices; i++)
+	{
+		LlmSequence *sequence = engine->owners[i];
+
+		if (!engine->slices[i].dropped)
+		{
+			take_results(engine, sequence, &engine->slices[i]);
+			engine->statistics.sequence_steps++;
+		}
+		sequence->slice = -1;
+	}
+	engine->statistics.steps++;
+	engine->statistics.step_us += (uint64_t) (now_us() - started_us);
+}
+
+static void
+admit_waiting(LlmEngine *engine)
+{
+	LlmSequence *sequence;
+
+	while ((sequence = llm_scheduler_admit(engine->scheduler)) != NULL)
+	{
+		sequence->request->state = LLM_REQUEST_PREFILL;
+		sequence->request->started_us = now_us();
+	}
+}
+
+/* On the main thread, while no other reads the slices' pages. */
+static void
+between_layers(void *arg)
+{
+	LlmEngine  *engine = arg;
+
+	if (engine->abandoned)
+		return;
+	finish_cancelled(engine);
+	if (engine->on_layer == NULL || !engine->on_layer(engine->on_layer_arg))
+		return;
+	engine->abandoned = true;
+	for (int32_t i = 0; i < engine->n_slices; i++)
+		engine->slices[i].dropped = true;
+}
+
+static void
+finish_cancelled(LlmEngine *engine)
+{
+	LlmSequence *sequence;
+
+	while ((sequence = llm_scheduler_find(engine->scheduler, is_cancelled)) != NULL)
+		finish(engine, sequence, LLM_FINISH_CANCELLED);
+}
+
+static bool
+is_cancelled(const LlmSequence *sequence)
+{
+	const volatile uint32_t *cancel = sequence->request->cancel;
+
+	return cancel != NULL && *cancel != 0;
+}
+
+static void
+take_results(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice)
+{
+	LlmRequest *request = sequence->request;
+
+	sequence->n_computed += slice->n_tokens;
+	if (request->state == LLM_REQUEST_PREFILL)
+	{
+		request->n_prefilled += slice->n_tokens;
+		engine->statistics.prefill_tokens += (uint64_t) slice->n_tokens;
+		if (sequence->n_computed == llm_sequence_prompt_length(sequence))
+		{
+			request->state = LLM_REQUEST_DECODE;
+			request->first_token_us = now_us();
+		}
+	}
+	if (request->kind == LLM_SCORE)
+		take_scores(engine, sequence, slice);
+	else if (slice->n_logits > 0)
+		take_token(engine, sequence, llm_transformer_logits(engine->transformer, slice->first_logits));
+}
+
+static void
+take_token(LlmEngine *engine, LlmSequence *sequence, float *logits)
+{
+	LlmRequest *request = sequence->request;
+	LlmFinishReason reason;
+	LlmSample	sample;
+	size_t		length;
+
+	sample = llm_sample(engine->sampler, &request->sampling, logits, sequence->tokens,
+						sequence->n_tokens, request->n_results);
+	if (sample.token == llm_vocabulary_eos(engine->vocabulary))
+	{
+		finish(engine, sequence, LLM_FINISH_STOP);
+		return;
+	}
+	length = llm_token_bytes(engine->vocabulary, sample.token,
+							 request->strip_leading_space && request->n_results == 0,
+							 engine->token_text);
+	reason = llm_sequence_append(sequence, sample, engine->token_text, length);
+	engine->statistics.decode_tokens++;
+	if (reason != LLM_FINISH_NONE)
+		finish(engine, sequence, reason);
+}
+
+static void
+take_scores(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice)
+{
+	for (int32_t i = 0; i < slice->n_logits; i++)
+	{
+		const float *logits = llm_transformer_logits(engine->transformer, slice->first_logits + i);
+		int32_t		token = llm_sequence_next_scored(sequence);
+
+		if (llm_sequence_append_score(sequence, llm_token_logprob(engine->sampler, logits, token)))
+		{
+			finish(engine, sequence, LLM_FINISH_STOP);
+			return;
+		}
+	}
+}
+
+/* The caller may free the request in on_done: nothing touches it afterwards. */
+static void
+finish(LlmEngine *engine, LlmSequence *sequence, LlmFinishReason reason)
+{
+	LlmRequest *request = sequence->request;
+
+	if (sequence->slice >= 0)
+		engine->slices[sequence->slice].dropped = true;
+	llm_scheduler_remove(engine->scheduler, sequence);
+	sequence->request = NULL;
+	sequence->next = engine->retired;
+	engine->retired = sequence;
+
+	request->sequence = NULL;
+	request->state = LLM_REQUEST_DONE;
+	request->finish = reason;
+	request->text_bytes = (uint32_t) sequence->n_text_bytes;
+	request->finished_us = now_us();
+	if (engine->on_done != NULL)
+		engine->on_done(request, engine->on_done_arg);
+}
+
+static void
+free_retired(LlmEngine *engine)
+{
+	while (engine->retired != NULL)
+	{
+		LlmSequence *sequence = engine->retired;
+
+		engine->retired = sequence->next;
+		llm_sequence_free(sequence);
+	}
+}
+
+static int64_t
+now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}

@@ -1,0 +1,200 @@
+/*
+ * avx512.c
+ *		The AVX-512 kernel set: its table and the kernels on vectors.
+ */
+#if defined(__x86_64__)
+
+#include "engine/kernels/avx512.h"
+
+#include <float.h>
+#include <math.h>
+
+static void quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16);
+static float greatest(const float *x, int32_t n);
+static float sum_of_squares(const float *x, int32_t n);
+
+static void
+quantize(LlmActivations *activations, int32_t first, int32_t last)
+{
+	const int64_t groups = activations->width / LLM_GROUP;
+
+	for (int64_t g = first * groups; g < last * groups; g++)
+		quantize_group(activations->x + g * LLM_GROUP, activations->q + g * LLM_GROUP,
+					   &activations->d[g], &activations->sum16[2 * g]);
+}
+
+static void
+rms_norm(const float *x, const float *weight, int32_t n, float eps, float *out)
+{
+	const __m512 root = _mm512_set1_ps(sqrtf(sum_of_squares(x, n) / (float) n + eps));
+
+	for (int32_t i = 0; i < n; i += AVX512_LANES)
+	{
+		const __mmask16 lanes = avx512_first_lanes(n - i);
+		__m512		normal = _mm512_div_ps(_mm512_maskz_loadu_ps(lanes, x + i), root);
+
+		_mm512_mask_storeu_ps(out + i, lanes,
+							  _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, weight + i), normal));
+	}
+}
+
+static void
+rope(float *x, const float *table, int32_t n)
+{
+	for (int32_t i = 0; i < n; i += AVX512_LANES)
+	{
+		const __mmask16 lanes = avx512_first_lanes(n - i);
+		__m512		pairs = _mm512_maskz_loadu_ps(lanes, x + i);
+		__m512		angles = _mm512_maskz_loadu_ps(lanes, table + i);
+		__m512		swapped = _mm512_permute_ps(pairs, 0xb1);
+		__m512		crossed = _mm512_mul_ps(swapped, _mm512_movehdup_ps(angles));
+
+		_mm512_mask_storeu_ps(x + i, lanes,
+							  _mm512_fmaddsub_ps(pairs, _mm512_moveldup_ps(angles), crossed));
+	}
+}
+
+static void
+swiglu(float *gate, const float *up, int64_t n)
+{
+	const __m512 one = _mm512_set1_ps(1.0f);
+
+	for (int64_t i = 0; i < n; i += AVX512_LANES)
+	{
+		const __mmask16 lanes = avx512_first_lanes(n - i);
+		__m512		g = _mm512_maskz_loadu_ps(lanes, gate + i);
+		__m512		negative = _mm512_xor_ps(g, _mm512_set1_ps(-0.0f));
+		__m512		silu = _mm512_div_ps(g, _mm512_add_ps(one, avx512_exp(negative)));
+
+		_mm512_mask_storeu_ps(gate + i, lanes,
+							  _mm512_mul_ps(silu, _mm512_maskz_loadu_ps(lanes, up + i)));
+	}
+}
+
+static void
+add(float *x, const float *y, int64_t n)
+{
+	for (int64_t i = 0; i < n; i += AVX512_LANES)
+	{
+		const __mmask16 lanes = avx512_first_lanes(n - i);
+
+		_mm512_mask_storeu_ps(x + i, lanes, _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, x + i),
+														  _mm512_maskz_loadu_ps(lanes, y + i)));
+	}
+}
+
+static int32_t
+argmax(const float *x, int32_t n)
+{
+	const __m512 max = _mm512_set1_ps(greatest(x, n));
+
+	for (int32_t i = 0; i < n; i += AVX512_LANES)
+	{
+		const __mmask16 lanes = avx512_first_lanes(n - i);
+		__mmask16	equal = _mm512_mask_cmp_ps_mask(lanes, _mm512_maskz_loadu_ps(lanes, x + i), max,
+													_CMP_EQ_OQ);
+
+		if (equal != 0)
+			return i + __builtin_ctz(equal);
+	}
+	return 0;
+}
+
+static float
+log_sum_exp(const float *x, int32_t n)
+{
+	const float max = greatest(x, n);
+	__m512		sum = _mm512_setzero_ps();
+
+	if (!isfinite(max))
+		return x[argmax(x, n)];
+	for (int32_t i = 0; i < n; i += AVX512_LANES)
+	{
+		const __mmask16 lanes = avx512_first_lanes(n - i);
+		__m512		below = _mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, x + i), _mm512_set1_ps(max));
+
+		sum = _mm512_mask_add_ps(sum, lanes, sum, avx512_exp(below));
+	}
+	return max + logf(avx512_sum(sum));
+}
+
+const LlmKernels llm_kernels_avx512 = {
+	.name = "avx512",
+	.quantize = quantize,
+	.matmul = {
+		[LLM_F32] = avx512_matmul_f32,
+		[LLM_F16] = avx512_matmul_f16,
+		[LLM_BF16] = avx512_matmul_bf16,
+		[LLM_Q4_0] = avx512_matmul_q4_0,
+		[LLM_Q4_1] = avx512_matmul_q4_1,
+		[LLM_Q5_0] = avx512_matmul_q5_0,
+		[LLM_Q5_1] = avx512_matmul_q5_1,
+		[LLM_Q8_0] = avx512_matmul_q8_0,
+		[LLM_Q2_K] = avx512_matmul_q2_k,
+		[LLM_Q3_K] = avx512_matmul_q3_k,
+		[LLM_Q4_K] = avx512_matmul_q4_k,
+		[LLM_Q5_K] = avx512_matmul_q5_k,
+		[LLM_Q6_K] = avx512_matmul_q6_k,
+	},
+	.rms_norm = rms_norm,
+	.rope = rope,
+	.swiglu = swiglu,
+	.add = add,
+	.store_kv = avx512_store_kv,
+	.attention = avx512_attention,
+	.argmax = argmax,
+	.log_sum_exp = log_sum_exp,
+};
+
+/* A scale below the least normal float would make x / d inexact or infinite. */
+static void
+quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16)
+{
+	const __m512 low = _mm512_loadu_ps(x);
+	const __m512 high = _mm512_loadu_ps(x + 16);
+	float		scale = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low),
+														   _mm512_abs_ps(high))) / 127.0f;
+	const __m512 halves[2] = {low, high};
+
+	if (scale < FLT_MIN)
+		scale = 0;
+	*d = scale;
+	for (int half = 0; half < 2; half++)
+	{
+		__m512		ratio = _mm512_div_ps(halves[half], _mm512_set1_ps(scale));
+		__m512i		rounded = _mm512_maskz_cvtps_epi32(scale > 0 ? 0xffff : 0, ratio);
+		__m128i		bytes = _mm512_cvtsepi32_epi8(rounded);
+
+		_mm_storeu_si128((__m128i *) (q + 16 * half), bytes);
+		sum16[half] = _mm512_reduce_add_epi32(_mm512_cvtepi8_epi32(bytes));
+	}
+}
+
+/* Negative infinity when all are NaN. */
+static float
+greatest(const float *x, int32_t n)
+{
+	const __m512 least = _mm512_set1_ps(-INFINITY);
+	__m512		max = least;
+
+	for (int32_t i = 0; i < n; i += AVX512_LANES)
+		max = _mm512_max_ps(_mm512_mask_loadu_ps(least, avx512_first_lanes(n - i), x + i), max);
+	return _mm512_reduce_max_ps(max);
+}
+
+static float
+sum_of_squares(const float *x, int32_t n)
+{
+	__m512		sum = _mm512_setzero_ps();
+
+	for (int32_t i = 0; i < n; i += AVX512_LANES)
+	{
+		const __mmask16 lanes = avx512_first_lanes(n - i);
+		__m512		v = _mm512_maskz_loadu_ps(lanes, x + i);
+
+		sum = _mm512_fmadd_ps(v, v, sum);
+	}
+	return avx512_sum(sum);
+}
+
+#endif							/* __x86_64__ */

@@ -1,0 +1,156 @@
+/*
+ * kernels.h
+ *		Every formula of the forward pass, and the shapes it works on.
+ *
+ * This header is the specification.  Three kernel sets implement it: generic C
+ * (the oracle, any processor), AVX2 (with FMA and F16C) and AVX-512 (F, BW, VL, DQ, VNNI);
+ * one is chosen at run time.
+ *
+ * Reproducibility.  Within one set the bits of an output depend only on the
+ * inputs named in its formula: never on how many columns are computed at
+ * once, which panels a call covers, or how many threads share the work.
+ * Every sum below is taken in the order written, in float32, with one fused
+ * multiply-add per term in the AVX sets (generic: a product, then a sum);
+ * compile with -ffp-contract=off.
+ */
+#ifndef LLM_KERNELS_H
+#define LLM_KERNELS_H
+
+#include "engine/matrix.h"
+
+/*
+ * Activations of n_cols tokens as a matrix product reads them.  The floats
+ * are always there.  The int8 half is filled by quantize for products with
+ * quantized weights, one scale for each group of 32:
+ *
+ *	 d = max|x| / 127,  q = round(x / d) to nearest even,  sum16[h] = sum of q over
+ *	 weights 16h .. 16h+15 of the group (h = 0, 1).  A group of zeros has d = 0, and so
+ * has a group whose d would not be a normal number (d < FLT_MIN): its q are 0.
+ */
+typedef struct LlmActivations
+{
+	int32_t		n_cols;			/* tokens */
+	int32_t		width;			/* features of a token, a multiple of 32 (zero filled) */
+	float	   *x;				/* [n_cols][width] */
+	int8_t	   *q;				/* [n_cols][width], 64-byte aligned */
+	float	   *d;				/* [n_cols][width / 32] */
+	int32_t    *sum16;			/* [n_cols][width / 16] */
+} LlmActivations;
+
+/* Positions in one page of the KV cache: the block of the online softmax. */
+#define LLM_KV_PAGE 32
+
+typedef enum LlmKvType
+{
+	LLM_KV_F32,
+	LLM_KV_F16
+} LlmKvType;
+
+/*
+ * One KV head's half page in one layer: keys transposed, k[head_dim][32], so that
+ * lanes are positions; values as v[32][head_dim], so that lanes are features.
+ */
+
+/* Queries of one sequence that read one KV head's pages. */
+typedef struct LlmAttentionWork
+{
+	LlmKvType	kv_type;
+	int32_t		head_dim;
+	int32_t		n_queries;
+	const float *const *queries;	/* [n_queries] -> [head_dim], scaled by nothing */
+	float	   *const *outputs; /* [n_queries] -> [head_dim] */
+	const int32_t *lengths;		/* [n_queries] positions seen, >= 1, ascending */
+	const void *const *k_pages; /* [ceil(max length / 32)] -> [head_dim][32] */
+	const void *const *v_pages; /* the same -> [32][head_dim] */
+	float	   *scratch;		/* llm_attention_scratch(head_dim, n_queries) floats, private to the caller's
+								 * thread: for each query head_dim rounded up to 16, plus 64; and two half pages
+								 * [32][head_dim rounded up to 16]; 64-byte aligned */
+} LlmAttentionWork;
+
+typedef struct LlmKernels
+{
+	const char *name;			/* "generic", "avx2", "avx512" */
+
+	/* Activations: fill q, d, sum16 for columns first .. last-1. */
+	void		(*quantize) (LlmActivations *activations, int32_t first, int32_t last);
+
+	/*
+	 * y[c][r] = sum over k of W[r][k] x[c][k], for every row r of panels first ..
+	 * last-1 and every column c; y has y_stride floats between columns and
+	 * room for the last panel's padding rows.
+	 *
+	 * Float weights: one accumulator for each (r, c), k ascending from 0.
+	 *
+	 * Quantized weights: groups g of 32 ascending, one accumulator a for each (r, c).  With
+	 * code sums S = sum c q (int32, exact) over a group or over its halves,
+	 * symmetric types subtract offset * sum of q in int32 first:
+	 *	 Q4_0 Q5_0 Q8_0:  a = fma(float(S - offset sumq), d_w * d_x, a)
+	 *	 Q4_1 Q5_1:       a = fma(float(S), d_w * d_x, a);  a = fma(m, d_x * float(sumq), a)
+	 *	 Q4_K Q5_K:       a = fma(float(S), (d scale) * d_x, a);  a = fma(-(dmin min), d_x * float(sumq), a)
+	 *	 Q6_K Q3_K:       for both halves t = scale_0 * float(S_0 - offset sum16_0), t = fma(scale_1,
+	 *					  float(S_1 - offset sum16_1), t); then a = fma(t, d * d_x, a)
+	 *	 Q2_K:            t as above without offset, u likewise of min and float(sum16); a = fma(t, d * d_x, a);
+	 *					  a = fma(-u, dmin * d_x, a)
+	 */
+	void		(*matmul[LLM_TENSOR_TYPE_LIMIT]) (const LlmMatrix *w, int32_t first, int32_t last,
+												  const LlmActivations *x, float *y, int64_t y_stride);
+
+	/*
+	 * RMSNorm (Zhang and Sennrich 2019; Llama 2, section 2.2): out[i] = weight[i] * (x[i] / sqrt(mean(x^2) + eps)).
+	 * The squares are summed in 16 lanes (lane i mod 16), then lanes pairwise (8, 4, 2, 1).
+	 */
+	void		(*rms_norm) (const float *x, const float *weight, int32_t n, float eps, float *out);
+
+	/*
+	 * RoPE (Su et al. 2021), interleaved pairs as in Meta's code: for i < n / 2
+	 * (x[2i], x[2i+1]) is turned by the angle whose cosine and sine are
+	 * table[2i], table[2i+1].  In place.
+	 */
+	void		(*rope) (float *x, const float *table, int32_t n);
+
+	/* SwiGLU (Shazeer 2020): gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]. */
+	void		(*swiglu) (float *gate, const float *up, int64_t n);
+
+	/* x[i] += y[i]. */
+	void		(*add) (float *x, const float *y, int64_t n);
+
+	/*
+	 * Store one position's key and value of one KV head: slot (0..31) of the page
+	 * halves; F16 rounds to nearest even.
+	 */
+	void		(*store_kv) (LlmKvType type, const float *k, const float *v, int32_t head_dim,
+							 int32_t slot, void *k_page, void *v_page);
+
+	/*
+	 * Attention of each query over its first `length` positions, blocks of 32 ascending, online softmax
+	 * (Milakov and Gimelshein 2018):  s[t] = (sum over i of q[i] k[i][t]) / sqrt(head_dim), i
+	 * ascending;  m' = max(m, max s);  p[t] = exp(s[t] - m'), 0 beyond length;
+	 * l = l exp(m - m') + sum p (16 lanes, then pairwise);  o = o exp(m - m'), then o = fma(p[t], v[t], o), t
+	 * ascending;  at the end o / l.  Slots beyond length may hold anything, NaN too: they reach no sum.
+	 */
+	void		(*attention) (const LlmAttentionWork *work);
+
+	/* The index of the greatest of x[n]; the first of equals; NaN is never chosen unless all are. */
+	int32_t		(*argmax) (const float *x, int32_t n);
+
+	/* log of the sum of exp(x[i]), i ascending by 16 lanes as in rms_norm, after subtracting max x; max x itself
+	 * where that is infinite. */
+	float		(*log_sum_exp) (const float *x, int32_t n);
+} LlmKernels;
+
+extern const LlmKernels llm_kernels_generic;
+extern const LlmKernels llm_kernels_avx2;
+extern const LlmKernels llm_kernels_avx512;
+
+/*
+ * The best set that this processor and operating system can run (NULL name),
+ * or the named one; NULL with *error filled when it is unknown or cannot run here.
+ */
+extern const LlmKernels *llm_kernels_select(const char *name, LlmError *error);
+
+/* Does this type take int8 activations?  (false: floats) */
+extern bool llm_type_takes_int8(LlmTensorType type);
+
+extern size_t llm_attention_scratch(int32_t head_dim, int32_t n_queries);
+
+#endif							/* LLM_KERNELS_H */

@@ -1,0 +1,93 @@
+/*
+ * select.c
+ *		Which kernel set runs on this processor.
+ */
+#include "engine/kernels/kernels.h"
+
+#include <string.h>
+
+static bool runs_avx2(void);
+static bool runs_avx512(void);
+static bool runs_anywhere(void);
+
+/* Best first. */
+static const struct
+{
+	const char *name;
+	const LlmKernels *kernels;	/* NULL where this build lacks it */
+	bool		(*runs_here) (void);
+}			sets[] = {
+#if defined(__x86_64__)
+	{"avx512", &llm_kernels_avx512, runs_avx512},
+	{"avx2", &llm_kernels_avx2, runs_avx2},
+#else
+	{"avx512", NULL, runs_avx512},
+	{"avx2", NULL, runs_avx2},
+#endif
+	{"generic", &llm_kernels_generic, runs_anywhere},
+};
+
+const LlmKernels *
+llm_kernels_select(const char *name, LlmError *error)
+{
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
+	{
+		if (name != NULL && strcmp(name, sets[i].name) != 0)
+			continue;
+		if (sets[i].kernels != NULL && sets[i].runs_here())
+			return sets[i].kernels;
+		if (name != NULL)
+		{
+			llm_fail(error, LLM_ERROR_UNSUPPORTED,
+					 "this processor cannot run the kernel set \"%s\"", name);
+			return NULL;
+		}
+	}
+	llm_fail(error, LLM_ERROR_ARGUMENT, "unknown kernel set \"%.64s\"", name);
+	llm_hint(error, "The kernel sets are \"generic\", \"avx2\" and \"avx512\".");
+	return NULL;
+}
+
+bool
+llm_type_takes_int8(LlmTensorType type)
+{
+	return llm_tensor_type_info(type)->block_weights > 1;
+}
+
+size_t
+llm_attention_scratch(int32_t head_dim, int32_t n_queries)
+{
+	size_t		rounded = ((size_t) head_dim + 15) / 16 * 16;
+
+	return (size_t) n_queries * (rounded + 64) + 2 * LLM_KV_PAGE * rounded;
+}
+
+/* The compiler's own test asks the operating system too: whether it saves the registers. */
+static bool
+runs_avx2(void)
+{
+#if defined(__x86_64__)
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+		__builtin_cpu_supports("f16c");
+#else
+	return false;
+#endif
+}
+
+static bool
+runs_avx512(void)
+{
+#if defined(__x86_64__)
+	return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+		__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+		__builtin_cpu_supports("avx512vnni");
+#else
+	return false;
+#endif
+}
+
+static bool
+runs_anywhere(void)
+{
+	return true;
+}

@@ -1,0 +1,57 @@
+/*
+ * parallel.h
+ *		A team of threads inside one parallel region: meeting points and shared work.
+ *
+ * A step has hundreds of short phases, so the threads stay in one OpenMP region
+ * and meet here.  Thread 0 is the caller's: at a meeting it alone goes on
+ * while the others are held, does what must be done by one thread, and lets the others go.
+ */
+#ifndef LLM_PARALLEL_H
+#define LLM_PARALLEL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct LlmTeam
+{
+	_Alignas(64) atomic_int arrived;	/* threads other than 0 that wait */
+	_Alignas(64) atomic_uint generation;	/* changes when they are let go */
+	_Alignas(64) atomic_int next_unit;	/* of the work of the present phase */
+	int32_t		spins;			/* before a waiting thread yields its processor */
+} LlmTeam;
+
+/* Processors that this process may use, at least 1. */
+extern int32_t llm_processor_count(void);
+
+/* A team of up to n_threads, none of which may be in it yet. */
+extern void llm_team_init(LlmTeam *team, int32_t n_threads);
+
+/*
+ * Wait for all n_threads threads of the team.  True on thread 0, which must call
+ * llm_team_release; on the others false, and only after that call.
+ */
+extern bool llm_team_gather(LlmTeam *team, int32_t thread, int32_t n_threads);
+
+/* Let the others go, with the units of the next phase all to be taken. */
+extern void llm_team_release(LlmTeam *team);
+
+/* Gather and release. */
+extern void llm_team_barrier(LlmTeam *team, int32_t thread, int32_t n_threads);
+
+/* The next unit of this phase's work that nobody has taken; n_units or more: none is left. */
+static inline int32_t
+llm_team_next(LlmTeam *team)
+{
+	return atomic_fetch_add_explicit(&team->next_unit, 1, memory_order_relaxed);
+}
+
+/* The thread's contiguous share first .. last-1 of n items. */
+static inline void
+llm_team_share(int32_t thread, int32_t n_threads, int32_t n, int32_t *first, int32_t *last)
+{
+	*first = (int32_t) ((int64_t) n * thread / n_threads);
+	*last = (int32_t) ((int64_t) n * (thread + 1) / n_threads);
+}
+
+#endif							/* LLM_PARALLEL_H */

@@ -1,0 +1,167 @@
+/*
+ * request_check.c
+ *		Limits of prompts, stop strings and sampling options.
+ */
+#include "engine/request_check.h"
+
+#include <math.h>
+
+#include "engine/stop_match.h"
+
+static bool check_generate(const LlmRequest *request, const LlmVocabulary *vocabulary,
+						   int32_t context_length, LlmError *error);
+static bool check_score(const LlmRequest *request, int32_t context_length, LlmError *error);
+static bool check_stops(const LlmRequest *request, LlmError *error);
+static bool check_sampling(const LlmSamplingOptions *sampling, int32_t n_vocabulary, LlmError *error);
+static bool check_logit_bias(const LlmSamplingOptions *sampling, int32_t n_vocabulary, LlmError *error);
+static bool check_range(const char *name, double value, double least, double greatest, LlmError *error);
+
+bool
+llm_request_check(const LlmRequest *request, const LlmVocabulary *vocabulary,
+				  int32_t context_length, LlmError *error)
+{
+	int32_t		n_vocabulary = llm_vocabulary_count(vocabulary);
+
+	if (request->prompt == NULL || request->n_prompt < 1)
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "the prompt is empty");
+	if (request->results == NULL)
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "a request needs room for its results");
+	if (request->kind == LLM_GENERATE)
+	{
+		if (!check_generate(request, vocabulary, context_length, error))
+			return false;
+	}
+	else if (request->kind == LLM_SCORE)
+	{
+		if (!check_score(request, context_length, error))
+			return false;
+	}
+	else
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "unknown kind of request %d", (int) request->kind);
+
+	for (int32_t i = 0; i < request->n_prompt; i++)
+	{
+		if (request->prompt[i] < 0 || request->prompt[i] >= n_vocabulary)
+			return llm_fail(error, LLM_ERROR_ARGUMENT,
+							"token %d of the prompt is %d, outside the vocabulary of %d tokens",
+							i + 1, request->prompt[i], n_vocabulary);
+	}
+	return true;
+}
+
+static bool
+check_generate(const LlmRequest *request, const LlmVocabulary *vocabulary, int32_t context_length,
+			   LlmError *error)
+{
+	int32_t		max_tokens;
+
+	if (request->max_tokens < 1)
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "max_tokens is %d, but must be at least 1",
+						request->max_tokens);
+	if (request->n_prompt >= context_length)
+	{
+		llm_fail(error, LLM_ERROR_LIMIT,
+				 "a prompt of %d tokens leaves no room in the context of %d tokens",
+				 request->n_prompt, context_length);
+		return llm_hint(error, "Shorten the prompt.");
+	}
+
+	/* Lengths of texts are counted in 32 bits. */
+	max_tokens = request->max_tokens < context_length ? request->max_tokens : context_length;
+	if ((uint64_t) max_tokens * llm_vocabulary_max_token_bytes(vocabulary) > UINT32_MAX)
+		return llm_fail(error, LLM_ERROR_LIMIT,
+						"%d tokens of up to %u bytes each make too long a text", max_tokens,
+						llm_vocabulary_max_token_bytes(vocabulary));
+	return check_stops(request, error) &&
+		check_sampling(&request->sampling, llm_vocabulary_count(vocabulary), error);
+}
+
+static bool
+check_score(const LlmRequest *request, int32_t context_length, LlmError *error)
+{
+	if (request->n_prompt > context_length)
+	{
+		llm_fail(error, LLM_ERROR_LIMIT, "a text of %d tokens is longer than the context of %d tokens",
+				 request->n_prompt, context_length);
+		return llm_hint(error, "Shorten the text.");
+	}
+	if (request->score_from < 1 || request->score_from >= request->n_prompt)
+		return llm_fail(error, LLM_ERROR_ARGUMENT,
+						"score_from is %d, but must be from 1 to %d for a text of %d tokens",
+						request->score_from, request->n_prompt - 1, request->n_prompt);
+	return check_stops(request, error);
+}
+
+static bool
+check_stops(const LlmRequest *request, LlmError *error)
+{
+	if (request->n_stops < 0 || request->n_stops > LLM_MAX_STOPS)
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "%d stop strings, but at most %d are allowed",
+						request->n_stops, LLM_MAX_STOPS);
+	for (int32_t i = 0; i < request->n_stops; i++)
+	{
+		if (request->stops[i] == NULL || request->stop_lengths[i] < 1)
+			return llm_fail(error, LLM_ERROR_ARGUMENT, "stop string %d is empty", i + 1);
+		if (request->stop_lengths[i] > LLM_MAX_STOP_BYTES)
+			return llm_fail(error, LLM_ERROR_ARGUMENT,
+							"stop string %d is %u bytes long, but at most %d are allowed",
+							i + 1, request->stop_lengths[i], LLM_MAX_STOP_BYTES);
+	}
+	return true;
+}
+
+static bool
+check_sampling(const LlmSamplingOptions *sampling, int32_t n_vocabulary, LlmError *error)
+{
+	if (!check_range("temperature", sampling->temperature, 0, 1000, error) ||
+		!check_range("top_p", sampling->top_p, 0, 1, error) ||
+		!check_range("min_p", sampling->min_p, 0, 1, error) ||
+		!check_range("repeat_penalty", sampling->repeat_penalty, 0, 1000, error) ||
+		!check_range("frequency_penalty", sampling->frequency_penalty, -1000, 1000, error) ||
+		!check_range("presence_penalty", sampling->presence_penalty, -1000, 1000, error))
+		return false;
+	if (sampling->top_p == 0)
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "top_p is 0, but must be greater");
+	if (sampling->repeat_penalty == 0)
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "repeat_penalty is 0, but must be greater");
+	if (sampling->top_k < 0)
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "top_k is %d, but must not be negative",
+						sampling->top_k);
+	if (sampling->repeat_last_n < -1)
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "repeat_last_n is %d, but must be at least -1",
+						sampling->repeat_last_n);
+	return check_logit_bias(sampling, n_vocabulary, error);
+}
+
+static bool
+check_logit_bias(const LlmSamplingOptions *sampling, int32_t n_vocabulary, LlmError *error)
+{
+	if (sampling->n_logit_bias < 0 || sampling->n_logit_bias > LLM_MAX_LOGIT_BIAS)
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "%d logit biases, but at most %d are allowed",
+						sampling->n_logit_bias, LLM_MAX_LOGIT_BIAS);
+	for (int32_t i = 0; i < sampling->n_logit_bias; i++)
+	{
+		int32_t		token = sampling->logit_bias_token[i];
+		float		value = sampling->logit_bias_value[i];
+
+		if (token < 0 || token >= n_vocabulary)
+			return llm_fail(error, LLM_ERROR_ARGUMENT,
+							"logit bias %d is for token %d, outside the vocabulary of %d tokens",
+							i + 1, token, n_vocabulary);
+		if (isnan(value) || value == INFINITY)
+			return llm_fail(error, LLM_ERROR_ARGUMENT,
+							"the logit bias of token %d is %g, but must be a number or -Infinity",
+							token, (double) value);
+	}
+	return true;
+}
+
+/* Also false for NaN. */
+static bool
+check_range(const char *name, double value, double least, double greatest, LlmError *error)
+{
+	if (value >= least && value <= greatest)
+		return true;
+	return llm_fail(error, LLM_ERROR_ARGUMENT, "%s is %g, but must be from %g to %g",
+					name, value, least, greatest);
+}

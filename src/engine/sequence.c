@@ -1,0 +1,104 @@
+/*
+ * sequence.c
+ *		The tokens and the text of one request, and when they end.
+ */
+#include "engine/sequence.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+LlmSequence *
+llm_sequence_create(LlmRequest *request, int32_t context_length, LlmError *error)
+{
+	LlmSequence *sequence = calloc(1, sizeof(LlmSequence));
+	int64_t		max_tokens = request->n_prompt;
+
+	if (request->kind == LLM_GENERATE)
+		max_tokens += request->max_tokens;
+	if (max_tokens > context_length)
+		max_tokens = context_length;
+
+	if (sequence != NULL)
+	{
+		sequence->request = request;
+		sequence->slice = -1;
+		sequence->max_tokens = (int32_t) max_tokens;
+		sequence->tokens = calloc(max_tokens, sizeof(int32_t));
+		sequence->pages.capacity = (int32_t) ((max_tokens + LLM_KV_PAGE - 1) / LLM_KV_PAGE);
+		sequence->pages.pages = calloc(sequence->pages.capacity, sizeof(int32_t));
+		sequence->stops = llm_stop_matcher_create(request->n_stops, request->stops,
+												  request->stop_lengths);
+	}
+	if (sequence == NULL || sequence->tokens == NULL || sequence->pages.pages == NULL ||
+		sequence->stops == NULL)
+	{
+		llm_sequence_free(sequence);
+		llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for a request of %d tokens",
+				 (int) max_tokens);
+		return NULL;
+	}
+	memcpy(sequence->tokens, request->prompt, request->n_prompt * sizeof(int32_t));
+	sequence->n_tokens = request->n_prompt;
+	return sequence;
+}
+
+void
+llm_sequence_free(LlmSequence *sequence)
+{
+	if (sequence == NULL)
+		return;
+	free(sequence->tokens);
+	free(sequence->pages.pages);
+	llm_stop_matcher_free(sequence->stops);
+	free(sequence);
+}
+
+/* The last token that is scored is not itself an input. */
+int32_t
+llm_sequence_prompt_length(const LlmSequence *sequence)
+{
+	const LlmRequest *request = sequence->request;
+
+	return request->kind == LLM_SCORE ? request->n_prompt - 1 : request->n_prompt;
+}
+
+LlmFinishReason
+llm_sequence_append(LlmSequence *sequence, LlmSample sample, const char *text, size_t length)
+{
+	LlmRequest *request = sequence->request;
+	uint64_t	certain;
+	bool		stopped;
+
+	sequence->tokens[sequence->n_tokens++] = sample.token;
+	stopped = llm_stop_matcher_push(sequence->stops, text, length, &certain);
+	sequence->n_text_bytes = stopped ? certain : sequence->n_text_bytes + length;
+
+	request->results[request->n_results++] = (LlmTokenResult)
+	{
+		sample.token, sample.logprob, (uint32_t) certain
+	};
+	if (stopped)
+		return LLM_FINISH_STOP;
+	if (request->n_results >= request->max_tokens || sequence->n_tokens >= sequence->max_tokens)
+		return LLM_FINISH_LENGTH;
+	return LLM_FINISH_NONE;
+}
+
+bool
+llm_sequence_append_score(LlmSequence *sequence, float logprob)
+{
+	LlmRequest *request = sequence->request;
+
+	request->results[request->n_results] = (LlmTokenResult)
+	{
+		llm_sequence_next_scored(sequence), logprob, 0
+	};
+	request->n_results++;
+	return request->n_results == request->n_prompt - request->score_from;
+}
+
+int32_t
+llm_sequence_next_scored(const LlmSequence *sequence)
+{
+	return sequence->tokens[sequence->request->score_from + sequence->request->n_results];
+}

@@ -1,0 +1,58 @@
+/*
+ * sequence.h
+ *		What the engine knows of one request beside the request itself.
+ *
+ * A sequence is made when its request is submitted and lives until the end of the
+ * step in which the request is done.
+ */
+#ifndef LLM_SEQUENCE_H
+#define LLM_SEQUENCE_H
+
+#include "engine/engine.h"
+#include "engine/stop_match.h"
+
+typedef struct LlmSession LlmSession;	/* scheduler.c */
+
+typedef struct LlmSequence
+{
+	LlmRequest *request;		/* NULL once it is done: its memory may be gone */
+
+	int32_t    *tokens;			/* [max_tokens] the prompt, then what was generated */
+	int32_t		n_tokens;
+	int32_t		max_tokens;		/* as many as it can come to have */
+	int32_t		n_computed;		/* the first so many are in the cache */
+	LlmPageTable pages;			/* room for max_tokens positions; filled at admission */
+
+	LlmStopMatcher *stops;
+	uint64_t	n_text_bytes;	/* raw bytes of the text so far */
+
+	/* The scheduler's. */
+	LlmSession *session;
+	uint64_t	arrival;		/* rises from one request to the next */
+	struct LlmSequence *previous;	/* in its session's waiting line */
+	struct LlmSequence *next;	/* the same, or the next that waits to be freed */
+	int32_t		chunk;			/* tokens in this step */
+	int32_t		slice;			/* its place in this step, or -1 */
+} LlmSequence;
+
+/* A sequence for a request that has been checked; NULL with *error filled for want of memory. */
+extern LlmSequence *llm_sequence_create(LlmRequest *request, int32_t context_length, LlmError *error);
+extern void llm_sequence_free(LlmSequence *sequence);
+
+/* How many tokens of the prompt must go through the model. */
+extern int32_t llm_sequence_prompt_length(const LlmSequence *sequence);
+
+/*
+ * Add a generated token, whose raw bytes are text[length], to the request's results.
+ * Returns why the generation ends with it, or LLM_FINISH_NONE.
+ */
+extern LlmFinishReason llm_sequence_append(LlmSequence *sequence, LlmSample sample,
+										   const char *text, size_t length);
+
+/* Write the log-probability of the next token to score; true when it was the last. */
+extern bool llm_sequence_append_score(LlmSequence *sequence, float logprob);
+
+/* The token that the next llm_sequence_append_score is about. */
+extern int32_t llm_sequence_next_scored(const LlmSequence *sequence);
+
+#endif							/* LLM_SEQUENCE_H */

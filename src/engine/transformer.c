@@ -1,0 +1,440 @@
+/*
+ * transformer.c
+ *		The forward pass: the phases of a step and who does them.
+ *
+ * All threads run run_step together.  A layer is five phases of shared work:
+ * the products for queries, keys and values; attention; its output; gate and up
+ * with SwiGLU; down.  Between two of them every token's row is prepared for the
+ * next (residual addition, norm, int8 activations): by thread 0 while the
+ * others are held when there are few tokens, else by all threads, each its own tokens.
+ * Work is taken in units by whoever is free; no bit depends on who that is.
+ */
+#include "engine/transformer.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/matmul_blas.h"
+#include "engine/transformer_private.h"
+
+#define FEW_TOKENS 2			/* not worth a second meeting */
+#define UNITS_PER_THREAD 16		/* of a product: evens out the threads' speeds */
+
+typedef struct Product
+{
+	const LlmMatrix *weights;
+	float	   *y;
+	int64_t		y_stride;
+} Product;
+
+/* What happens to rows first .. last-1 between two phases. */
+typedef void (*RowOperation) (LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
+
+static bool check_options(const LlmTransformerOptions *options, LlmError *error);
+static bool check_kernels(const LlmModel *model, const LlmKernels *kernels, LlmError *error);
+static void fill_rope_frequencies(double *frequencies, const LlmModelConfig *config);
+static void run_step(const LlmThread *w);
+static void prepare_rows(const LlmThread *w, RowOperation operation, int32_t layer);
+static void begin_attention(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
+static void end_attention(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
+static void begin_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
+static void end_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
+static void end_layer(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
+static void embed(LlmTransformer *t, int32_t row);
+static void add_and_norm(LlmTransformer *t, const float *weight, bool int8, int32_t first, int32_t last);
+static void qkv_products(const LlmThread *w, int32_t layer);
+static void single_product(const LlmThread *w, const LlmMatrix *weights, const LlmActivations *x,
+						   LlmRows y);
+static void gate_and_up(const LlmThread *w, int32_t layer);
+static void run_products(const LlmThread *w, const Product *products, int n_products,
+						 const LlmActivations *x);
+static int32_t panels_per_unit(const LlmThread *w, int32_t n_panels, bool blas);
+static void multiply(const LlmThread *w, const Product *product, int32_t first, int32_t last,
+					 const LlmActivations *x);
+static bool uses_blas(const LlmTransformer *t, const LlmMatrix *weights, const LlmActivations *x);
+
+LlmTransformer *
+llm_transformer_create(const LlmModel *model, const LlmKernels *kernels, LlmKvCache *cache,
+					   const LlmTransformerOptions *options, LlmError *error)
+{
+	LlmTransformer *t;
+
+	if (!check_options(options, error) || !check_kernels(model, kernels, error))
+		return NULL;
+	t = aligned_alloc(_Alignof(LlmTransformer), sizeof(LlmTransformer));
+	if (t == NULL)
+	{
+		llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for the transformer");
+		return NULL;
+	}
+	memset(t, 0, sizeof(*t));
+	t->model = model;
+	t->kernels = kernels;
+	t->cache = cache;
+	t->options = *options;
+	llm_team_init(&t->team, options->n_threads);
+	if (!llm_transformer_buffers_claim(&t->buffers, &model->config, options, error))
+	{
+		free(t);
+		return NULL;
+	}
+	fill_rope_frequencies(t->buffers.rope_frequencies, &model->config);
+	if (options->use_blas)
+		llm_matmul_blas_init();
+	return t;
+}
+
+void
+llm_transformer_free(LlmTransformer *transformer)
+{
+	if (transformer == NULL)
+		return;
+	llm_transformer_buffers_free(&transformer->buffers);
+	free(transformer);
+}
+
+void
+llm_transformer_step(LlmTransformer *transformer, LlmStep *step)
+{
+	llm_transformer_load_rows(transformer, step);
+	if (transformer->n_tokens == 0)
+		return;
+
+	/* OpenMP may give fewer threads than asked for. */
+#pragma omp parallel num_threads(transformer->options.n_threads)
+	{
+		LlmThread	worker;
+
+		worker.transformer = transformer;
+		worker.thread = omp_get_thread_num();
+		worker.n_threads = omp_get_num_threads();
+		worker.own = &transformer->buffers.threads[worker.thread];
+		run_step(&worker);
+	}
+	for (int32_t i = 0; i < transformer->n_spans; i++)
+	{
+		const LlmTokenRange *span = &transformer->buffers.spans[i];
+
+		span->slice->first_logits = span->first_row;
+	}
+}
+
+float *
+llm_transformer_logits(LlmTransformer *transformer, int32_t row)
+{
+	return llm_row(transformer->buffers.logits, row);
+}
+
+static bool
+check_options(const LlmTransformerOptions *options, LlmError *error)
+{
+	if (options->n_threads < 1 || options->max_tokens < 1 || options->max_logits < 1 ||
+		options->max_slices < 1 || options->max_positions < 1)
+		return llm_fail(error, LLM_ERROR_ARGUMENT,
+						"a transformer of %d threads, %d tokens, %d logits, %d slices, %d positions is empty",
+						options->n_threads, options->max_tokens, options->max_logits,
+						options->max_slices, options->max_positions);
+	if (options->use_blas && options->n_threads > LLM_BLAS_MAX_THREADS)
+		return llm_fail(error, LLM_ERROR_LIMIT, "%d threads are too many for BLAS, which serves %d",
+						options->n_threads, LLM_BLAS_MAX_THREADS);
+	return true;
+}
+
+/* The kernel set must serve every matrix's type. */
+static bool
+check_kernels(const LlmModel *model, const LlmKernels *kernels, LlmError *error)
+{
+	for (int32_t i = -1; i < model->config.n_layers; i++)
+	{
+		const LlmLayer *layer = i < 0 ? NULL : &model->layers[i];
+		const LlmMatrix *of_layer[] = {
+			layer ? &layer->q : &model->output,
+			layer ? &layer->k : NULL,
+			layer ? &layer->v : NULL,
+			layer ? &layer->attention_output : NULL,
+			layer ? &layer->gate : NULL,
+			layer ? &layer->up : NULL,
+			layer ? &layer->down : NULL
+		};
+
+		for (size_t m = 0; m < sizeof(of_layer) / sizeof(of_layer[0]); m++)
+			if (of_layer[m] != NULL && kernels->matmul[of_layer[m]->type] == NULL)
+				return llm_fail(error, LLM_ERROR_UNSUPPORTED,
+								"the %s kernels have no product for tensor type %d",
+								kernels->name, (int) of_layer[m]->type);
+	}
+	return true;
+}
+
+/* Angle of a pair at position 1: Su et al. 2021, section 3.2.2, with linear scaling. */
+static void
+fill_rope_frequencies(double *frequencies, const LlmModelConfig *config)
+{
+	for (int32_t i = 0; i < config->rope_dim / 2; i++)
+		frequencies[i] = pow(config->rope_base, -2.0 * i / config->rope_dim) / config->rope_scale;
+}
+
+/* Every thread's way through a step. */
+static void
+run_step(const LlmThread *w)
+{
+	LlmTransformer *t = w->transformer;
+	const LlmModel *model = t->model;
+	const LlmTransformerBuffers *b = &t->buffers;
+
+	prepare_rows(w, begin_attention, 0);
+	for (int32_t i = 0; i < model->config.n_layers; i++)
+	{
+		const LlmLayer *layer = &model->layers[i];
+
+		qkv_products(w, i);
+		llm_team_barrier(&t->team, w->thread, w->n_threads);
+		llm_transformer_attention(w, i);
+		prepare_rows(w, end_attention, i);
+		if (t->n_tokens == 0)
+			return;
+		single_product(w, &layer->attention_output, &b->attention, b->update);
+		prepare_rows(w, begin_ffn, i);
+		gate_and_up(w, i);
+		prepare_rows(w, end_ffn, i);
+		single_product(w, &layer->down, &b->hidden, b->update);
+		prepare_rows(w, end_layer, i);
+		if (t->n_tokens == 0)
+			return;
+	}
+	single_product(w, &model->output, &b->normed, b->logits);
+}
+
+/*
+ * Meet, prepare every row for the next phase, meet again.  After a layer the
+ * caller's between_layers comes first, and rows that it drops are left out.
+ */
+static void
+prepare_rows(const LlmThread *w, RowOperation operation, int32_t layer)
+{
+	LlmTransformer *t = w->transformer;
+
+	if (llm_team_gather(&t->team, w->thread, w->n_threads))
+	{
+		if (operation == end_layer && t->step->between_layers != NULL)
+		{
+			t->step->between_layers(t->step->arg);
+			llm_transformer_keep_rows(t, false);
+		}
+		if (t->n_tokens <= FEW_TOKENS)
+			operation(t, layer, 0, t->n_tokens);
+		llm_team_release(&t->team);
+	}
+	if (t->n_tokens > FEW_TOKENS)
+	{
+		int32_t		first;
+		int32_t		last;
+
+		llm_team_share(w->thread, w->n_threads, t->n_tokens, &first, &last);
+		operation(t, layer, first, last);
+		llm_team_barrier(&t->team, w->thread, w->n_threads);
+	}
+}
+
+static void
+begin_attention(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
+{
+	const LlmLayer *weights = &t->model->layers[layer];
+	bool		int8 = llm_type_takes_int8(weights->q.type) || llm_type_takes_int8(weights->k.type) ||
+		llm_type_takes_int8(weights->v.type);
+
+	if (layer == 0)
+		for (int32_t row = first; row < last; row++)
+			embed(t, row);
+	add_and_norm(t, weights->attention_norm, int8, first, last);
+}
+
+static void
+end_attention(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
+{
+	if (llm_type_takes_int8(t->model->layers[layer].attention_output.type))
+		t->kernels->quantize(&t->buffers.attention, first, last);
+}
+
+static void
+begin_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
+{
+	const LlmLayer *weights = &t->model->layers[layer];
+	bool		int8 = llm_type_takes_int8(weights->gate.type) || llm_type_takes_int8(weights->up.type);
+
+	add_and_norm(t, weights->ffn_norm, int8, first, last);
+}
+
+static void
+end_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
+{
+	if (llm_type_takes_int8(t->model->layers[layer].down.type))
+		t->kernels->quantize(&t->buffers.hidden, first, last);
+}
+
+static void
+end_layer(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
+{
+	const LlmModel *model = t->model;
+
+	if (layer + 1 < model->config.n_layers)
+		begin_attention(t, layer + 1, first, last);
+	else
+		add_and_norm(t, model->output_norm, llm_type_takes_int8(model->output.type), first, last);
+}
+
+/* A token's first state, and the rotation of its position. */
+static void
+embed(LlmTransformer *t, int32_t row)
+{
+	const LlmModelConfig *config = &t->model->config;
+	float	   *rope = llm_row(t->buffers.rope, row);
+
+	llm_matrix_row(&t->model->embedding, t->buffers.tokens[row], llm_row(t->buffers.state, row));
+	memset(llm_row(t->buffers.update, row), 0, (size_t) config->dim * sizeof(float));
+	for (int32_t i = 0; i < config->rope_dim / 2; i++)
+	{
+		double		angle = t->buffers.positions[row] * t->buffers.rope_frequencies[i];
+
+		rope[2 * i] = (float) cos(angle);
+		rope[2 * i + 1] = (float) sin(angle);
+	}
+}
+
+static void
+add_and_norm(LlmTransformer *t, const float *weight, bool int8, int32_t first, int32_t last)
+{
+	const LlmModelConfig *config = &t->model->config;
+	LlmActivations *normed = &t->buffers.normed;
+
+	for (int32_t row = first; row < last; row++)
+	{
+		float	   *state = llm_row(t->buffers.state, row);
+
+		t->kernels->add(state, llm_row(t->buffers.update, row), config->dim);
+		t->kernels->rms_norm(state, weight, config->dim, config->norm_eps,
+							 normed->x + (int64_t) row * normed->width);
+	}
+	if (int8)
+		t->kernels->quantize(normed, first, last);
+}
+
+static void
+qkv_products(const LlmThread *w, int32_t layer)
+{
+	const LlmLayer *weights = &w->transformer->model->layers[layer];
+	const LlmTransformerBuffers *b = &w->transformer->buffers;
+	const Product products[] = {
+		{&weights->q, b->q.values, b->q.stride},
+		{&weights->k, b->k.values, b->k.stride},
+		{&weights->v, b->v.values, b->v.stride}
+	};
+
+	run_products(w, products, 3, &b->normed);
+}
+
+static void
+single_product(const LlmThread *w, const LlmMatrix *weights, const LlmActivations *x, LlmRows y)
+{
+	const Product product = {weights, y.values, y.stride};
+
+	run_products(w, &product, 1, x);
+}
+
+/* Products of the same input as one phase. */
+static void
+run_products(const LlmThread *w, const Product *products, int n_products, const LlmActivations *x)
+{
+	LlmTransformer *t = w->transformer;
+	int32_t		n_panels = 0;
+	bool		blas = false;
+	int32_t		per_unit;
+
+	for (int i = 0; i < n_products; i++)
+	{
+		n_panels += products[i].weights->n_panels;
+		blas |= uses_blas(t, products[i].weights, x);
+	}
+	per_unit = panels_per_unit(w, n_panels, blas);
+	for (;;)
+	{
+		int32_t		unit = llm_team_next(&t->team);
+		int			i = 0;
+
+		for (; i < n_products; i++)
+		{
+			int32_t		n_units = (products[i].weights->n_panels + per_unit - 1) / per_unit;
+
+			if (unit < n_units)
+				break;
+			unit -= n_units;
+		}
+		if (i == n_products)
+			break;
+		multiply(w, &products[i], unit * per_unit, (unit + 1) * per_unit, x);
+	}
+}
+
+/* Both products of a unit of rows, and SwiGLU of what came out while it is in the cache. */
+static void
+gate_and_up(const LlmThread *w, int32_t layer)
+{
+	LlmTransformer *t = w->transformer;
+	LlmTransformerBuffers *b = &t->buffers;
+	const LlmLayer *weights = &t->model->layers[layer];
+	const Product gate = {&weights->gate, b->hidden.x, b->hidden.width};
+	const Product up = {&weights->up, b->up.values, b->up.stride};
+	bool		blas = uses_blas(t, &weights->gate, &b->normed) || uses_blas(t, &weights->up, &b->normed);
+	int32_t		n_panels = weights->gate.n_panels;
+	int32_t		per_unit = panels_per_unit(w, n_panels, blas);
+	int32_t		n_units = (n_panels + per_unit - 1) / per_unit;
+	int32_t		unit;
+
+	while ((unit = llm_team_next(&t->team)) < n_units)
+	{
+		int32_t		first = unit * per_unit;
+		int32_t		first_feature = first * LLM_PANEL_ROWS;
+		int32_t		n_features = per_unit * LLM_PANEL_ROWS;
+
+		if (n_features > t->model->config.ffn_dim - first_feature)
+			n_features = t->model->config.ffn_dim - first_feature;
+		multiply(w, &gate, first, first + per_unit, &b->normed);
+		multiply(w, &up, first, first + per_unit, &b->normed);
+		for (int32_t row = 0; row < t->n_tokens; row++)
+			t->kernels->swiglu(gate.y + row * gate.y_stride + first_feature,
+							   up.y + row * up.y_stride + first_feature, n_features);
+	}
+}
+
+static int32_t
+panels_per_unit(const LlmThread *w, int32_t n_panels, bool blas)
+{
+	int32_t		per_unit = n_panels / (w->n_threads * UNITS_PER_THREAD);
+
+	if (blas)
+		return LLM_BLAS_PANELS;
+	return per_unit < 1 ? 1 : per_unit;
+}
+
+/* Panels first .. last-1 of a product, as far as it has them. */
+static void
+multiply(const LlmThread *w, const Product *product, int32_t first, int32_t last, const LlmActivations *x)
+{
+	const LlmMatrix *weights = product->weights;
+
+	if (last > weights->n_panels)
+		last = weights->n_panels;
+	if (uses_blas(w->transformer, weights, x))
+		llm_matmul_blas(weights, first, last, x, product->y, product->y_stride, w->own->blas);
+	else
+		w->transformer->kernels->matmul[weights->type] (weights, first, last, x,
+														product->y, product->y_stride);
+}
+
+static bool
+uses_blas(const LlmTransformer *t, const LlmMatrix *weights, const LlmActivations *x)
+{
+	return t->options.use_blas && llm_matmul_blas_serves(weights->type, x->n_cols);
+}

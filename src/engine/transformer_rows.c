@@ -1,0 +1,142 @@
+/*
+ * transformer_rows.c
+ *		Which tokens a step still computes, and in which row of the buffers each is.
+ *
+ * Rows are closed up when slices are dropped, and in the last layer, where only
+ * the tokens remain whose logits are wanted.
+ */
+#include "engine/transformer_private.h"
+
+#include <string.h>
+
+static int32_t logits_of(const LlmTokenRange *span);
+static void move_rows(LlmRows rows, int32_t to, int32_t from, int32_t n);
+static void set_row_count(LlmTransformer *t, int32_t n_tokens);
+static void cut_chunks(LlmTransformer *t);
+
+void
+llm_transformer_load_rows(LlmTransformer *t, LlmStep *step)
+{
+	int32_t		n_tokens = 0;
+
+	t->step = step;
+	t->n_spans = 0;
+	for (int32_t i = 0; i < step->n_slices; i++)
+	{
+		LlmSlice   *slice = &step->slices[i];
+		LlmTokenRange *span = &t->buffers.spans[t->n_spans];
+
+		slice->first_logits = -1;
+		if (slice->dropped || slice->n_tokens == 0)
+			continue;
+		span->slice = slice;
+		span->first_row = n_tokens;
+		span->n_rows = slice->n_tokens;
+		span->first_position = slice->first_position;
+		for (int32_t j = 0; j < slice->n_tokens; j++)
+		{
+			t->buffers.tokens[n_tokens] = slice->tokens[j];
+			t->buffers.positions[n_tokens] = slice->first_position + j;
+			n_tokens++;
+		}
+		t->n_spans++;
+	}
+	set_row_count(t, n_tokens);
+}
+
+void
+llm_transformer_keep_rows(LlmTransformer *t, bool only_for_logits)
+{
+	LlmTransformerBuffers *b = &t->buffers;
+	int32_t		n_spans = 0;
+	int32_t		row = 0;
+
+	for (int32_t i = 0; i < t->n_spans; i++)
+	{
+		LlmTokenRange span = b->spans[i];
+		int32_t		n = only_for_logits ? logits_of(&span) : span.n_rows;
+		int32_t		skipped = span.n_rows - n;
+		int32_t		from = span.first_row + skipped;
+
+		if (n == 0 || span.slice->dropped)
+			continue;
+		if (row != from)
+		{
+			move_rows(b->state, row, from, n);
+			move_rows(b->update, row, from, n);
+			move_rows(b->q, row, from, n);
+			move_rows(b->rope, row, from, n);
+		}
+		span.first_row = row;
+		span.n_rows = n;
+		span.first_position += skipped;
+		b->spans[n_spans++] = span;
+		row += n;
+	}
+	t->n_spans = n_spans;
+	if (row != t->n_tokens)
+		set_row_count(t, row);
+}
+
+static int32_t
+logits_of(const LlmTokenRange *span)
+{
+	return span->slice->n_logits < span->n_rows ? span->slice->n_logits : span->n_rows;
+}
+
+static void
+move_rows(LlmRows rows, int32_t to, int32_t from, int32_t n)
+{
+	memmove(llm_row(rows, to), llm_row(rows, from), (size_t) n * (size_t) rows.stride * sizeof(float));
+}
+
+static void
+set_row_count(LlmTransformer *t, int32_t n_tokens)
+{
+	t->n_tokens = n_tokens;
+	t->buffers.normed.n_cols = n_tokens;
+	t->buffers.attention.n_cols = n_tokens;
+	t->buffers.hidden.n_cols = n_tokens;
+	cut_chunks(t);
+}
+
+/*
+ * Cut the spans for attention.  Where that gives fewer units than threads, the
+ * query heads that share a KV head are divided too.
+ */
+static void
+cut_chunks(LlmTransformer *t)
+{
+	const LlmModelConfig *config = &t->model->config;
+	int32_t		group = config->n_heads / config->n_kv_heads;
+	int32_t		chunk_rows = llm_attention_chunk_tokens(config);
+	int64_t		n_units;
+
+	t->n_chunks = 0;
+	t->all_logits = true;
+	for (int32_t i = 0; i < t->n_spans; i++)
+	{
+		LlmTokenRange rest = t->buffers.spans[i];
+
+		if (logits_of(&rest) < rest.n_rows)
+			t->all_logits = false;
+		while (rest.n_rows > 0)
+		{
+			LlmTokenRange *chunk = &t->buffers.chunks[t->n_chunks++];
+
+			*chunk = rest;
+			if (chunk->n_rows > chunk_rows)
+				chunk->n_rows = chunk_rows;
+			rest.first_row += chunk->n_rows;
+			rest.n_rows -= chunk->n_rows;
+			rest.first_position += chunk->n_rows;
+		}
+	}
+
+	n_units = (int64_t) t->n_chunks * config->n_kv_heads;
+	t->heads_per_unit = group;
+	while (t->heads_per_unit > 1 &&
+		   n_units * ((group + t->heads_per_unit - 1) / t->heads_per_unit) < t->options.n_threads)
+		t->heads_per_unit = (t->heads_per_unit + 1) / 2;
+	t->whole_spans = t->n_chunks == t->n_spans && t->heads_per_unit == group;
+}

@@ -1,0 +1,54 @@
+/*
+ * options.h
+ *		The arguments that every generating function shares, and its options.
+ */
+#ifndef LLAMA2_OPTIONS_H
+#define LLAMA2_OPTIONS_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "server/request.h"
+
+/* Common arguments in SQL, in this order after a function's own. */
+enum
+{
+	LLAMA2_ARG_MAX_TOKENS,
+	LLAMA2_ARG_TEMPERATURE,
+	LLAMA2_ARG_TOP_P,
+	LLAMA2_ARG_TOP_K,
+	LLAMA2_ARG_MIN_P,
+	LLAMA2_ARG_SEED,
+	LLAMA2_ARG_STOP,
+	LLAMA2_ARG_SYSTEM,
+	LLAMA2_ARG_MODEL,
+	LLAMA2_ARG_OPTIONS
+};
+
+typedef struct Llama2Options
+{
+	LlmSamplingOptions sampling;
+	int32		max_tokens;
+	int64		seed;
+	int			n_stops;
+	const char *stops[LLM_MAX_STOPS];	/* UTF-8 */
+	uint32		stop_lengths[LLM_MAX_STOPS];
+	text	   *system;			/* NULL: none */
+	char	   *model;			/* NULL: llama2.model */
+} Llama2Options;
+
+/*
+ * Read the common arguments that begin at first_argument: a named argument, else the key in options, else the
+ * parameter.  Values out of range and unknown keys are errors.
+ */
+extern void Llama2ReadOptions(FunctionCallInfo fcinfo, int first_argument, Llama2Options *options);
+
+/* A text argument as a C string, or NULL. */
+extern char *Llama2StringArgument(FunctionCallInfo fcinfo, int argument);
+
+/* Complete a specification of a generating request from options and prompt. */
+extern void Llama2FillGenerate(Llama2RequestSpec *spec, const Llama2Model *model,
+							   const Llama2Options *options, const int32 *prompt, int32 n_prompt);
+
+#endif							/* LLAMA2_OPTIONS_H */

@@ -1,0 +1,203 @@
+/*
+ * parameters.c
+ *		The library's entry point and its parameters.
+ */
+#include "server/parameters.h"
+
+#include <float.h>
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "shared/compat.h"
+#include "shared/control.h"
+#include "shared/model_table.h"
+
+#define MAX_CONTEXT_LENGTH 1048576
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+static void define_server_parameters(void);
+static void define_session_parameters(void);
+static bool check_model_name(char **newval, void **extra, GucSource source);
+
+char	   *llama2_model = NULL;
+char	   *llama2_model_directory = NULL;
+int			llama2_max_requests = 128;
+int			llama2_max_batch = 32;
+int			llama2_threads = 0;
+int			llama2_nice = 0;
+int			llama2_kv_cache_size = 1024;
+int			llama2_kv_cache_type = LLM_KV_F16;
+int			llama2_context_length = 0;
+int			llama2_kernels = 0;
+bool		llama2_blas = false;
+
+int			llama2_max_tokens = 256;
+int			llama2_max_tokens_limit = 4096;
+double		llama2_temperature = 0.6;
+double		llama2_top_p = 0.9;
+int			llama2_top_k = 40;
+double		llama2_min_p = 0;
+double		llama2_repeat_penalty = 1.0;
+int			llama2_seed = -1;
+
+static const struct config_enum_entry kernels_options[] = {
+	{"auto", 0, false},
+	{"generic", 1, false},
+	{"avx2", 2, false},
+	{"avx512", 3, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry kv_cache_type_options[] = {
+	{"f16", LLM_KV_F16, false},
+	{"f32", LLM_KV_F32, false},
+	{NULL, 0, false}
+};
+
+/*
+ * Without shared_preload_libraries the functions exist and say what to set;
+ * shared memory and workers are claimed only while preloading.
+ */
+void
+_PG_init(void)
+{
+	Llama2DefineParameters();
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	Llama2InstallSharedMemoryHooks();
+	if (!IsBinaryUpgrade && llama2_model[0] != '\0')
+		Llama2RegisterDefaultWorker();
+}
+
+void
+Llama2DefineParameters(void)
+{
+	if (process_shared_preload_libraries_in_progress)
+		define_server_parameters();
+	define_session_parameters();
+	if (process_shared_preload_libraries_in_progress)
+		MarkGUCPrefixReserved("llama2");
+}
+
+char *
+Llama2ModelDirectory(void)
+{
+	char		folder[MAXPGPATH];
+
+	if (llama2_model_directory && llama2_model_directory[0] != '\0')
+		return pstrdup(llama2_model_directory);
+	get_share_path(my_exec_path, folder);
+	return psprintf("%s/llama2", folder);
+}
+
+const char *
+Llama2KernelsName(void)
+{
+	return llama2_kernels == 0 ? NULL : kernels_options[llama2_kernels].name;
+}
+
+static void
+define_server_parameters(void)
+{
+	DefineCustomStringVariable("llama2.model_directory",
+							   "Folder of the model files.",
+							   "Empty: llama2 below the server's shared files.",
+							   &llama2_model_directory, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.max_requests",
+							"Requests that can be queued or running at once; more wait.",
+							NULL, &llama2_max_requests, 128, 2, 4096,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.max_batch",
+							"Sequences that one model computes in one step.",
+							NULL, &llama2_max_batch, 32, 1, 256,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.threads",
+							"Threads of a model's worker.",
+							"0: one for each processor that the server may use.",
+							&llama2_threads, 0, 0, 256,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.nice",
+							"Niceness of a model's worker, so that queries come first.",
+							NULL, &llama2_nice, 0, 0, 19,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.kv_cache_size",
+							"Memory for the keys and values of a model's running sequences.",
+							NULL, &llama2_kv_cache_size, 1024, 1, MAX_KILOBYTES / 1024,
+							PGC_SIGHUP, GUC_UNIT_MB, NULL, NULL, NULL);
+	DefineCustomEnumVariable("llama2.kv_cache_type",
+							 "Number format of the keys and values.",
+							 NULL, &llama2_kv_cache_type, LLM_KV_F16, kv_cache_type_options,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.context_length",
+							"Longest prompt and answer together, in tokens.",
+							"0: what the model was trained for.",
+							&llama2_context_length, 0, 0, MAX_CONTEXT_LENGTH,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("llama2.kernels",
+							 "Instruction set of the kernels.",
+							 "auto: the best that this processor has.",
+							 &llama2_kernels, 0, kernels_options,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("llama2.blas",
+							 "Multiply long prompts by float matrices with OpenBLAS.",
+							 "Results then depend, in their last bits, on how requests are batched.",
+							 &llama2_blas, false,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+static void
+define_session_parameters(void)
+{
+	DefineCustomStringVariable("llama2.model",
+							   "Model of functions that are called without one.",
+							   "The server's own setting is the model that is loaded at start.",
+							   &llama2_model, "tinychat-6m",
+							   PGC_USERSET, 0, check_model_name, NULL, NULL);
+	DefineCustomIntVariable("llama2.max_tokens",
+							"Longest answer, in tokens.",
+							NULL, &llama2_max_tokens, 256, 1, MAX_CONTEXT_LENGTH,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.max_tokens_limit",
+							"Greatest max_tokens that a call may ask for.",
+							NULL, &llama2_max_tokens_limit, 4096, 1, MAX_CONTEXT_LENGTH,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomRealVariable("llama2.temperature",
+							 "Randomness of the answer; 0 always takes the likeliest token.",
+							 NULL, &llama2_temperature, 0.6, 0, 100,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomRealVariable("llama2.top_p",
+							 "Draw from the likeliest tokens that have this share of the probability.",
+							 NULL, &llama2_top_p, 0.9, FLT_MIN, 1,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.top_k",
+							"Draw from so many of the likeliest tokens; 0 is all.",
+							NULL, &llama2_top_k, 40, 0, INT_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomRealVariable("llama2.min_p",
+							 "Drop tokens less likely than this share of the likeliest one's probability.",
+							 NULL, &llama2_min_p, 0, 0, 1,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomRealVariable("llama2.repeat_penalty",
+							 "Divides the logits of recent tokens; 1 is off.",
+							 NULL, &llama2_repeat_penalty, 1.0, 0.01, 100,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.seed",
+							"Seed of the draws; -1 takes another one for each call.",
+							NULL, &llama2_seed, -1, -1, INT_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
+static bool
+check_model_name(char **newval, void **extra, GucSource source)
+{
+	if (**newval == '\0' || Llama2ModelNameIsValid(*newval))
+		return true;
+	GUC_check_errdetail("A model's name is its file's name without \".gguf\".");
+	return false;
+}

@@ -1,0 +1,42 @@
+/*
+ * parameters.h
+ *		The parameters llama2.*, as C variables.
+ */
+#ifndef LLAMA2_PARAMETERS_H
+#define LLAMA2_PARAMETERS_H
+
+#include "postgres.h"
+
+/* of the server */
+extern PGDLLEXPORT char *llama2_model;
+extern PGDLLEXPORT char *llama2_model_directory;
+extern PGDLLEXPORT int llama2_max_requests;
+extern PGDLLEXPORT int llama2_max_batch;
+extern PGDLLEXPORT int llama2_threads;
+extern PGDLLEXPORT int llama2_nice;
+extern PGDLLEXPORT int llama2_kv_cache_size;	/* MB */
+extern PGDLLEXPORT int llama2_kv_cache_type;	/* LlmKvType */
+extern PGDLLEXPORT int llama2_context_length;	/* 0: the model's */
+extern PGDLLEXPORT int llama2_kernels;	/* index of Llama2KernelsName */
+extern PGDLLEXPORT bool llama2_blas;
+
+/* of the role, database or session */
+extern int	llama2_max_tokens;
+extern int	llama2_max_tokens_limit;
+extern double llama2_temperature;
+extern double llama2_top_p;
+extern int	llama2_top_k;
+extern double llama2_min_p;
+extern double llama2_repeat_penalty;
+extern int	llama2_seed;		/* -1: random */
+
+/* Define them all; those of the server only while the library is preloaded. */
+extern void Llama2DefineParameters(void);
+
+/* The folder of model files, palloc'd: llama2.model_directory or its default. */
+extern PGDLLEXPORT char *Llama2ModelDirectory(void);
+
+/* What llama2.kernels asks for, or NULL for the best. */
+extern PGDLLEXPORT const char *Llama2KernelsName(void);
+
+#endif							/* LLAMA2_PARAMETERS_H */

@@ -1,0 +1,37 @@
+/*
+ * prompt.h
+ *		From SQL values to the token ids of a prompt.
+ */
+#ifndef LLAMA2_PROMPT_H
+#define LLAMA2_PROMPT_H
+
+#include "postgres.h"
+
+#include "utils/jsonb.h"
+
+#include "server/model_use.h"
+#include "text/chat_template.h"
+
+typedef struct Llama2Prompt
+{
+	int32	   *ids;
+	int32		n_ids;
+} Llama2Prompt;
+
+/* A text as it stands, BOS first where the model's vocabulary wants it. */
+extern Llama2Prompt Llama2PromptFromText(const Llama2Model *model, text *value);
+
+/* One user message, with an optional system message (NULL: none), in the chat template. */
+extern Llama2Prompt Llama2PromptFromMessage(const Llama2Model *model, text *message, text *system);
+
+/* [{"role": ..., "content": ...}, ...], with an optional system message to put first. */
+extern Llama2Prompt Llama2PromptFromMessages(const Llama2Model *model, Jsonb *messages, text *system);
+
+/* Tokenize; with offsets where wanted (NULL: not).  palloc'd. */
+extern Llama2Prompt Llama2Tokenize(const Llama2Model *model, const char *utf8, size_t length,
+								   bool with_bos, size_t **offsets);
+
+/* Raise an error of the text or engine library as this backend's. */
+extern void Llama2RaiseEngineError(const LlmError *error) pg_attribute_noreturn();
+
+#endif							/* LLAMA2_PROMPT_H */

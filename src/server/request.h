@@ -1,0 +1,60 @@
+/*
+ * request.h
+ *		A backend's side of a request: submit, wait, read, release.
+ *
+ * A handle belongs to the resource owner that is current when it is made, so that an error, a
+ * closed cursor, a subtransaction's end or the end of the process releases
+ * what its user did not.
+ */
+#ifndef LLAMA2_REQUEST_H
+#define LLAMA2_REQUEST_H
+
+#include "shared/control.h"
+
+#include "server/model_use.h"
+
+typedef struct Llama2RequestSpec
+{
+	const Llama2Model *model;
+	LlmRequestKind kind;
+	const int32 *prompt;
+	int32		n_prompt;
+	int32		max_tokens;
+	int32		score_from;
+	LlmSamplingOptions sampling;
+	int			n_stops;
+	const char *stops[LLM_MAX_STOPS];	/* UTF-8 */
+	uint32		stop_lengths[LLM_MAX_STOPS];
+	bool		strip_leading_space;
+	bool		stream;			/* wake for every token */
+} Llama2RequestSpec;
+
+typedef struct Llama2Request Llama2Request;
+
+/*
+ * Queue a request.  Waits for a free slot; with may_fail, or where this
+ * session holds as many as it may, returns NULL instead.
+ */
+extern Llama2Request *Llama2RequestSubmit(const Llama2RequestSpec *spec, bool may_fail);
+
+/*
+ * Wait until more than n_seen results are there, or the request is done; returns how many
+ * there are.  Cancellation and a vanished client are noticed here.
+ */
+extern int32 Llama2RequestWait(Llama2Request *request, int32 n_seen);
+
+/* Wait until it is done; raises the worker's error where it failed. */
+extern int32 Llama2RequestFinish(Llama2Request *request);
+
+extern bool Llama2RequestIsDone(const Llama2Request *request);
+
+/* Results so far, in shared memory: valid until the release. */
+extern const LlmTokenResult *Llama2RequestResults(const Llama2Request *request);
+
+/* The slot, for what it says once the request is done. */
+extern const Llama2RequestSlot *Llama2RequestSlotOf(const Llama2Request *request);
+
+/* Give the slot back, or, while it runs, ask the worker to; the handle is gone. */
+extern void Llama2RequestRelease(Llama2Request *request);
+
+#endif							/* LLAMA2_REQUEST_H */

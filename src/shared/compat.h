@@ -1,0 +1,36 @@
+/*
+ * compat.h
+ *		The differences between PostgreSQL 14 and 18 that this project meets.
+ *
+ * Included after postgres.h.  Wrappers have the newest version's shape.
+ */
+#ifndef LLAMA2_COMPAT_H
+#define LLAMA2_COMPAT_H
+
+#if PG_VERSION_NUM < 140000
+#error "llama2 needs PostgreSQL 14 or newer"
+#endif
+
+#include "utils/wait_event.h"
+
+/* 17: an extension can name its wait events. */
+#if PG_VERSION_NUM >= 170000
+#define LLAMA2_WAIT_EVENT(variable, name) \
+	((variable) != 0 ? (variable) : ((variable) = WaitEventExtensionNew(name)))
+#else
+#define LLAMA2_WAIT_EVENT(variable, name) \
+	((void) (variable), PG_WAIT_EXTENSION)
+#endif
+
+/* 15: parameters of a prefix are reserved under a new name. */
+#if PG_VERSION_NUM < 150000
+#define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/* 15: set-returning functions that materialize got a helper. */
+#if PG_VERSION_NUM < 150000
+extern void Llama2InitMaterializedSRF(FunctionCallInfo fcinfo, int flags);
+#define InitMaterializedSRF(fcinfo, flags) Llama2InitMaterializedSRF(fcinfo, flags)
+#endif
+
+#endif							/* LLAMA2_COMPAT_H */

@@ -1,0 +1,37 @@
+/*
+ * model_table.h
+ *		Which models are resident or on the way, and how their workers are started.
+ */
+#ifndef LLAMA2_MODEL_TABLE_H
+#define LLAMA2_MODEL_TABLE_H
+
+#include "shared/control.h"
+
+/* A model name that can be a file's name: checks length and characters. */
+extern PGDLLEXPORT bool Llama2ModelNameIsValid(const char *name);
+
+/* Path of the model's file, palloc'd. */
+extern PGDLLEXPORT char *Llama2ModelPath(const char *name);
+
+/*
+ * The entry of this name, or -1.  The caller holds the lock, at least shared.
+ */
+extern PGDLLEXPORT int Llama2ModelFind(const char *name);
+
+/*
+ * A free entry, its name and state STARTING set; -1 where the table is full.
+ * The caller holds the lock exclusively.
+ */
+extern PGDLLEXPORT int Llama2ModelReserve(const char *name);
+
+/* Change an entry's state, under the lock taken here, and tell everybody who waits. */
+extern PGDLLEXPORT void Llama2ModelSetState(int model, Llama2ModelState state);
+
+/* What a worker is registered with, statically or dynamically. */
+extern void Llama2RegisterDefaultWorker(void);
+extern bool Llama2StartWorker(int model);
+
+/* The name of the model whose worker starts with the server, in _PG_init's words. */
+extern PGDLLEXPORT const char *Llama2ModelStateName(Llama2ModelState state);
+
+#endif							/* LLAMA2_MODEL_TABLE_H */

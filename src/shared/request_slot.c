@@ -1,0 +1,253 @@
+/*
+ * request_slot.c
+ *		The transitions of a request slot.
+ *
+ * Everything here holds control->lock exclusively for a few instructions and
+ * sets latches, and wakes waiters for a free slot, after giving it back.  Only the
+ * process that frees a slot frees its payload.
+ */
+#include "shared/request_slot.h"
+
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/timestamp.h"
+
+static void free_slot(Llama2RequestSlot *slot);
+static void unlink_from_queue(Llama2RequestSlot *slot);
+static void wake_worker(int model);
+
+Llama2RequestSlot *
+Llama2SlotTake(int n_held)
+{
+	Llama2RequestSlot *slot = NULL;
+
+	if (n_held >= Max(llama2_control->n_slots / 2, 1))
+		return NULL;
+
+	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
+	if (llama2_control->free_list >= 0)
+	{
+		slot = &llama2_control->slots[llama2_control->free_list];
+		llama2_control->free_list = slot->next;
+		slot->state = LLAMA2_SLOT_FILLING;
+		slot->abandoned = false;
+		slot->next = -1;
+		slot->generation = ++llama2_control->next_generation;
+		slot->owner_pid = MyProcPid;
+		slot->owner_latch = MyLatch;
+		slot->session = (int) (MyProc - ProcGlobal->allProcs);
+		slot->userid = GetUserId();
+		slot->databaseid = MyDatabaseId;
+		slot->payload = InvalidDsaPointer;
+		slot->cancel = 0;
+		slot->started_at = 0;
+		slot->queued_at = 0;
+		slot->n_prompt = 0;
+		slot->finish = LLM_FINISH_NONE;
+		slot->text_bytes = 0;
+		slot->n_cached = 0;
+		slot->queue_ms = slot->prefill_ms = slot->decode_ms = 0;
+		slot->failure.sqlerrcode = 0;
+		pg_atomic_write_u32(&slot->n_results, 0);
+		pg_atomic_write_u32(&slot->n_prefilled, 0);
+		pg_atomic_write_u32(&slot->phase, LLM_REQUEST_WAITING);
+	}
+	LWLockRelease(llama2_control->lock);
+	return slot;
+}
+
+bool
+Llama2SlotEnqueue(Llama2RequestSlot *slot)
+{
+	int			index = Llama2SlotIndex(slot);
+	Llama2ModelEntry *entry = &llama2_control->models[slot->model];
+	bool		current;
+
+	slot->queued_at = GetCurrentTimestamp();
+	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
+	current = entry->state == LLAMA2_MODEL_READY && entry->generation == slot->model_generation;
+	if (current)
+	{
+		slot->state = LLAMA2_SLOT_QUEUED;
+		slot->next = -1;
+		if (llama2_control->queue_tail >= 0)
+			llama2_control->slots[llama2_control->queue_tail].next = index;
+		else
+			llama2_control->queue_head = index;
+		llama2_control->queue_tail = index;
+		entry->last_used = slot->queued_at;
+	}
+	LWLockRelease(llama2_control->lock);
+	if (current)
+	{
+		Llama2AddStatistic(requests, 1);
+		wake_worker(slot->model);
+	}
+	return current;
+}
+
+void
+Llama2SlotRelease(Llama2RequestSlot *slot)
+{
+	bool		wake = false;
+	bool		freed = false;
+	int			model = slot->model;
+
+	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
+	switch (slot->state)
+	{
+		case LLAMA2_SLOT_QUEUED:
+			unlink_from_queue(slot);
+			Llama2AddStatistic(cancelled, 1);
+			free_slot(slot);
+			freed = true;
+			break;
+		case LLAMA2_SLOT_FILLING:
+		case LLAMA2_SLOT_DONE:
+			free_slot(slot);
+			freed = true;
+			break;
+		case LLAMA2_SLOT_RUNNING:
+			slot->abandoned = true;
+			slot->cancel = 1;
+			wake = true;
+			break;
+		case LLAMA2_SLOT_FREE:
+			break;
+	}
+	LWLockRelease(llama2_control->lock);
+
+	if (freed)
+		ConditionVariableBroadcast(&llama2_control->slot_freed);
+	if (wake)
+		wake_worker(model);
+}
+
+Llama2RequestSlot *
+Llama2SlotClaim(int model, const uint16 *running)
+{
+	Llama2RequestSlot *best = NULL;
+
+	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
+	for (int i = llama2_control->queue_head; i >= 0; i = llama2_control->slots[i].next)
+	{
+		Llama2RequestSlot *slot = &llama2_control->slots[i];
+
+		if (slot->model == model &&
+			(best == NULL || running[slot->session] < running[best->session]))
+			best = slot;
+	}
+	if (best)
+	{
+		unlink_from_queue(best);
+		best->state = LLAMA2_SLOT_RUNNING;
+		best->started_at = GetCurrentTimestamp();
+	}
+	LWLockRelease(llama2_control->lock);
+	return best;
+}
+
+void
+Llama2SlotFinish(Llama2RequestSlot *slot)
+{
+	Latch	   *owner = NULL;
+
+	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
+	Assert(slot->state == LLAMA2_SLOT_RUNNING);
+	if (slot->abandoned)
+		free_slot(slot);
+	else
+	{
+		slot->state = LLAMA2_SLOT_DONE;
+		owner = slot->owner_latch;
+	}
+	LWLockRelease(llama2_control->lock);
+
+	if (owner)
+		SetLatch(owner);
+	else
+		ConditionVariableBroadcast(&llama2_control->slot_freed);
+}
+
+void
+Llama2SlotsFail(int model, bool queued_too, int sqlerrcode, const char *message, const char *hint)
+{
+	for (int i = 0; i < llama2_control->n_slots; i++)
+	{
+		Llama2RequestSlot *slot = &llama2_control->slots[i];
+		bool		failed = false;
+
+		LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
+		if (slot->model == model &&
+			(slot->state == LLAMA2_SLOT_RUNNING ||
+			 (queued_too && slot->state == LLAMA2_SLOT_QUEUED)))
+		{
+			if (slot->state == LLAMA2_SLOT_QUEUED)
+				unlink_from_queue(slot);
+			slot->state = LLAMA2_SLOT_RUNNING;
+			Llama2SetFailure(&slot->failure, sqlerrcode, message, hint);
+			failed = true;
+		}
+		LWLockRelease(llama2_control->lock);
+		if (failed)
+		{
+			Llama2AddStatistic(failed, 1);
+			Llama2SlotFinish(slot);
+		}
+	}
+}
+
+void
+Llama2SetFailure(Llama2Failure *failure, int sqlerrcode, const char *message, const char *hint)
+{
+	failure->sqlerrcode = sqlerrcode;
+	strlcpy(failure->message, message, sizeof(failure->message));
+	strlcpy(failure->hint, hint ? hint : "", sizeof(failure->hint));
+}
+
+/* The caller holds the lock and the slot. */
+static void
+free_slot(Llama2RequestSlot *slot)
+{
+	if (DsaPointerIsValid(slot->payload))
+		dsa_free(Llama2PayloadArea(), slot->payload);
+	slot->payload = InvalidDsaPointer;
+	slot->state = LLAMA2_SLOT_FREE;
+	slot->owner_pid = 0;
+	slot->next = llama2_control->free_list;
+	llama2_control->free_list = Llama2SlotIndex(slot);
+}
+
+/* The caller holds the lock. */
+static void
+unlink_from_queue(Llama2RequestSlot *slot)
+{
+	int			index = Llama2SlotIndex(slot);
+	int			previous = -1;
+
+	for (int i = llama2_control->queue_head; i != index; i = llama2_control->slots[i].next)
+		previous = i;
+	if (previous >= 0)
+		llama2_control->slots[previous].next = slot->next;
+	else
+		llama2_control->queue_head = slot->next;
+	if (llama2_control->queue_tail == index)
+		llama2_control->queue_tail = previous;
+	slot->next = -1;
+}
+
+/*
+ * A worker that starts looks at the queue by itself, so that a latch read too
+ * early costs nothing.
+ */
+static void
+wake_worker(int model)
+{
+	Latch	   *latch;
+
+	LWLockAcquire(llama2_control->lock, LW_SHARED);
+	latch = llama2_control->models[model].worker_latch;
+	LWLockRelease(llama2_control->lock);
+	if (latch)
+		SetLatch(latch);
+}

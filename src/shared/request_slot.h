@@ -1,0 +1,50 @@
+/*
+ * request_slot.h
+ *		The transitions of a request slot, each by the side that owns it.
+ *
+ *	FREE --take--> FILLING --enqueue--> QUEUED --claim--> RUNNING --finish--> DONE --release--> FREE
+ *
+ * The owner (a backend) takes, enqueues and releases; the worker claims and
+ * finishes.  An owner that leaves early calls release in any state: FILLING and DONE
+ * slots are freed, a QUEUED one is taken off the queue and freed, a RUNNING one is marked
+ * abandoned and cancelled, and the worker frees it when it finishes it.
+ */
+#ifndef LLAMA2_REQUEST_SLOT_H
+#define LLAMA2_REQUEST_SLOT_H
+
+#include "shared/control.h"
+
+/*
+ * Owner side.  take returns NULL where no slot is free, or where this process has
+ * as many as one process may have (llama2_control->n_slots / 2, at least 1) in n_held.
+ */
+extern Llama2RequestSlot *Llama2SlotTake(int n_held);
+/* false: the model that the prompt was tokenized for is not the one that is resident now. */
+extern bool Llama2SlotEnqueue(Llama2RequestSlot *slot);
+extern void Llama2SlotRelease(Llama2RequestSlot *slot);
+
+/*
+ * Worker side.  claim takes, of the model's queued slots, one of the session that has the
+ * fewest requests running, and of that one the oldest; NULL for none.
+ * running[session] counts what the worker runs for each session.
+ */
+extern PGDLLEXPORT Llama2RequestSlot *Llama2SlotClaim(int model, const uint16 *running);
+extern PGDLLEXPORT void Llama2SlotFinish(Llama2RequestSlot *slot);
+
+/*
+ * Fail every slot of a model that is RUNNING and, if queued_too, QUEUED, with the same reason: the
+ * worker went, or the model cannot be loaded.
+ */
+extern PGDLLEXPORT void Llama2SlotsFail(int model, bool queued_too, int sqlerrcode,
+										const char *message, const char *hint);
+
+extern PGDLLEXPORT void Llama2SetFailure(Llama2Failure *failure, int sqlerrcode,
+										 const char *message, const char *hint);
+
+static inline int
+Llama2SlotIndex(const Llama2RequestSlot *slot)
+{
+	return (int) (slot - llama2_control->slots);
+}
+
+#endif							/* LLAMA2_REQUEST_SLOT_H */

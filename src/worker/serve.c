@@ -1,0 +1,337 @@
+/*
+ * serve.c
+ *		The worker's loop: takes requests off the queue, steps the engine, hands results back.
+ *
+ * Results are written by the engine straight into the request's payload in
+ * shared memory; n_results is published after each step, with a barrier, and
+ * the owner reads no further than that.  Callbacks from the middle of a step run
+ * on the main thread and do only what cannot raise an error.
+ */
+#include "worker/worker.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "server/parameters.h"
+#include "shared/compat.h"
+
+typedef struct RunningRequest
+{
+	bool		in_use;
+	Llama2RequestSlot *slot;
+	LlmRequest	request;
+	int32		n_published;
+} RunningRequest;
+
+static void create_engine(void);
+static void take_requests(void);
+static void start_request(RunningRequest *running, Llama2RequestSlot *slot);
+static void publish_results(void);
+static void finish_request(LlmRequest *request, void *arg);
+static void publish_statistics(void);
+static bool should_abandon_step(void *arg);
+static void wait_for_work(void);
+static void reload_parameters(void);
+static bool queue_has_request(void);
+
+static Llama2Resident *model;	/* what this process serves */
+static Llama2ModelEntry *entry;
+static LlmEngine *engine = NULL;
+static LlmEngineOptions engine_options;
+static bool engine_outdated;	/* the parameters say otherwise: made anew when nothing runs */
+static LlmEngineStatistics published;
+static RunningRequest *running;	/* [engine_options.max_sequences] */
+static int	n_running;
+static uint16 *running_by_session;
+
+void
+Llama2Serve(Llama2Resident *resident)
+{
+	model = resident;
+	entry = &llama2_control->models[model->model];
+	running_by_session = MemoryContextAllocZero(TopMemoryContext,
+												sizeof(uint16) * ProcGlobal->allProcCount);
+	create_engine();
+	ConditionVariableBroadcast(&llama2_control->model_changed);
+
+	for (;;)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+			reload_parameters();
+		if (engine_outdated && n_running == 0)
+			create_engine();
+
+		take_requests();
+		if (n_running == 0)
+		{
+			if (pg_atomic_read_u32(&entry->stop) != 0 && !queue_has_request())
+				break;
+			wait_for_work();
+			continue;
+		}
+		(void) llm_engine_step(engine);
+		publish_results();
+		publish_statistics();
+		if (!PostmasterIsAlive())
+			proc_exit(1);
+	}
+	llm_engine_free(engine);
+	engine = NULL;
+}
+
+void
+Llama2EngineOptions(LlmEngineOptions *options)
+{
+	llm_engine_defaults(options);
+	options->n_threads = Llama2WorkerThreads();
+	options->kernels = Llama2KernelsName();
+	options->kv_type = llama2_kv_cache_type;
+	options->kv_bytes = (uint64) llama2_kv_cache_size * 1024 * 1024;
+	options->context_length = llama2_context_length;
+	options->max_sequences = llama2_max_batch;
+	options->use_blas = llama2_blas;
+}
+
+static void
+create_engine(void)
+{
+	LlmError	error = {0};
+	uint64_t	kv_bytes = 0;
+	uint64_t	activation_bytes = 0;
+
+	if (engine)
+		llm_engine_free(engine);
+	if (running)
+		pfree(running);
+	Llama2EngineOptions(&engine_options);
+	engine = llm_engine_create(&model->weights, model->vocabulary, &engine_options, &error);
+	if (engine == NULL)
+		Llama2GiveUp(model->model, Llama2ErrorSqlState(&error), error.message,
+					 error.hint[0] ? error.hint : NULL);
+	llm_engine_on_done(engine, finish_request, NULL);
+	llm_engine_on_layer(engine, should_abandon_step, NULL);
+	running = MemoryContextAllocZero(TopMemoryContext,
+									 sizeof(RunningRequest) * engine_options.max_sequences);
+	n_running = 0;
+	engine_outdated = false;
+	memset(&published, 0, sizeof(published));
+	(void) llm_engine_plan(&model->weights.config, &engine_options, &kv_bytes, &activation_bytes, NULL);
+
+	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
+	entry->context_length = llm_engine_context_length(engine);
+	entry->threads = llm_engine_n_threads(engine);
+	entry->kv_bytes = kv_bytes;
+	entry->activation_bytes = activation_bytes;
+	strlcpy(entry->kernels, llm_engine_kernels(engine), sizeof(entry->kernels));
+	LWLockRelease(llama2_control->lock);
+	publish_statistics();
+}
+
+static void
+take_requests(void)
+{
+	while (n_running < engine_options.max_sequences && !engine_outdated)
+	{
+		Llama2RequestSlot *slot = Llama2SlotClaim(model->model, running_by_session);
+		int			place = 0;
+
+		if (slot == NULL)
+			break;
+		while (running[place].in_use)
+			place++;
+		start_request(&running[place], slot);
+	}
+	pg_atomic_write_u32(&entry->running, n_running);
+}
+
+static void
+start_request(RunningRequest *place, Llama2RequestSlot *slot)
+{
+	LlmRequest *request = &place->request;
+	char	   *payload = dsa_get_address(Llama2PayloadArea(), slot->payload);
+	const char *stop = payload + slot->stops_offset;
+	LlmError	error = {0};
+
+	memset(place, 0, sizeof(*place));
+	place->slot = slot;
+	request->kind = slot->kind;
+	request->prompt = (const int32 *) payload;
+	request->n_prompt = slot->n_prompt;
+	request->max_tokens = slot->max_tokens;
+	request->score_from = slot->score_from;
+	request->sampling = slot->sampling;
+	request->n_stops = slot->n_stops;
+	for (int i = 0; i < slot->n_stops; i++)
+	{
+		request->stops[i] = stop;
+		request->stop_lengths[i] = slot->stop_lengths[i];
+		stop += slot->stop_lengths[i];
+	}
+	request->strip_leading_space = slot->strip_leading_space;
+	request->keep_cached = true;
+	request->cache_scope = slot->userid;
+	request->session = slot->session;
+	request->cancel = &slot->cancel;
+	request->results = (LlmTokenResult *) (payload + slot->results_offset);
+	request->arg = place;
+
+	if (!llm_engine_submit(engine, request, &error))
+	{
+		Llama2SetFailure(&slot->failure, Llama2ErrorSqlState(&error), error.message,
+						 error.hint[0] ? error.hint : NULL);
+		Llama2AddStatistic(failed, 1);
+		Llama2SlotFinish(slot);
+		return;
+	}
+	place->in_use = true;
+	n_running++;
+	running_by_session[slot->session]++;
+}
+
+static void
+publish_results(void)
+{
+	for (int i = 0; i < engine_options.max_sequences; i++)
+	{
+		RunningRequest *place = &running[i];
+		LlmRequest *request = &place->request;
+
+		if (!place->in_use)
+			continue;
+		if (request->state == LLM_REQUEST_DONE)
+		{
+			finish_request(request, NULL);
+			continue;
+		}
+		pg_atomic_write_u32(&place->slot->phase, request->state);
+		pg_atomic_write_u32(&place->slot->n_prefilled, request->n_prefilled);
+		if (request->n_results > place->n_published)
+		{
+			pg_write_barrier();
+			pg_atomic_write_u32(&place->slot->n_results, request->n_results);
+			place->n_published = request->n_results;
+			if (place->slot->wake_each_token)
+				SetLatch(place->slot->owner_latch);
+		}
+	}
+}
+
+/*
+ * Hand a request back.  The engine calls this for a cancelled one in the
+ * middle of a step; it may also have called it for one that is complete.
+ */
+static void
+finish_request(LlmRequest *request, void *arg)
+{
+	RunningRequest *place = request->arg;
+	Llama2RequestSlot *slot = place->slot;
+
+	if (!place->in_use)
+		return;
+	place->in_use = false;
+	n_running--;
+	running_by_session[slot->session]--;
+
+	slot->finish = request->finish;
+	slot->text_bytes = request->text_bytes;
+	slot->n_cached = request->n_cached;
+	if (request->started_us != 0)
+	{
+		int64		first_us = request->first_token_us ? request->first_token_us : request->finished_us;
+
+		slot->queue_ms = (double) (slot->started_at - slot->queued_at) / 1000.0;
+		slot->prefill_ms = (double) (first_us - request->started_us) / 1000.0;
+		slot->decode_ms = (double) (request->finished_us - first_us) / 1000.0;
+		Llama2AddStatistic(queue_us, (uint64) Max(slot->started_at - slot->queued_at, 0));
+		Llama2AddStatistic(prefill_us, (uint64) Max(first_us - request->started_us, 0));
+		Llama2AddStatistic(decode_us, (uint64) Max(request->finished_us - first_us, 0));
+	}
+	if (request->finish == LLM_FINISH_CANCELLED)
+		Llama2AddStatistic(cancelled, 1);
+	else
+		Llama2AddStatistic(completed, 1);
+	Llama2AddStatistic(prompt_tokens, request->n_prefilled);
+	Llama2AddStatistic(cached_tokens, request->n_cached);
+	if (request->kind == LLM_GENERATE)
+		Llama2AddStatistic(completion_tokens, request->n_results);
+	else
+		Llama2AddStatistic(scored_tokens, request->n_results);
+
+	pg_atomic_write_u32(&slot->n_prefilled, request->n_prefilled);
+	pg_write_barrier();
+	pg_atomic_write_u32(&slot->n_results, request->n_results);
+	Llama2SlotFinish(slot);
+}
+
+static void
+publish_statistics(void)
+{
+	LlmEngineStatistics now;
+
+	llm_engine_statistics(engine, &now);
+	Llama2AddStatistic(steps, now.steps - published.steps);
+	Llama2AddStatistic(sequence_steps, now.sequence_steps - published.sequence_steps);
+	Llama2AddStatistic(prefill_tokens, now.prefill_tokens - published.prefill_tokens);
+	Llama2AddStatistic(decode_tokens, now.decode_tokens - published.decode_tokens);
+	Llama2AddStatistic(preemptions, now.preemptions - published.preemptions);
+	Llama2AddStatistic(step_us, now.step_us - published.step_us);
+	pg_atomic_write_u32(&entry->running, n_running);
+	pg_atomic_write_u32(&entry->kv_pages, now.kv_pages);
+	pg_atomic_write_u32(&entry->kv_pages_free, now.kv_pages_free);
+	published = now;
+}
+
+static bool
+should_abandon_step(void *arg)
+{
+	return ProcDiePending;
+}
+
+static void
+wait_for_work(void)
+{
+	static uint32 wait_event = 0;
+
+	pgstat_report_activity(STATE_IDLE, NULL);
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1,
+					 LLAMA2_WAIT_EVENT(wait_event, "Llama2WorkerMain"));
+	pgstat_report_activity(STATE_RUNNING, "generating");
+}
+
+static void
+reload_parameters(void)
+{
+	LlmEngineOptions wanted;
+
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	Llama2EngineOptions(&wanted);
+	engine_outdated = wanted.n_threads != engine_options.n_threads ||
+		wanted.kernels != engine_options.kernels ||
+		wanted.kv_type != engine_options.kv_type ||
+		wanted.kv_bytes != engine_options.kv_bytes ||
+		wanted.context_length != engine_options.context_length ||
+		wanted.max_sequences != engine_options.max_sequences ||
+		wanted.use_blas != engine_options.use_blas;
+}
+
+static bool
+queue_has_request(void)
+{
+	bool		found = false;
+
+	LWLockAcquire(llama2_control->lock, LW_SHARED);
+	for (int i = llama2_control->queue_head; i >= 0 && !found; i = llama2_control->slots[i].next)
+		found = llama2_control->slots[i].model == model->model;
+	LWLockRelease(llama2_control->lock);
+	return found;
+}

@@ -1,0 +1,395 @@
+/*
+ * llama2_bench.c
+ *		Tokens per second of a model: prompts, one sequence, many at once.
+ *
+ *	 llama2_bench [-t threads] [-k kernels] [-p prompt tokens] [-n tokens] [-b batch,batch,...]
+ *				  [-r repetitions] [--blas] [--csv] model.gguf
+ *
+ * Beside each rate stands what it takes of the machine, as a share of limits that are measured in
+ * the same run: weights read from memory when decoding, multiply-adds in prompts.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "engine/engine.h"
+#include "engine/parallel.h"
+#include "machine_limits.h"
+
+#define MAX_BATCHES 16
+#define MAX_REPETITIONS 100
+
+typedef struct BenchOptions
+{
+	int			n_threads;
+	const char *kernels;
+	int			n_prompt;
+	int			n_tokens;
+	int			batches[MAX_BATCHES];
+	int			n_batches;
+	int			n_repetitions;
+	bool		use_blas;
+	bool		csv;
+	const char *path;
+} BenchOptions;
+
+typedef struct Bench
+{
+	const BenchOptions *options;
+	LlmModel	model;
+	uint64_t	image_bytes;
+	uint64_t	step_bytes;		/* of weights that a step reads */
+	LlmVocabulary *vocabulary;
+	double		load_seconds;
+	LlmEngine  *engine;
+	MachineLimits limits;
+} Bench;
+
+/* Seconds that passed in one run. */
+typedef struct Timing
+{
+	double		prefill_rate;	/* tokens in a second */
+	double		decode_rate;	/* over all sequences */
+} Timing;
+
+static void parse_options(int argc, char **argv, BenchOptions *options);
+static void parse_batches(const char *list, BenchOptions *options);
+static int	parse_number(const char *name, const char *text, int least, int greatest);
+static void usage(void);
+static void load(Bench *bench);
+static uint64_t weight_bytes(const LlmModel *model);
+static void create_engine(Bench *bench);
+static Timing run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens);
+static double median_rate(const Bench *bench, int n_sequences, bool decode);
+static void print_machine(const Bench *bench);
+static void print_rate(const Bench *bench, const char *test, int n_sequences, double rate, bool decode);
+static void *claim(uint64_t bytes);
+static void fail(const char *message, const char *hint);
+
+int
+main(int argc, char **argv)
+{
+	BenchOptions options;
+	Bench		bench = {.options = &options};
+
+	parse_options(argc, argv, &options);
+	load(&bench);
+	create_engine(&bench);
+	bench.limits = measure_machine_limits(llm_engine_n_threads(bench.engine),
+										  llm_engine_kernels(bench.engine));
+	print_machine(&bench);
+
+	run(&bench, 1, options.n_prompt, 2);	/* touches every page */
+	print_rate(&bench, "prefill", 1, median_rate(&bench, 1, false), false);
+	for (int i = 0; i < options.n_batches; i++)
+		print_rate(&bench, "decode", options.batches[i], median_rate(&bench, options.batches[i], true), true);
+	return 0;
+}
+
+static void
+parse_options(int argc, char **argv, BenchOptions *options)
+{
+	static const struct option names[] = {
+		{"blas", no_argument, NULL, 'B'},
+		{"csv", no_argument, NULL, 'C'},
+		{NULL, 0, NULL, 0}
+	};
+	int			letter;
+
+	*options = (BenchOptions)
+	{
+		.n_prompt = 128,.n_tokens = 64,.n_repetitions = 3
+	};
+	parse_batches("1,4,16", options);
+	while ((letter = getopt_long(argc, argv, "t:k:p:n:b:r:", names, NULL)) != -1)
+	{
+		switch (letter)
+		{
+			case 't':
+				options->n_threads = parse_number("threads", optarg, 0, 1024);
+				break;
+			case 'k':
+				options->kernels = optarg;
+				break;
+			case 'p':
+				options->n_prompt = parse_number("prompt tokens", optarg, 1, 1 << 20);
+				break;
+			case 'n':
+				options->n_tokens = parse_number("tokens", optarg, 2, 1 << 20);
+				break;
+			case 'b':
+				parse_batches(optarg, options);
+				break;
+			case 'r':
+				options->n_repetitions = parse_number("repetitions", optarg, 1, MAX_REPETITIONS);
+				break;
+			case 'B':
+				options->use_blas = true;
+				break;
+			case 'C':
+				options->csv = true;
+				break;
+			default:
+				usage();
+		}
+	}
+	if (optind != argc - 1)
+		usage();
+	options->path = argv[optind];
+}
+
+static void
+parse_batches(const char *list, BenchOptions *options)
+{
+	char	   *copy = strdup(list);
+	char	   *rest = copy;
+	char	   *item;
+
+	options->n_batches = 0;
+	while ((item = strsep(&rest, ",")) != NULL)
+	{
+		if (options->n_batches == MAX_BATCHES)
+			fail("too many batch widths", "");
+		options->batches[options->n_batches++] = parse_number("batch", item, 1, 1024);
+	}
+	free(copy);
+}
+
+static int
+parse_number(const char *name, const char *text, int least, int greatest)
+{
+	char	   *end;
+	long		value = strtol(text, &end, 10);
+
+	if (end == text || *end != '\0' || value < least || value > greatest)
+	{
+		fprintf(stderr, "llama2_bench: %s must be from %d to %d, not \"%s\"\n", name, least, greatest, text);
+		exit(2);
+	}
+	return (int) value;
+}
+
+static void
+usage(void)
+{
+	fprintf(stderr, "usage: llama2_bench [-t threads] [-k kernels] [-p prompt tokens] [-n tokens]\n"
+			"                    [-b batch,batch,...] [-r repetitions] [--blas] [--csv] model.gguf\n");
+	exit(2);
+}
+
+static void
+load(Bench *bench)
+{
+	LlmError	error = {0};
+	double		started = seconds_now();
+	LlmModelFile *file = llm_model_open(bench->options->path, &error);
+	uint64_t	vocabulary_bytes;
+	void	   *image;
+
+	if (file == NULL)
+		fail(error.message, error.hint);
+	bench->image_bytes = llm_model_image_size(file);
+	vocabulary_bytes = llm_model_vocabulary_size(file);
+	image = claim(bench->image_bytes);
+	bench->vocabulary = claim(vocabulary_bytes);
+	if (!llm_model_build_vocabulary(file, bench->vocabulary, vocabulary_bytes, &error) ||
+		!llm_model_load_image(file, image, bench->image_bytes,
+							  bench->options->n_threads > 0 ? bench->options->n_threads : llm_processor_count(),
+							  NULL, NULL, &error) ||
+		!llm_model_attach(image, bench->image_bytes, &bench->model, &error))
+		fail(error.message, error.hint);
+	llm_model_close(file);
+	bench->load_seconds = seconds_now() - started;
+	bench->step_bytes = weight_bytes(&bench->model);
+}
+
+/* Every matrix but the embedding, of which a step reads a few rows. */
+static uint64_t
+weight_bytes(const LlmModel *model)
+{
+	uint64_t	bytes = model->output.panel_bytes * (uint64_t) model->output.n_panels;
+
+	for (int32_t i = 0; i < model->config.n_layers; i++)
+	{
+		const LlmLayer *layer = &model->layers[i];
+		const LlmMatrix *matrices[] = {
+			&layer->q, &layer->k, &layer->v, &layer->attention_output,
+			&layer->gate, &layer->up, &layer->down
+		};
+
+		for (size_t k = 0; k < sizeof(matrices) / sizeof(matrices[0]); k++)
+			bytes += matrices[k]->panel_bytes * (uint64_t) matrices[k]->n_panels;
+	}
+	return bytes;
+}
+
+/* Room for the widest batch and the longest sequence, whatever the model was trained for. */
+static void
+create_engine(Bench *bench)
+{
+	const BenchOptions *options = bench->options;
+	LlmEngineOptions engine_options;
+	LlmError	error = {0};
+	uint64_t	pages;
+
+	llm_engine_defaults(&engine_options);
+	engine_options.n_threads = options->n_threads;
+	engine_options.kernels = options->kernels;
+	engine_options.use_blas = options->use_blas;
+	engine_options.max_sequences = 1;
+	for (int i = 0; i < options->n_batches; i++)
+	{
+		if (options->batches[i] > engine_options.max_sequences)
+			engine_options.max_sequences = options->batches[i];
+	}
+	engine_options.context_length = options->n_prompt + options->n_tokens;
+	pages = (uint64_t) engine_options.max_sequences *
+		(((uint64_t) engine_options.context_length + LLM_KV_PAGE - 1) / LLM_KV_PAGE);
+	engine_options.kv_bytes = pages * llm_kv_page_bytes(&bench->model.config, engine_options.kv_type);
+	bench->engine = llm_engine_create(&bench->model, bench->vocabulary, &engine_options, &error);
+	if (bench->engine == NULL)
+		fail(error.message, error.hint);
+}
+
+/*
+ * n_sequences greedy requests at once.  Prompts count until the last has its
+ * first token, the rest of the time is decoding.
+ */
+static Timing
+run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens)
+{
+	LlmRequest *requests = calloc(n_sequences, sizeof(LlmRequest));
+	LlmTokenResult *results = calloc((size_t) n_sequences * n_tokens, sizeof(LlmTokenResult));
+	int32_t    *prompt = calloc(n_prompt, sizeof(int32_t));
+	int32_t		n_vocabulary = bench->model.config.vocabulary_size;
+	LlmError	error = {0};
+	double		started = seconds_now();
+	double		prefilled = 0;
+	bool		decoding = false;
+	int64_t		n_before = 0;
+	int64_t		n_after = 0;
+	Timing		timing;
+
+	for (int i = 0; i < n_prompt; i++)
+		prompt[i] = (int32_t) ((i * INT64_C(7919) + 259) % n_vocabulary);
+	for (int i = 0; i < n_sequences; i++)
+	{
+		requests[i] = (LlmRequest)
+		{
+			.kind = LLM_GENERATE,.prompt = prompt,.n_prompt = n_prompt,
+			.max_tokens = n_tokens,.results = results + (size_t) i * n_tokens
+		};
+		llm_sampling_defaults(&requests[i].sampling);
+		requests[i].sampling.temperature = 0;
+		requests[i].sampling.ignore_eos = true;
+		if (!llm_engine_submit(bench->engine, &requests[i], &error))
+			fail(error.message, error.hint);
+	}
+	while (llm_engine_step(bench->engine) > 0 && !decoding)
+	{
+		decoding = true;
+		for (int i = 0; i < n_sequences; i++)
+			decoding = decoding && requests[i].n_results > 0;
+	}
+	prefilled = seconds_now();
+	for (int i = 0; i < n_sequences; i++)
+		n_before += requests[i].n_results;
+	while (llm_engine_step(bench->engine) > 0)
+		;
+	for (int i = 0; i < n_sequences; i++)
+		n_after += requests[i].n_results;
+
+	timing.prefill_rate = n_sequences * n_prompt / (prefilled - started);
+	timing.decode_rate = (double) (n_after - n_before) / (seconds_now() - prefilled);
+	free(requests);
+	free(results);
+	free(prompt);
+	return timing;
+}
+
+static double
+median_rate(const Bench *bench, int n_sequences, bool decode)
+{
+	double		rates[MAX_REPETITIONS];
+	int			n = bench->options->n_repetitions;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (decode)
+			rates[i] = run(bench, n_sequences, 8, bench->options->n_tokens).decode_rate;
+		else
+			rates[i] = run(bench, n_sequences, bench->options->n_prompt, 2).prefill_rate;
+	}
+	return median_of(rates, n);
+}
+
+static void
+print_machine(const Bench *bench)
+{
+	const BenchOptions *options = bench->options;
+	const LlmModelConfig *config = &bench->model.config;
+
+	if (options->csv)
+	{
+		printf("test,model,type,kernels,threads,blas,sequences,tokens_per_s,read_gbytes_per_s,of_read_percent,"
+			   "gops,of_peak_percent,load_s\n");
+		return;
+	}
+	printf("model    %s, %s, %" PRId64 " weights, %.2f GB, loaded in %.2f s\n",
+		   config->name[0] != '\0' ? config->name : options->path, config->type_name,
+		   config->n_weights, (double) bench->image_bytes * 1e-9, bench->load_seconds);
+	printf("engine   %s kernels, %d threads%s; median of %d\n", llm_engine_kernels(bench->engine),
+		   llm_engine_n_threads(bench->engine), options->use_blas ? ", BLAS" : "", options->n_repetitions);
+	printf("machine  reads %.1f GB/s; float32 %.0f GFLOPS, int8 %.0f GOPS\n\n",
+		   bench->limits.read_gbytes, bench->limits.float_gflops, bench->limits.int8_gops);
+	printf("%-10s %9s %10s %10s %8s %10s %8s\n", "test", "sequences", "tokens/s", "GB/s read",
+		   "of limit", "GOPS", "of peak");
+}
+
+/* A step reads the weights once for all its tokens; 0 is what does not apply. */
+static void
+print_rate(const Bench *bench, const char *test, int n_sequences, double rate, bool decode)
+{
+	const BenchOptions *options = bench->options;
+	const LlmModelConfig *config = &bench->model.config;
+	bool		int8 = llm_type_takes_int8(bench->model.layers[0].gate.type);
+	double		peak = int8 ? bench->limits.int8_gops : bench->limits.float_gflops;
+	double		gbytes = decode ? rate / n_sequences * (double) bench->step_bytes * 1e-9 : 0;
+	double		gops = rate * 2.0 * (double) config->n_weights * 1e-9;
+	double		of_read = 100 * gbytes / bench->limits.read_gbytes;
+	double		of_peak = peak > 0 ? 100 * gops / peak : 0;
+
+	if (options->csv)
+		printf("%s,%s,%s,%s,%d,%d,%d,%.3f,%.3f,%.1f,%.2f,%.1f,%.3f\n", test, config->name, config->type_name,
+			   llm_engine_kernels(bench->engine), llm_engine_n_threads(bench->engine), options->use_blas,
+			   n_sequences, rate, gbytes, of_read, gops, of_peak, bench->load_seconds);
+	else
+		printf("%-10s %9d %10.2f %10.2f %7.1f%% %10.1f %7.1f%%\n", test, n_sequences, rate, gbytes,
+			   of_read, gops, of_peak);
+	fflush(stdout);
+}
+
+static void *
+claim(uint64_t bytes)
+{
+	void	   *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		fail("out of memory for the model", "");
+#ifdef MADV_HUGEPAGE
+	(void) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+	return memory;
+}
+
+static void
+fail(const char *message, const char *hint)
+{
+	fprintf(stderr, "llama2_bench: %s\n", message);
+	if (hint[0] != '\0')
+		fprintf(stderr, "hint: %s\n", hint);
+	exit(1);
+}

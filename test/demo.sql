@@ -1,0 +1,52 @@
+\echo
+\echo '-- Complete a prompt.  temperature => 0 takes the likeliest token each time.'
+SELECT llama2_generate('Once upon a time', max_tokens => 60, temperature => 0);
+
+\echo '-- Ask.'
+SELECT llama2_chat('What is PostgreSQL?', temperature => 0);
+
+\echo '-- Ask with a system prompt.'
+SELECT llama2_chat('Who are you?', system => 'You are a pirate.', temperature => 0);
+
+\echo '-- Go on with a dialog.'
+SELECT llama2_chat('[
+	{"role": "system", "content": "Always answer in capital letters."},
+	{"role": "user", "content": "Hello"},
+	{"role": "assistant", "content": "HELLO! HOW CAN I HELP YOU?"},
+	{"role": "user", "content": "What is a table?"}]'::jsonb, temperature => 0);
+
+\echo '-- Read a table: all rows are computed as one batch.'
+CREATE TABLE tickets (id int PRIMARY KEY, body text);
+INSERT INTO tickets VALUES
+	(1, 'My kettle leaks water. I bought it on March 3. My order number is A-3391. Please send me a replacement. Regards, Ana Lopez, Lisbon'),
+	(2, 'Hello, I was charged twice for the office chair. I want my money back! You can reach me at tom.berg@mail.com. This is urgent. Thanks, Tom Berg'),
+	(3, 'I forgot the password and cannot log in to the account. There is no hurry. - Nina Weber');
+
+SELECT id,
+	llama2_chat('Classify this ticket as billing, shipping, technical, account or other.' || E'\n\n' || body,
+				max_tokens => 5, temperature => 0) AS category,
+	llama2_chat('What is the priority of this ticket: low, normal, high?' || E'\n\n' || body,
+				max_tokens => 5, temperature => 0) AS priority,
+	llama2_chat('Summarize: ' || body, temperature => 0) AS summary
+FROM tickets ORDER BY id;
+
+\echo '-- Fields as JSON.'
+SELECT llama2_chat('Extract customer, product and order_id as JSON.' || E'\n\n' || body,
+				   temperature => 0)::jsonb AS fields
+FROM tickets WHERE id = 1;
+
+\echo '-- A stream: in an application each row arrives when its token is made.'
+SELECT seq, token_id, token, logprob FROM llama2_chat_stream('What is a row?', temperature => 0);
+
+\echo '-- How likely is an answer?'
+SELECT answer, round(sum(logprob)::numeric, 2) AS logprob
+FROM unnest(ARRAY['positive', 'negative']) AS answer,
+	LATERAL llama2_logprobs(E'Review: The soup was cold.\nSentiment: ', answer)
+GROUP BY answer ORDER BY 2 DESC;
+
+\echo '-- What goes on in the server.'
+SELECT model, state, kernels, threads, pg_size_pretty(weight_bytes) AS weights,
+	pg_size_pretty(kv_cache_bytes) AS kv_cache
+FROM llama2_status;
+SELECT requests, prompt_tokens, cached_tokens, completion_tokens, round(mean_batch::numeric, 1) AS mean_batch
+FROM llama2_stats;

@@ -1,0 +1,253 @@
+/*
+ * test_attention.c
+ *		Attention and the storing of keys and values, for every kernel set.
+ */
+#include <math.h>
+
+#include "kernel_sets.h"
+#include "random_blocks.h"
+
+#define MAX_LENGTH 100
+#define N_PAGES ((MAX_LENGTH + LLM_KV_PAGE - 1) / LLM_KV_PAGE)
+#define N_QUERIES (MAX_LENGTH + 20)
+
+static const int head_dims[] = {2, 8, 16, 64, 80, 100, 128};
+
+/* One KV head's history as it was given, and as pages. */
+typedef struct History
+{
+	LlmKvType	type;
+	int			head_dim;
+	float	   *keys;			/* [MAX_LENGTH][head_dim] */
+	float	   *values;
+	void	   *k_pages[N_PAGES];
+	void	   *v_pages[N_PAGES];
+} History;
+
+static size_t
+page_bytes(const History *history)
+{
+	return (size_t) history->head_dim * LLM_KV_PAGE * (history->type == LLM_KV_F32 ? 4 : 2);
+}
+
+/* Pages that hold the first `length` positions and NaN everywhere else. */
+static void
+fill_pages(const LlmKernels *kernels, History *history, int length)
+{
+	for (int p = 0; p < N_PAGES; p++)
+	{
+		memset(history->k_pages[p], 0xff, page_bytes(history));
+		memset(history->v_pages[p], 0xff, page_bytes(history));
+	}
+	for (int t = 0; t < length; t++)
+		kernels->store_kv(history->type, history->keys + t * history->head_dim,
+						  history->values + t * history->head_dim, history->head_dim, t % LLM_KV_PAGE,
+						  history->k_pages[t / LLM_KV_PAGE], history->v_pages[t / LLM_KV_PAGE]);
+}
+
+static History
+random_history(LlmKvType type, int head_dim)
+{
+	History		history = {.type = type, .head_dim = head_dim};
+	size_t		n = (size_t) MAX_LENGTH * head_dim;
+
+	history.keys = random_alloc(n * sizeof(float));
+	history.values = random_alloc(n * sizeof(float));
+	for (size_t i = 0; i < n; i++)
+	{
+		history.keys[i] = random_float();
+		history.values[i] = random_float();
+	}
+	for (int p = 0; p < N_PAGES; p++)
+	{
+		history.k_pages[p] = random_alloc(page_bytes(&history));
+		history.v_pages[p] = random_alloc(page_bytes(&history));
+	}
+	return history;
+}
+
+static void
+free_history(History *history)
+{
+	free(history->keys);
+	free(history->values);
+	for (int p = 0; p < N_PAGES; p++)
+	{
+		free(history->k_pages[p]);
+		free(history->v_pages[p]);
+	}
+}
+
+static double
+stored(const History *history, float value)
+{
+	return history->type == LLM_KV_F32 ? value : llm_half_to_float(llm_float_to_half(value));
+}
+
+/*
+ * Softmax attention in double precision.  A score's error comes from a sum of
+ * head_dim products, and shifts its weight by as much; the weighted sum and its
+ * divisor have a few roundings more for each position.
+ */
+static bool
+check_output(const History *history, const float *query, int length, const float *output)
+{
+	int			n = history->head_dim;
+	double		scores[MAX_LENGTH];
+	double		max = -INFINITY;
+	double		sum = 0;
+	double		score_size = 0;
+	double		tolerance;
+
+	for (int t = 0; t < length; t++)
+	{
+		double		size = 0;
+
+		scores[t] = 0;
+		for (int i = 0; i < n; i++)
+		{
+			double		term = query[i] * stored(history, history->keys[t * n + i]) / sqrt(n);
+
+			scores[t] += term;
+			size += fabs(term);
+		}
+		max = fmax(max, scores[t]);
+		score_size = fmax(score_size, size);
+	}
+	for (int t = 0; t < length; t++)
+		sum += scores[t] = exp(scores[t] - max);
+	tolerance = ROUNDING * (2 * (n + 4) * score_size + 2 * length + 20);
+
+	for (int i = 0; i < n; i++)
+	{
+		double		expected = 0;
+		double		size = 0;
+
+		for (int t = 0; t < length; t++)
+		{
+			double		term = scores[t] / sum * stored(history, history->values[t * n + i]);
+
+			expected += term;
+			size += fabs(term);
+		}
+		if (!(fabs(output[i] - expected) <= tolerance * size + 0x1p-126))
+		{
+			diag("head_dim %d, length %d, feature %d: %.9g instead of %.9g, allowed %.3g", n, length, i,
+				 output[i], expected, tolerance * size);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void
+attend(const LlmKernels *kernels, const History *history, int n_queries, const float *const *queries,
+	   const int32_t *lengths, float *const *outputs)
+{
+	LlmAttentionWork work = {
+		.kv_type = history->type,
+		.head_dim = history->head_dim,
+		.n_queries = n_queries,
+		.queries = queries,
+		.outputs = outputs,
+		.lengths = lengths,
+		.k_pages = (const void *const *) history->k_pages,
+		.v_pages = (const void *const *) history->v_pages,
+		.scratch = random_alloc(llm_attention_scratch(history->head_dim, n_queries) * sizeof(float)),
+	};
+
+	kernels->attention(&work);
+	free(work.scratch);
+}
+
+static void
+test_attention(const LlmKernels *kernels, LlmKvType type, int head_dim, float query_size)
+{
+	History		history = random_history(type, head_dim);
+	size_t		bytes = (size_t) head_dim * sizeof(float);
+	float	   *queries = random_alloc(N_QUERIES * bytes);
+	float	   *together = random_alloc(N_QUERIES * bytes);
+	float	   *alone = random_alloc(bytes);
+	const float *query_places[N_QUERIES];
+	float	   *output_places[N_QUERIES];
+	int32_t		lengths[N_QUERIES];
+	bool		accurate = true;
+	bool		independent = true;
+
+	for (int i = 0; i < N_QUERIES; i++)
+	{
+		for (int j = 0; j < head_dim; j++)
+			queries[i * head_dim + j] = random_float() * query_size;
+		query_places[i] = queries + i * head_dim;
+		output_places[i] = together + i * head_dim;
+		lengths[i] = i < 60 ? i + 1 : i < 80 ? 60 : i - 19; /* twenty of one length */
+	}
+	fill_pages(kernels, &history, MAX_LENGTH);
+	attend(kernels, &history, N_QUERIES, query_places, lengths, output_places);
+
+	for (int i = 0; i < N_QUERIES; i++)
+	{
+		fill_pages(kernels, &history, lengths[i]);
+		attend(kernels, &history, 1, &query_places[i], &lengths[i], &alone);
+		accurate = accurate && check_output(&history, query_places[i], lengths[i], alone);
+		independent = independent && memcmp(alone, output_places[i], bytes) == 0;
+	}
+	ok(accurate, "%s: attention, %s, head_dim %d, queries of size %g", kernels->name,
+	   type == LLM_KV_F32 ? "F32" : "F16", head_dim, query_size);
+	ok(independent, "%s: a query's result does not depend on others, nor on later positions",
+	   kernels->name);
+	free(queries);
+	free(together);
+	free(alone);
+	free_history(&history);
+}
+
+static void
+test_store(const LlmKernels *kernels, LlmKvType type, int head_dim)
+{
+	History		history = random_history(type, head_dim);
+	int			slot = 13;
+	bool		good = true;
+
+	history.keys[0] = 1e30f;
+	history.values[0] = -0x1.8p-25f;
+	kernels->store_kv(type, history.keys, history.values, head_dim, slot,
+					  history.k_pages[0], history.v_pages[0]);
+	for (int i = 0; i < head_dim * LLM_KV_PAGE; i++)
+	{
+		bool		key_here = i % LLM_KV_PAGE == slot;
+		bool		value_here = i / head_dim == slot;
+		float		key = history.keys[i / LLM_KV_PAGE];
+		float		value = history.values[i % head_dim];
+		uint16_t	halves[2] = {llm_float_to_half(key), llm_float_to_half(value)};
+		int			size = type == LLM_KV_F32 ? 4 : 2;
+		const void *untouched = "\xa5\xa5\xa5\xa5";
+		const void *k = type == LLM_KV_F32 ? (void *) &key : &halves[0];
+		const void *v = type == LLM_KV_F32 ? (void *) &value : &halves[1];
+
+		good = good &&
+			memcmp((char *) history.k_pages[0] + i * size, key_here ? k : untouched, size) == 0 &&
+			memcmp((char *) history.v_pages[0] + i * size, value_here ? v : untouched, size) == 0;
+	}
+	ok(good, "%s: store_kv, %s, head_dim %d", kernels->name, type == LLM_KV_F32 ? "F32" : "F16", head_dim);
+	free_history(&history);
+}
+
+static void
+test_set(const LlmKernels *kernels)
+{
+	for (size_t i = 0; i < sizeof(head_dims) / sizeof(head_dims[0]); i++)
+		for (LlmKvType type = LLM_KV_F32; type <= LLM_KV_F16; type++)
+		{
+			test_store(kernels, type, head_dims[i]);
+			test_attention(kernels, type, head_dims[i], 2);
+			test_attention(kernels, type, head_dims[i], 500);
+		}
+}
+
+int
+main(void)
+{
+	each_kernel_set(test_set);
+	return done_testing();
+}

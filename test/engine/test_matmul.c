@@ -1,0 +1,282 @@
+/*
+ * test_matmul.c
+ *		Every matrix product of every kernel set against double precision, and
+ *		the promise that a result does not depend on what is computed beside it.
+ */
+#include <math.h>
+
+#include "engine/block.h"
+#include "engine/half.h"
+#include "kernel_sets.h"
+#include "random_blocks.h"
+
+#define MAX_COLUMNS 64
+#define STRIDE_EXTRA 3			/* columns of y need no alignment */
+#define GUARD 0xa5
+
+/* What a product should be, and how far from it rounding can lead. */
+typedef struct Expected
+{
+	double		value;
+	double		bound;
+} Expected;
+
+static const int column_counts[] = {1, 2, 3, 4, 5, 7, 8, 13, 16, 17, 33, 64};
+
+#define COUNT(array) ((int) (sizeof(array) / sizeof(array[0])))
+
+static void set_column(LlmActivations *x, int column, float value);
+
+/* The first columns are the extremes, so that every number of columns has some. */
+static LlmActivations
+test_activations(int features)
+{
+	LlmActivations x = random_activations(MAX_COLUMNS, features);
+
+	for (int i = 0; i < features; i++)
+		x.x[i] *= i % 5 == 0 ? 1e30f : 1.0f;
+	set_column(&x, 1, 0.0f);
+	set_column(&x, 3, -0.0f);
+	for (int i = 0; i < features; i++)
+		x.x[5 * x.width + i] *= 1e-39f;
+	set_column(&x, 6, 0.0f);
+	x.x[6 * x.width + features / 2] = -3.5f;
+	set_column(&x, 9, 1e30f);
+	set_column(&x, 11, -1e30f);
+	return x;
+}
+
+static void
+set_column(LlmActivations *x, int column, float value)
+{
+	for (int i = 0; i < x->width; i++)
+		x->x[(size_t) column * x->width + i] = value;
+}
+
+/* Columns first .. first + n - 1 as activations of their own. */
+static LlmActivations
+columns_of(const LlmActivations *x, int first, int n)
+{
+	LlmActivations part = *x;
+
+	part.n_cols = n;
+	part.x += (size_t) first * x->width;
+	part.q += (size_t) first * x->width;
+	part.d += (size_t) first * x->width / LLM_GROUP;
+	part.sum16 += (size_t) first * x->width / 16;
+	return part;
+}
+
+/*
+ * Every term w x adds one rounding to each later sum and has one of its own,
+ * or loses less than the least subnormal.
+ */
+static Expected
+expect_float(LlmTensorType type, const uint8_t *row, int cols, const float *x)
+{
+	int			size = llm_tensor_type_info(type)->block_bytes;
+	double		magnitude = 0;
+	Expected	result = {0};
+
+	for (int k = 0; k < cols; k++)
+	{
+		double		term = (double) llm_float_element(type, row + k * size) * x[k];
+
+		result.value += term;
+		magnitude += fabs(term);
+	}
+	result.bound = (cols + 1) * (1.01 * ROUNDING * magnitude + 0x1p-149);
+	return result;
+}
+
+/*
+ * Sums of integers are exact, so that a group is one term, or two where the
+ * type has a minimum.  Each has up to four roundings of its own.
+ */
+static Expected
+expect_quantized(LlmTensorType type, const uint8_t *row, int cols, const LlmActivations *x)
+{
+	const LlmTensorTypeInfo *info = llm_tensor_type_info(type);
+	const LlmBlockLayout *layout = llm_block_layout(type);
+	double		magnitude = 0;
+	int			n_terms = 0;
+	Expected	result = {0};
+	LlmBlock	block;
+
+	for (int k = 0; k < cols; k += LLM_GROUP)
+	{
+		int			at = k % layout->weights;
+		double		scaled = 0;
+		double		lowered = 0;
+
+		if (at == 0)
+			llm_block_read(type, row + (size_t) k / layout->weights * info->block_bytes, &block);
+		for (int i = at; i < at + LLM_GROUP; i++)
+		{
+			int			s = i / layout->sub_weights;
+			double		activation = (double) x->q[k + i - at] * x->d[k / LLM_GROUP];
+
+			scaled += (double) llm_half_to_float(block.d) * llm_sub_scale(type, block.sub, 1, s) *
+				(block.codes[i] - layout->offset) * activation;
+			if (layout->has_m)
+				lowered += (double) llm_half_to_float(block.m) *
+					llm_sub_min(type, block.sub, 1, s) * activation;
+		}
+		result.value += scaled - lowered;
+		magnitude += fabs(scaled) + fabs(lowered);
+		n_terms += layout->has_m ? 2 : 1;
+	}
+	result.bound = (n_terms + 4) * (1.01 * ROUNDING * magnitude + 0x1p-149);
+	return result;
+}
+
+static bool
+guards_intact(const float *y, int n_columns, int first, int last, int stride)
+{
+	for (int c = 0; c < n_columns; c++)
+		for (int r = 0; r < stride; r++)
+		{
+			const uint8_t *bytes = (const uint8_t *) &y[c * stride + r];
+
+			if ((r < first || r >= last) && (bytes[0] != GUARD || bytes[3] != GUARD))
+				return false;
+		}
+	return true;
+}
+
+static bool
+same_rows(const float *a, const float *b, int rows, int n_columns, int stride)
+{
+	for (int c = 0; c < n_columns; c++)
+		if (memcmp(a + c * stride, b + c * stride, rows * sizeof(float)) != 0)
+			return false;
+	return true;
+}
+
+/* All columns one by one, one panel at a time: the result that every other way must repeat. */
+static float *
+products_alone(const LlmKernels *kernels, const LlmMatrix *w, const LlmActivations *x, int stride)
+{
+	float	   *y = random_alloc((size_t) MAX_COLUMNS * stride * sizeof(float));
+
+	for (int c = 0; c < MAX_COLUMNS; c++)
+		for (int p = 0; p < w->n_panels; p++)
+		{
+			LlmActivations column = columns_of(x, c, 1);
+
+			kernels->matmul[w->type] (w, p, p + 1, &column, y + c * stride, stride);
+		}
+	return y;
+}
+
+static bool
+check_accuracy(const LlmMatrix *w, const uint8_t *row_bytes, const LlmActivations *x,
+			   const float *y, int stride)
+{
+	const LlmTensorTypeInfo *info = llm_tensor_type_info(w->type);
+	size_t		row_size = (size_t) w->cols / info->block_weights * info->block_bytes;
+
+	for (int c = 0; c < MAX_COLUMNS; c++)
+		for (int r = 0; r < w->rows; r++)
+		{
+			LlmActivations column = columns_of(x, c, 1);
+			const uint8_t *row = row_bytes + r * row_size;
+			Expected	expected = llm_type_takes_int8(w->type) ?
+				expect_quantized(w->type, row, w->cols, &column) :
+				expect_float(w->type, row, w->cols, column.x);
+			float		got = y[c * stride + r];
+
+			if (!(fabs(got - expected.value) <= expected.bound))
+			{
+				diag("%s %d x %d, column %d, row %d: %.9g instead of %.9g, allowed %.3g", info->name,
+					 w->rows, w->cols, c, r, got, expected.value, expected.bound);
+				return false;
+			}
+		}
+	return true;
+}
+
+static bool
+check_together(const LlmKernels *kernels, const LlmMatrix *w, const LlmActivations *x,
+			   const float *alone, int stride)
+{
+	for (int i = 0; i < COUNT(column_counts); i++)
+	{
+		int			n = column_counts[i];
+		int			middle = w->n_panels / 2;
+		LlmActivations columns = columns_of(x, 0, n);
+		float	   *whole = random_alloc((size_t) n * stride * sizeof(float));
+		float	   *split = random_alloc((size_t) n * stride * sizeof(float));
+		bool		good;
+
+		kernels->matmul[w->type] (w, 0, w->n_panels, &columns, whole, stride);
+		kernels->matmul[w->type] (w, middle, w->n_panels, &columns, split, stride);
+		good = guards_intact(split, n, middle * 16, w->n_panels * 16, stride);
+		kernels->matmul[w->type] (w, 0, middle, &columns, split, stride);
+		good = good && guards_intact(split, n, 0, w->n_panels * 16, stride) &&
+			same_rows(whole, alone, w->rows, n, stride) && same_rows(split, alone, w->rows, n, stride);
+		free(whole);
+		free(split);
+		if (!good)
+		{
+			diag("%s %d x %d with %d columns", llm_tensor_type_info(w->type)->name, w->rows, w->cols, n);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void
+test_shape(const LlmKernels *kernels, LlmTensorType type, int rows, int cols,
+		   bool *accurate, bool *independent)
+{
+	uint8_t    *row_bytes;
+	LlmMatrix	w = random_matrix(type, rows, cols, &row_bytes);
+	LlmActivations x = test_activations(cols);
+	int			stride = w.n_panels * LLM_PANEL_ROWS + STRIDE_EXTRA;
+	float	   *alone;
+
+	kernels->quantize(&x, 0, x.n_cols);
+	alone = products_alone(kernels, &w, &x, stride);
+	*accurate = check_accuracy(&w, row_bytes, &x, alone, stride) && *accurate;
+	*independent = check_together(kernels, &w, &x, alone, stride) && *independent;
+	free(alone);
+	free(row_bytes);
+	free_matrix(&w);
+	free_activations(&x);
+}
+
+static void
+test_type(const LlmKernels *kernels, const LlmTensorTypeInfo *info)
+{
+	static const int row_counts[] = {1, 15, 16, 17, 100};
+	static const int widths[][4] = {{33, 1, 7, 288}, {96, 32, 64, 1056}, {256, 512, 768, 1280}};
+	const int  *cols = widths[info->block_weights == 1 ? 0 : info->block_weights == 32 ? 1 : 2];
+	bool		accurate = true;
+	bool		independent = true;
+
+	for (int i = 0; i < COUNT(row_counts); i++)
+		test_shape(kernels, info->type, row_counts[i], cols[0], &accurate, &independent);
+	for (int i = 1; i < 4; i++)
+		test_shape(kernels, info->type, 33, cols[i], &accurate, &independent);
+	ok(accurate, "%s: %s product is as accurate as its formula", kernels->name, info->name);
+	ok(independent, "%s: %s product does not depend on columns and panels beside it",
+	   kernels->name, info->name);
+}
+
+static void
+test_set(const LlmKernels *kernels)
+{
+	int			count;
+	const LlmTensorTypeInfo *types = llm_tensor_types(&count);
+
+	for (int i = 0; i < count; i++)
+		test_type(kernels, &types[i]);
+}
+
+int
+main(void)
+{
+	each_kernel_set(test_set);
+	return done_testing();
+}
