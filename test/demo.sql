@@ -15,23 +15,27 @@ SELECT llama2_chat('[
 	{"role": "assistant", "content": "HELLO! HOW CAN I HELP YOU?"},
 	{"role": "user", "content": "What is a table?"}]'::jsonb, temperature => 0);
 
-\echo '-- Read a table: all rows are computed as one batch.'
+\echo '-- Read a table.'
 CREATE TABLE tickets (id int PRIMARY KEY, body text);
 INSERT INTO tickets VALUES
 	(1, 'My kettle leaks water. I bought it on March 3. My order number is A-3391. Please send me a replacement. Regards, Ana Lopez, Lisbon'),
 	(2, 'Hello, I was charged twice for the office chair. I want my money back! You can reach me at tom.berg@mail.com. This is urgent. Thanks, Tom Berg'),
-	(3, 'I forgot the password and cannot log in to the account. There is no hurry. - Nina Weber');
+	(3, 'I was locked out of the account. Please help me. It is not urgent. Regards, Nina Weber');
 
 SELECT id,
-	llama2_chat('Classify this ticket as billing, shipping, technical, account or other.' || E'\n\n' || body,
+	llama2_chat(E'Classify this ticket as billing, shipping, technical, account or other.\n\n' || body,
 				max_tokens => 5, temperature => 0) AS category,
-	llama2_chat('What is the priority of this ticket: low, normal, high?' || E'\n\n' || body,
-				max_tokens => 5, temperature => 0) AS priority,
-	llama2_chat('Summarize: ' || body, temperature => 0) AS summary
+	llama2_chat(E'What is the priority of this ticket: low, normal, high?\n\n' || body,
+				max_tokens => 5, temperature => 0) AS priority
 FROM tickets ORDER BY id;
 
+\echo '-- Many prompts as one batch.'
+SELECT unnest(llama2_generate(array_agg(body ORDER BY id), temperature => 0,
+							  system => 'Summarize every message in one sentence.')) AS summary
+FROM tickets;
+
 \echo '-- Fields as JSON.'
-SELECT llama2_chat('Extract customer, product and order_id as JSON.' || E'\n\n' || body,
+SELECT llama2_chat(E'Extract customer, product and order_id as JSON.\n\n' || body,
 				   temperature => 0)::jsonb AS fields
 FROM tickets WHERE id = 1;
 
@@ -41,7 +45,7 @@ SELECT seq, token_id, token, logprob FROM llama2_chat_stream('What is a row?', t
 \echo '-- How likely is an answer?'
 SELECT answer, round(sum(logprob)::numeric, 2) AS logprob
 FROM unnest(ARRAY['positive', 'negative']) AS answer,
-	LATERAL llama2_logprobs(E'Review: The soup was cold.\nSentiment: ', answer)
+	LATERAL llama2_logprobs(E'Review: The soup was cold.\nSentiment:', ' ' || answer)
 GROUP BY answer ORDER BY 2 DESC;
 
 \echo '-- What goes on in the server.'

@@ -11,11 +11,10 @@
 
 #include "engine/half.h"
 
-static inline void put_bits(uint8_t *restrict codes, const uint8_t *restrict bytes, int n_bytes, int bits)
-			__attribute__((always_inline));
-static inline void add_bits(uint8_t *restrict codes, const uint8_t *restrict bytes, int n_bytes, int bits,
-							int place)
-			__attribute__((always_inline));
+static inline void put_bits(uint8_t *restrict codes, const uint8_t *restrict bytes, int n_bytes,
+							int bits) __attribute__((always_inline));
+static inline void add_bits(uint8_t *restrict codes, const uint8_t *restrict bytes, int n_bytes,
+							int bits, int place) __attribute__((always_inline));
 static void add_bits_in_a_row(uint8_t *codes, const uint8_t *bytes, int n_bytes, int place);
 static uint16_t half_at(const uint8_t *bytes);
 

@@ -131,7 +131,8 @@ llm_gguf_read(const LlmGguf *gguf, uint64_t offset, void *buffer, uint64_t n, Ll
 							"file was cut short to %" PRIu64 " bytes while it was read",
 							offset + done);
 		else if (errno != EINTR)
-			return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not read file at byte %" PRIu64 ": %s",
+			return llm_fail(error, LLM_ERROR_FILE_ACCESS,
+							"could not read file at byte %" PRIu64 ": %s",
 							offset + done, strerror(errno));
 	}
 	return true;
@@ -423,7 +424,8 @@ parse_tensor(LlmGguf *gguf, LlmGgufTensor *tensor, uint64_t *name_offset, LlmErr
 	tensor->type = info->type;
 	if (tensor->dims[0] % info->block_weights != 0)
 		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
-						"tensor \"%s\" has rows of %" PRId64 " weights, not a multiple of %s's block of %d",
+						"tensor \"%s\" has rows of %" PRId64
+						" weights, not a multiple of %s's block of %d",
 						shown, tensor->dims[0], info->name, info->block_weights);
 	if (!llm_multiply_sizes(n_weights / info->block_weights, info->block_bytes, &tensor->n_bytes))
 		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
@@ -568,7 +570,8 @@ fill(LlmGguf *gguf, uint64_t n, LlmError *error)
 		gguf->bytes = grown;
 		gguf->capacity = wanted;
 	}
-	if (!llm_gguf_read(gguf, gguf->filled, gguf->bytes + gguf->filled, wanted - gguf->filled, error))
+	if (!llm_gguf_read(gguf, gguf->filled, gguf->bytes + gguf->filled, wanted - gguf->filled,
+					   error))
 		return false;
 	gguf->filled = wanted;
 	return true;

@@ -111,8 +111,8 @@ pack_elements(int32_t cols, int32_t n_rows, size_t size, const uint8_t *restrict
 {
 	for (int64_t k = 0; k < cols; k++)
 		for (int row = 0; row < n_rows; row++)
-			memcpy(panel + (k * LLM_PANEL_ROWS + row) * size, row_bytes + (row * (int64_t) cols + k) * size,
-				   size);
+			memcpy(panel + (k * LLM_PANEL_ROWS + row) * size,
+				   row_bytes + (row * (int64_t) cols + k) * size, size);
 }
 
 static void

@@ -87,7 +87,8 @@ static uint64_t row_size(const LlmGgufTensor *tensor);
 static int32_t piece_rows(const LlmGgufTensor *tensor);
 static bool prepare_load(Load *load, LlmError *error);
 static int	compare_offsets(const void *a, const void *b);
-static bool run_load(Load *load, int n_threads, LlmLoadProgress progress, void *arg, LlmError *error);
+static bool run_load(Load *load, int n_threads, LlmLoadProgress progress, void *arg,
+					 LlmError *error);
 static void load_pieces(Load *load, uint8_t *buffer, LlmLoadProgress progress, void *arg);
 static bool take_piece(Load *load, Piece *piece);
 static bool load_piece(const Load *load, const Piece *piece, uint8_t *buffer, LlmError *error);
@@ -105,10 +106,12 @@ llm_model_plan_image(LlmModelFile *file, LlmError *error)
 	for (int32_t slot = 0; slot < file->n_slots; slot++)
 	{
 		const LlmGgufTensor *tensor = file->tensors[slot];
+		int32_t		rows;
+		int32_t		cols;
 
+		llm_role_shape(&file->config, llm_slot_role(slot), &rows, &cols);
 		if (tensor != NULL &&
-			!llm_add_sizes(size, entry_size(llm_slot_role(slot), tensor->type,
-											(int32_t) tensor->dims[1], (int32_t) tensor->dims[0]), &size))
+			!llm_add_sizes(size, entry_size(llm_slot_role(slot), tensor->type, rows, cols), &size))
 			return llm_fail(error, LLM_ERROR_LIMIT, "the model is too large");
 	}
 	file->image_size = size;
@@ -131,9 +134,11 @@ llm_model_load_image(LlmModelFile *file, void *memory, uint64_t size, int n_thre
 
 	if (size < file->image_size)
 		return llm_fail(error, LLM_ERROR_ARGUMENT,
-						"%" PRIu64 " bytes are too few for an image of %" PRIu64, size, file->image_size);
+						"%" PRIu64 " bytes are too few for an image of %" PRIu64,
+						size, file->image_size);
 	if ((uintptr_t) memory % IMAGE_ALIGNMENT != 0)
-		return llm_fail(error, LLM_ERROR_ARGUMENT, "image is not aligned to %d bytes", IMAGE_ALIGNMENT);
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "image is not aligned to %d bytes",
+						IMAGE_ALIGNMENT);
 	if (n_threads < 1)
 		return llm_fail(error, LLM_ERROR_ARGUMENT, "cannot load with %d threads", n_threads);
 
@@ -224,7 +229,8 @@ entry_size(LlmRole role, LlmTensorType type, int32_t rows, int32_t cols)
 	uint64_t	n_panels = ((uint64_t) rows + LLM_PANEL_ROWS - 1) / LLM_PANEL_ROWS;
 
 	if (llm_role_is_norm(role))
-		return ((uint64_t) cols * sizeof(float) + IMAGE_ALIGNMENT - 1) / IMAGE_ALIGNMENT * IMAGE_ALIGNMENT;
+		return ((uint64_t) cols * sizeof(float) +
+				IMAGE_ALIGNMENT - 1) / IMAGE_ALIGNMENT * IMAGE_ALIGNMENT;
 	return n_panels * llm_panel_planes(type, cols).panel_bytes;
 }
 
@@ -394,7 +400,8 @@ load_piece(const Load *load, const Piece *piece, uint8_t *buffer, LlmError *erro
 				  (off_t) piece->n_bytes, POSIX_FADV_WILLNEED);
 	if (!llm_gguf_read(load->file->gguf, piece->file_offset, buffer, piece->n_bytes, error))
 		return false;
-	posix_fadvise(descriptor, (off_t) piece->file_offset, (off_t) piece->n_bytes, POSIX_FADV_DONTNEED);
+	posix_fadvise(descriptor, (off_t) piece->file_offset, (off_t) piece->n_bytes,
+				  POSIX_FADV_DONTNEED);
 
 	if (llm_role_is_norm(llm_slot_role(piece->slot)))
 	{
@@ -405,9 +412,11 @@ load_piece(const Load *load, const Piece *piece, uint8_t *buffer, LlmError *erro
 	out += (uint64_t) piece->first_row / LLM_PANEL_ROWS * panel_bytes;
 	for (int32_t row = 0; row < piece->n_rows; row += LLM_PANEL_ROWS, out += panel_bytes)
 	{
-		int32_t		n_rows = piece->n_rows - row < LLM_PANEL_ROWS ? piece->n_rows - row : LLM_PANEL_ROWS;
+		int32_t		left = piece->n_rows - row;
+		int32_t		n_rows = left < LLM_PANEL_ROWS ? left : LLM_PANEL_ROWS;
 
-		llm_panel_pack(tensor->type, entry->cols, n_rows, buffer + row_size(tensor) * (uint64_t) row, out);
+		llm_panel_pack(tensor->type, entry->cols, n_rows, buffer +
+					   row_size(tensor) * (uint64_t) row, out);
 	}
 	return true;
 }
@@ -431,7 +440,8 @@ check_image(const ImageHeader *header, uint64_t size, LlmError *error)
 		memcmp(header->magic, IMAGE_MAGIC, sizeof(header->magic)) != 0)
 		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "memory holds no loaded model");
 	if (header->version != IMAGE_VERSION)
-		return llm_fail(error, LLM_ERROR_UNSUPPORTED, "model image has the version %" PRIu32 ", not %d",
+		return llm_fail(error, LLM_ERROR_UNSUPPORTED,
+						"model image has the version %" PRIu32 ", not %d",
 						header->version, IMAGE_VERSION);
 	if (header->size > size)
 		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
@@ -465,7 +475,8 @@ check_entry(const ImageHeader *header, int32_t slot, LlmError *error)
 		entry->offset % IMAGE_ALIGNMENT != 0 || entry->offset < header->header_bytes ||
 		entry->offset > header->size || entry->n_bytes > header->size - entry->offset ||
 		entry->n_bytes != entry_size(role, info->type, rows, cols))
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "model image has a bad entry %" PRId32, slot);
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "model image has a bad entry %" PRId32,
+						slot);
 	return true;
 }
 
@@ -476,10 +487,13 @@ fill_slot(LlmModel *model, int32_t slot, const uint8_t *image, const ImageEntry 
 	LlmRole		role = llm_slot_role(slot);
 	LlmLayer   *layer = slot < LLM_GLOBAL_SLOTS ? NULL :
 		&model->layers[(slot - LLM_GLOBAL_SLOTS) / LLM_LAYER_SLOTS];
-	LlmMatrix	matrix = {.type = (LlmTensorType) entry->type, .rows = entry->rows, .cols = entry->cols};
+	LlmMatrix	matrix;
 
 	if (entry->n_bytes == 0)
 		return;
+	matrix.type = (LlmTensorType) entry->type;
+	matrix.rows = entry->rows;
+	matrix.cols = entry->cols;
 	matrix.n_panels = (entry->rows + LLM_PANEL_ROWS - 1) / LLM_PANEL_ROWS;
 	matrix.panel_bytes = llm_panel_planes(matrix.type, matrix.cols).panel_bytes;
 	matrix.panels = data;

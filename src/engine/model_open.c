@@ -119,7 +119,8 @@ check_architecture(const LlmGguf *gguf, LlmError *error)
 	int32_t		n_splits;
 
 	if (!llm_gguf_get_string(gguf, KEY_ARCHITECTURE, &architecture))
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "file does not name its architecture: no key %s",
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+						"file does not name its architecture: no key %s",
 						KEY_ARCHITECTURE);
 	if (!equals(architecture, "llama"))
 		return llm_fail(error, LLM_ERROR_UNSUPPORTED,
@@ -129,7 +130,8 @@ check_architecture(const LlmGguf *gguf, LlmError *error)
 		return false;
 	if (n_splits > 1)
 	{
-		llm_fail(error, LLM_ERROR_UNSUPPORTED, "file is one of %" PRId32 " parts of a model", n_splits);
+		llm_fail(error, LLM_ERROR_UNSUPPORTED, "file is one of %" PRId32 " parts of a model",
+				 n_splits);
 		return llm_hint(error, "Merge the parts into one file first.");
 	}
 	if (llm_gguf_n_tensors(gguf) == 0)
@@ -181,7 +183,8 @@ read_head_dim(LlmModelFile *file, LlmError *error)
 	LlmModelConfig *config = &file->config;
 
 	if (config->n_heads < 1)
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "%s is %" PRId32, KEY_HEADS, config->n_heads);
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "%s is %" PRId32, KEY_HEADS,
+						config->n_heads);
 	config->head_dim = config->dim / config->n_heads;
 	for (int i = 0; i < 2; i++)
 	{
@@ -212,7 +215,8 @@ read_rope(LlmModelFile *file, LlmError *error)
 		!optional_float(gguf, KEY_SCALE_LINEAR, 1, &config->rope_scale, error) ||
 		!optional_float(gguf, KEY_SCALING_FACTOR, config->rope_scale, &config->rope_scale, error))
 		return false;
-	if (llm_gguf_has_key(gguf, KEY_SCALING_TYPE) && !llm_gguf_get_string(gguf, KEY_SCALING_TYPE, &type))
+	if (llm_gguf_has_key(gguf, KEY_SCALING_TYPE) && !llm_gguf_get_string(gguf, KEY_SCALING_TYPE,
+																		 &type))
 		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "%s is not a string", KEY_SCALING_TYPE);
 	if (!equals(type, "linear") && !equals(type, "none"))
 		return llm_fail(error, LLM_ERROR_UNSUPPORTED, "rope scaling \"%s\" is not supported",
@@ -257,7 +261,8 @@ find_tensors(LlmModelFile *file, LlmError *error)
 						file->n_slots);
 	for (int32_t slot = 0; slot < file->n_slots; slot++)
 	{
-		file->tensors[slot] = llm_gguf_find_tensor(file->gguf, llm_slot_name(slot, name, sizeof(name)));
+		file->tensors[slot] = llm_gguf_find_tensor(file->gguf, llm_slot_name(slot, name,
+																			 sizeof(name)));
 		if (file->tensors[slot] == NULL && llm_slot_role(slot) == LLM_ROLE_OUTPUT)
 			file->config.tied_output = true;
 		else if (!check_tensor(file, slot, error))
@@ -280,14 +285,16 @@ check_tensor(LlmModelFile *file, int32_t slot, LlmError *error)
 	if (tensor == NULL)
 		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tensor \"%s\" is missing", name);
 	llm_role_shape(&file->config, role, &rows, &cols);
-	if (tensor->dims[0] != cols || tensor->dims[1] != rows || tensor->dims[2] != 1 || tensor->dims[3] != 1)
+	if (tensor->dims[0] != cols || tensor->dims[1] != rows ||
+		tensor->dims[2] != 1 || tensor->dims[3] != 1)
 		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
 						"tensor \"%s\" has the shape %" PRId64 " x %" PRId64 " x %" PRId64 " x %" PRId64
 						", not %" PRId32 " x %" PRId32, name, tensor->dims[0], tensor->dims[1],
 						tensor->dims[2], tensor->dims[3], cols, rows);
 	info = llm_tensor_type_info(tensor->type);
 	if (llm_role_is_norm(role) && info->block_weights != 1)
-		return llm_fail(error, LLM_ERROR_UNSUPPORTED, "tensor \"%s\" has the type %s, not a float type",
+		return llm_fail(error, LLM_ERROR_UNSUPPORTED,
+						"tensor \"%s\" has the type %s, not a float type",
 						name, info->name);
 	return true;
 }
@@ -309,15 +316,18 @@ refuse_other_tensors(const LlmModelFile *file, LlmError *error)
 		return true;
 	known = calloc((size_t) n_tensors, sizeof(bool));
 	if (known == NULL)
-		return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for %" PRId64 " tensors", n_tensors);
+		return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for %" PRId64 " tensors",
+						n_tensors);
 	for (int32_t slot = 0; slot < file->n_slots; slot++)
 		if (file->tensors[slot] != NULL)
 			known[file->tensors[slot] - llm_gguf_tensor(file->gguf, 0)] = true;
 	while (known[other])
 		other++;
 	free(known);
-	return llm_fail(error, LLM_ERROR_UNSUPPORTED, "tensor \"%s\" is not supported in a Llama 2 model",
-					llm_gguf_printable(llm_gguf_tensor(file->gguf, other)->name, shown, sizeof(shown)));
+	return llm_fail(error, LLM_ERROR_UNSUPPORTED,
+					"tensor \"%s\" is not supported in a Llama 2 model",
+					llm_gguf_printable(llm_gguf_tensor(file->gguf, other)->name, shown,
+									   sizeof(shown)));
 }
 
 /* Sums over all tensors: weights, bytes, and the type that most weights have. */
@@ -345,7 +355,8 @@ describe_weights(LlmModelFile *file, LlmError *error)
 			most = tensor->type;
 	}
 	file->config.n_weights = (int64_t) total;
-	strncpy(file->config.type_name, llm_tensor_type_info(most)->name, sizeof(file->config.type_name) - 1);
+	strncpy(file->config.type_name, llm_tensor_type_info(most)->name,
+			sizeof(file->config.type_name) - 1);
 	return true;
 }
 
@@ -358,20 +369,23 @@ require_int(const LlmGguf *gguf, const char *key, int32_t *value, LlmError *erro
 }
 
 static bool
-optional_int(const LlmGguf *gguf, const char *key, int32_t fallback, int32_t *value, LlmError *error)
+optional_int(const LlmGguf *gguf, const char *key, int32_t fallback, int32_t *value,
+			 LlmError *error)
 {
 	int64_t		found = fallback;
 
 	if (llm_gguf_has_key(gguf, key) && !llm_gguf_get_int(gguf, key, &found))
 		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "%s is not an integer", key);
 	if (found < 0 || found > INT32_MAX)
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "%s is %" PRId64 ", out of range", key, found);
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "%s is %" PRId64 ", out of range", key,
+						found);
 	*value = (int32_t) found;
 	return true;
 }
 
 static bool
-optional_float(const LlmGguf *gguf, const char *key, double fallback, double *value, LlmError *error)
+optional_float(const LlmGguf *gguf, const char *key, double fallback, double *value,
+			   LlmError *error)
 {
 	*value = fallback;
 	if (llm_gguf_has_key(gguf, key) && !llm_gguf_get_float(gguf, key, value))

@@ -28,7 +28,8 @@ typedef struct Buffer
 
 static bool check_special(int32_t id, const char *name, LlmError *error);
 static const char *role_name(LlmChatRole role);
-static bool claim_buffer(const LlmChatMessage *messages, int n_messages, Buffer *buffer, LlmError *error);
+static bool claim_buffer(const LlmChatMessage *messages, int n_messages, Buffer *buffer,
+						 LlmError *error);
 static void append(Buffer *buffer, const char *bytes, size_t length);
 static void append_user(Buffer *buffer, const LlmChatMessage *system, const LlmChatMessage *user);
 static void append_answer(Buffer *buffer, const LlmChatMessage *answer);

@@ -66,7 +66,8 @@ static bool claim_workspace(Tokenizer *tokenizer);
 static size_t word_end(const Tokenizer *tokenizer, size_t begin);
 static uint32_t space_length(const char *text, size_t length);
 static void write_word(Tokenizer *tokenizer, size_t begin, size_t end);
-static void write_symbol(Tokenizer *tokenizer, const char *bytes, uint32_t length, size_t source, bool frozen);
+static void write_symbol(Tokenizer *tokenizer, const char *bytes, uint32_t length, size_t source,
+						 bool frozen);
 static void gather_user_defined(Tokenizer *tokenizer);
 static bool merge_pairs(Tokenizer *tokenizer);
 static bool note_pair(Tokenizer *tokenizer, int32_t left);

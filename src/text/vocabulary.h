@@ -87,7 +87,8 @@ extern int32_t llm_vocabulary_find(const LlmVocabulary *vocabulary, const char *
  * The same among the pieces that text can become: normal, user-defined and
  * unused ones.
  */
-extern int32_t llm_vocabulary_find_text(const LlmVocabulary *vocabulary, const char *bytes, size_t length);
+extern int32_t llm_vocabulary_find_text(const LlmVocabulary *vocabulary, const char *bytes,
+										size_t length);
 
 /*
  * The longest user-defined piece that bytes[length] begins with, its length in

@@ -2,9 +2,9 @@
  * gguf_builder.h
  *		Makes GGUF files, good and bad ones, for the tests of their readers.
  *
- * A GgufBuilder collects keys and tensors in any order; a key or tensor set
- * again replaces the first.  gguf_build writes the file into memory behind a path.  Tensor data are
- * pseudo-random bytes that make tame floats in every type.
+ * A GgufBuilder collects keys and tensors in any order; one that is set again
+ * replaces the first.  gguf_build writes the file into memory behind a path.
+ * Tensor data are pseudo-random bytes that make tame floats in every type.
  */
 #ifndef GGUF_BUILDER_H
 #define GGUF_BUILDER_H
@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "engine/tensor_type.h"
 
 #define BUILDER_ITEMS 96
 
@@ -179,18 +181,21 @@ builder_array(GgufBuilder *builder, const char *name, uint32_t kind, uint64_t co
 	return entry;
 }
 
+/* rows is 0 for a vector.  What has no sensible size gets a little data. */
 static inline void
-builder_tensor(GgufBuilder *builder, const char *name, uint32_t type, uint64_t cols, uint64_t rows,
-			   uint64_t n_bytes)
+builder_tensor(GgufBuilder *builder, const char *name, uint32_t type, uint64_t cols, uint64_t rows)
 {
 	GgufItem   *item = builder_item(builder->tensors, &builder->n_tensors, name);
+	const LlmTensorTypeInfo *info = llm_tensor_type_info(type);
 
 	bytes_add_u32(&item->entry, rows > 0 ? 2 : 1);
 	bytes_add_u64(&item->entry, cols);
 	if (rows > 0)
 		bytes_add_u64(&item->entry, rows);
 	bytes_add_u32(&item->entry, type);
-	item->n_bytes = n_bytes;
+	item->n_bytes = 64;
+	if (info != NULL && cols < 4096 && rows < 4096 && cols % info->block_weights == 0)
+		item->n_bytes = cols / info->block_weights * (rows > 0 ? rows : 1) * info->block_bytes;
 }
 
 static inline void
@@ -240,7 +245,8 @@ gguf_build(GgufBuilder *builder)
 		bytes_add_string(file, tensor->name);
 		bytes_add(file, tensor->entry.data, tensor->entry.length);
 		bytes_add_u64(file, offset + tensor->shift);
-		offset += (tensor->n_bytes + builder->alignment - 1) / builder->alignment * builder->alignment;
+		offset += (tensor->n_bytes +
+				   builder->alignment - 1) / builder->alignment * builder->alignment;
 	}
 	builder_pad(builder);
 	builder->data_offset = file->length;

@@ -38,14 +38,14 @@ random_float(void)
 static inline void *
 random_alloc(size_t size)
 {
-	void	   *memory = aligned_alloc(64, (size + 127) / 64 * 64);
+	void	   *memory;
 
-	if (memory == NULL)
+	if (posix_memalign(&memory, 64, size) != 0)
 	{
 		fprintf(stderr, "out of memory\n");
 		exit(2);
 	}
-	memset(memory, 0xa5, (size + 127) / 64 * 64);
+	memset(memory, 0xa5, size);
 	return memory;
 }
 

@@ -15,8 +15,11 @@
 #define SMALL_HEADS 4
 #define SMALL_KV_HEADS 2
 #define SMALL_HEAD_DIM (SMALL_DIM / SMALL_HEADS)
+#define SMALL_KV_DIM (SMALL_KV_HEADS * SMALL_HEAD_DIM)
+#define SMALL_WEIGHTS (2 * SMALL_DIM * SMALL_VOCABULARY + SMALL_DIM + \
+	SMALL_LAYERS * SMALL_DIM * (2 + 2 * SMALL_DIM + 2 * SMALL_KV_DIM + 3 * SMALL_FFN))
 
-/* A small valid model in memory, with one matrix type for all. */
+/* All matrices are of one type. */
 static inline GgufBuilder *
 small_model(uint32_t type)
 {
@@ -26,11 +29,16 @@ small_model(uint32_t type)
 		int			cols;
 		int			rows;		/* 0: a norm */
 	}			tensors[] = {
-		{"attn_norm", SMALL_DIM, 0}, {"ffn_norm", SMALL_DIM, 0},
-		{"attn_q", SMALL_DIM, SMALL_DIM}, {"attn_k", SMALL_DIM, SMALL_KV_HEADS * SMALL_HEAD_DIM}, {"attn_v", SMALL_DIM, SMALL_KV_HEADS * SMALL_HEAD_DIM},
-		{"attn_output", SMALL_DIM, SMALL_DIM}, {"ffn_gate", SMALL_DIM, SMALL_FFN}, {"ffn_up", SMALL_DIM, SMALL_FFN}, {"ffn_down", SMALL_FFN, SMALL_DIM},
+		{"attn_norm", SMALL_DIM, 0},
+		{"ffn_norm", SMALL_DIM, 0},
+		{"attn_q", SMALL_DIM, SMALL_DIM},
+		{"attn_k", SMALL_DIM, SMALL_KV_DIM},
+		{"attn_v", SMALL_DIM, SMALL_KV_DIM},
+		{"attn_output", SMALL_DIM, SMALL_DIM},
+		{"ffn_gate", SMALL_DIM, SMALL_FFN},
+		{"ffn_up", SMALL_DIM, SMALL_FFN},
+		{"ffn_down", SMALL_FFN, SMALL_DIM},
 	};
-	const LlmTensorTypeInfo *info = llm_tensor_type_info(type);
 	GgufBuilder *builder = builder_create();
 	GgufBytes  *entry;
 	char		name[80];
@@ -53,24 +61,18 @@ small_model(uint32_t type)
 		snprintf(name, sizeof(name), "%c%d", 'a' + i % 26, i);
 		bytes_add_string(entry, i < 5 ? first[i] : name);
 	}
-	bytes_add(builder_array(builder, "tokenizer.ggml.scores", 6, SMALL_VOCABULARY), NULL, 4 * SMALL_VOCABULARY);
+	entry = builder_array(builder, "tokenizer.ggml.scores", 6, SMALL_VOCABULARY);
+	bytes_add(entry, NULL, 4 * SMALL_VOCABULARY);
 
-	builder_tensor(builder, "token_embd.weight", type, SMALL_DIM, SMALL_VOCABULARY,
-				   (uint64_t) SMALL_DIM * SMALL_VOCABULARY / info->block_weights * info->block_bytes);
-	builder_tensor(builder, "output_norm.weight", LLM_F32, SMALL_DIM, 0, SMALL_DIM * 4);
-	builder_tensor(builder, "output.weight", type, SMALL_DIM, SMALL_VOCABULARY,
-				   (uint64_t) SMALL_DIM * SMALL_VOCABULARY / info->block_weights * info->block_bytes);
+	builder_tensor(builder, "token_embd.weight", type, SMALL_DIM, SMALL_VOCABULARY);
+	builder_tensor(builder, "output_norm.weight", LLM_F32, SMALL_DIM, 0);
+	builder_tensor(builder, "output.weight", type, SMALL_DIM, SMALL_VOCABULARY);
 	for (int layer = 0; layer < SMALL_LAYERS; layer++)
 		for (size_t i = 0; i < sizeof(tensors) / sizeof(tensors[0]); i++)
 		{
-			uint64_t	n = (uint64_t) tensors[i].cols * (tensors[i].rows ? tensors[i].rows : 1);
-
 			snprintf(name, sizeof(name), "blk.%d.%s.weight", layer, tensors[i].name);
-			if (tensors[i].rows == 0)
-				builder_tensor(builder, name, LLM_F32, tensors[i].cols, 0, n * 4);
-			else
-				builder_tensor(builder, name, type, tensors[i].cols, tensors[i].rows,
-							   n / info->block_weights * info->block_bytes);
+			builder_tensor(builder, name, tensors[i].rows ? type : LLM_F32,
+						   tensors[i].cols, tensors[i].rows);
 		}
 	return builder;
 }

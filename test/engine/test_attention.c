@@ -229,7 +229,8 @@ test_store(const LlmKernels *kernels, LlmKvType type, int head_dim)
 			memcmp((char *) history.k_pages[0] + i * size, key_here ? k : untouched, size) == 0 &&
 			memcmp((char *) history.v_pages[0] + i * size, value_here ? v : untouched, size) == 0;
 	}
-	ok(good, "%s: store_kv, %s, head_dim %d", kernels->name, type == LLM_KV_F32 ? "F32" : "F16", head_dim);
+	ok(good, "%s: store_kv, %s, head_dim %d", kernels->name, type == LLM_KV_F32 ? "F32" : "F16",
+	   head_dim);
 	free_history(&history);
 }
 

@@ -33,7 +33,8 @@ test_tokens(void)
 
 	ok(token_is(vocabulary, FIRST, false, "  a ") && token_is(vocabulary, FIRST, true, " a "),
 	   "U+2581 is a space, one leading one is dropped on request");
-	ok(token_is(vocabulary, FIRST + 1, true, "  b") && token_is(vocabulary, FIRST + 2, true, "c\xE2\x96"),
+	ok(token_is(vocabulary, FIRST + 1, true, "  b") &&
+	   token_is(vocabulary, FIRST + 2, true, "c\xE2\x96"),
 	   "other bytes stay as they are");
 	ok(token_is(vocabulary, 0, true, " \xE2\x81\x87 ") && token_is(vocabulary, 1, false, "") &&
 	   token_is(vocabulary, 2, false, ""), "unknown and control pieces");

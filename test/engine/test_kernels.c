@@ -67,7 +67,8 @@ test_quantize(const LlmKernels *kernels)
 	kernels->quantize(&x, 0, 3);
 	kernels->quantize(&x, 3, 10);
 	for (int g = 0; g < 10 * x.width / LLM_GROUP; g++)
-		good = good && group_is_right(x.x + g * LLM_GROUP, x.q + g * LLM_GROUP, x.d[g], &x.sum16[2 * g]);
+		good = good && group_is_right(x.x + g * LLM_GROUP, x.q + g * LLM_GROUP, x.d[g],
+									  &x.sum16[2 * g]);
 	ok(good, "%s: quantize", kernels->name);
 	ok((uint8_t) x.q[10 * x.width] == 0xa5 && x.sum16[10 * x.width / 16] == (int32_t) 0xa5a5a5a5,
 	   "%s: quantize leaves other columns alone", kernels->name);
@@ -259,7 +260,8 @@ test_argmax(const LlmKernels *kernels)
 		first = first && kernels->argmax(x, n) == 0;
 	}
 	ok(no_nan && first, "%s: argmax of NaN, infinities and zeros", kernels->name);
-	ok(argmax_of(kernels, 32000, 31999, 2, 17, 1.5f) == 31999, "%s: argmax of a vocabulary", kernels->name);
+	ok(argmax_of(kernels, 32000, 31999, 2, 17, 1.5f) == 31999, "%s: argmax of a vocabulary",
+	   kernels->name);
 }
 
 /* The lanes' sums are of positive terms, whose roundings rather cancel than add up. */

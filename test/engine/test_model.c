@@ -16,7 +16,8 @@ refused(const char *path, LlmErrorCode code, const char *text)
 {
 	LlmError	error = {0};
 	LlmModelFile *file = llm_model_open(path, &error);
-	bool		as_wanted = file == NULL && error.code == code && strstr(error.message, text) != NULL;
+	bool		as_wanted = file == NULL && error.code == code && strstr(error.message,
+																		 text) != NULL;
 
 	if (!ok(as_wanted, "refused: %s", text))
 		diag("%s, code %d: %s", file ? "opened" : "refused", error.code, error.message);
@@ -168,21 +169,25 @@ loads(const char *path, const char *what, const char *type_name, int n_threads)
 			  "%s loads with %d threads", what, n_threads);
 	if (!good)
 		diag("%s", error.message);
-	ok(counter.last == counter.total && counter.total > 0 && !counter.went_back, "%s: progress", what);
+	ok(counter.last == counter.total && counter.total > 0 && !counter.went_back, "%s: progress",
+	   what);
 	good = good && ok(llm_model_attach(image, size, &model, &error), "%s: attach", what);
 	if (good)
 	{
 		const LlmModelConfig *config = &model.config;
 
-		ok(memcmp(config, llm_model_file_config(file), sizeof(*config)) == 0, "%s: configuration", what);
+		ok(memcmp(config, llm_model_file_config(file), sizeof(*config)) == 0, "%s: configuration",
+		   what);
 		ok(strcmp(config->type_name, type_name) == 0, "%s: type is %s", what, config->type_name);
 		ok(model_differs(path, &model) == 0, "%s: every weight has the file's bits", what);
-		ok(!config->tied_output == (model.output.panels != model.embedding.panels), "%s: classifier", what);
+		ok(!config->tied_output == (model.output.panels != model.embedding.panels),
+		   "%s: classifier", what);
 		llm_model_detach(&model);
 	}
 	vocabulary_size = llm_model_vocabulary_size(file);
 	vocabulary = aligned(vocabulary_size);
-	ok(vocabulary_size > 0 && llm_model_build_vocabulary(file, vocabulary, vocabulary_size, &error) &&
+	ok(vocabulary_size > 0 && llm_model_build_vocabulary(file, vocabulary, vocabulary_size,
+														 &error) &&
 	   llm_vocabulary_count(vocabulary) == llm_model_file_config(file)->vocabulary_size &&
 	   llm_vocabulary_bos(vocabulary) == 1 && llm_vocabulary_eos(vocabulary) == 2,
 	   "%s: vocabulary", what);
@@ -206,35 +211,36 @@ test_small_models(void)
 		exit(1);
 	}
 	config = llm_model_file_config(file);
-	ok(config->dim == SMALL_DIM && config->n_layers == SMALL_LAYERS && config->n_heads == SMALL_HEADS &&
-	   config->n_kv_heads == SMALL_KV_HEADS && config->head_dim == SMALL_HEAD_DIM && config->ffn_dim == SMALL_FFN &&
+	ok(config->dim == SMALL_DIM && config->n_layers == SMALL_LAYERS &&
+	   config->n_heads == SMALL_HEADS && config->n_kv_heads == SMALL_KV_HEADS &&
+	   config->head_dim == SMALL_HEAD_DIM && config->ffn_dim == SMALL_FFN &&
 	   config->vocabulary_size == SMALL_VOCABULARY && config->context_length == 128, "its shape");
-	ok(config->rope_dim == SMALL_HEAD_DIM && config->rope_base == 10000 && config->rope_scale == 1 &&
-	   config->norm_eps == 1e-5f && !config->tied_output, "its defaults");
+	ok(config->rope_dim == SMALL_HEAD_DIM && config->rope_base == 10000 &&
+	   config->rope_scale == 1 && config->norm_eps == 1e-5f && !config->tied_output, "its defaults");
 	ok(strcmp(config->name, "small ???") == 0, "its name is printable: %s", config->name);
-	ok(config->n_weights == 2 * SMALL_DIM * SMALL_VOCABULARY + SMALL_DIM +
-	   SMALL_LAYERS * (2 * SMALL_DIM + 2 * SMALL_DIM * SMALL_DIM + 2 * SMALL_DIM * SMALL_KV_HEADS * SMALL_HEAD_DIM + 3 * SMALL_DIM * SMALL_FFN), "its weights");
-	ok(llm_model_kv_bytes_per_token(config, 2) == 2 * SMALL_LAYERS * SMALL_KV_HEADS * SMALL_HEAD_DIM * 2, "its KV bytes");
+	ok(config->n_weights == SMALL_WEIGHTS, "its weights");
+	ok(llm_model_kv_bytes_per_token(config, 2) == 2 * 2 * SMALL_LAYERS * SMALL_KV_DIM,
+	   "its KV bytes");
 	ok(llm_model_file_bytes(file) == builder->file.length, "its bytes");
 	llm_model_close(file);
 	loads(builder->path, "small F16 model", "F16", 3);
 	builder_free(builder);
 
 	builder = small_model(LLM_Q4_0);
-	builder_tensor(builder, "output.weight", LLM_Q8_0, SMALL_DIM, SMALL_VOCABULARY, SMALL_DIM * SMALL_VOCABULARY / 32 * 34);
-	builder_tensor(builder, "blk.1.ffn_down.weight", LLM_F32, SMALL_FFN, SMALL_DIM, SMALL_FFN * SMALL_DIM * 4);
-	builder_tensor(builder, "blk.0.attn_norm.weight", LLM_F16, SMALL_DIM, 0, SMALL_DIM * 2);
-	builder_tensor(builder, "output_norm.weight", LLM_BF16, SMALL_DIM, 0, SMALL_DIM * 2);
+	builder_tensor(builder, "output.weight", LLM_Q8_0, SMALL_DIM, SMALL_VOCABULARY);
+	builder_tensor(builder, "blk.1.ffn_down.weight", LLM_F32, SMALL_FFN, SMALL_DIM);
+	builder_tensor(builder, "blk.0.attn_norm.weight", LLM_F16, SMALL_DIM, 0);
+	builder_tensor(builder, "output_norm.weight", LLM_BF16, SMALL_DIM, 0);
 	loads(gguf_build(builder), "mixed types", "Q4_0", 2);
 	builder_free(builder);
 
 	builder = small_model(LLM_F32);
 	builder_remove(builder->tensors, &builder->n_tensors, "output.weight");
 	builder_remove(builder->keys, &builder->n_keys, "llama.attention.head_count_kv");
-	builder_tensor(builder, "blk.0.attn_k.weight", LLM_F32, SMALL_DIM, SMALL_DIM, SMALL_DIM * SMALL_DIM * 4);
-	builder_tensor(builder, "blk.0.attn_v.weight", LLM_F32, SMALL_DIM, SMALL_DIM, SMALL_DIM * SMALL_DIM * 4);
-	builder_tensor(builder, "blk.1.attn_k.weight", LLM_F32, SMALL_DIM, SMALL_DIM, SMALL_DIM * SMALL_DIM * 4);
-	builder_tensor(builder, "blk.1.attn_v.weight", LLM_F32, SMALL_DIM, SMALL_DIM, SMALL_DIM * SMALL_DIM * 4);
+	builder_tensor(builder, "blk.0.attn_k.weight", LLM_F32, SMALL_DIM, SMALL_DIM);
+	builder_tensor(builder, "blk.0.attn_v.weight", LLM_F32, SMALL_DIM, SMALL_DIM);
+	builder_tensor(builder, "blk.1.attn_k.weight", LLM_F32, SMALL_DIM, SMALL_DIM);
+	builder_tensor(builder, "blk.1.attn_v.weight", LLM_F32, SMALL_DIM, SMALL_DIM);
 	loads(gguf_build(builder), "tied output, as many key/value heads", "F32", 1);
 	builder_free(builder);
 }
@@ -305,7 +311,8 @@ test_refused_numbers(void)
 	GgufBuilder *builder = small_model(LLM_F32);
 
 	builder_string(builder, "general.architecture", "qwen2");
-	refused_build(builder, LLM_ERROR_UNSUPPORTED, "architecture \"qwen2\" is not supported, only \"llama\"");
+	refused_build(builder, LLM_ERROR_UNSUPPORTED,
+				  "architecture \"qwen2\" is not supported, only \"llama\"");
 	builder = small_model(LLM_F32);
 	builder_string(builder, "llama.block_count", "2");
 	refused_build(builder, LLM_ERROR_CORRUPT_FILE, "llama.block_count is not an integer");
@@ -319,23 +326,31 @@ test_refused_numbers(void)
 	refused_int("llama.context_length", 0, LLM_ERROR_LIMIT, "context length is 0");
 	refused_int("llama.context_length", 1 << 30, LLM_ERROR_LIMIT, "context length is 1073741824");
 	refused_int("llama.embedding_length", 0, LLM_ERROR_LIMIT, "embedding length is 0");
-	refused_int("llama.embedding_length", 65, LLM_ERROR_CORRUPT_FILE, "65 is not a multiple of its 4 heads");
-	refused_int("llama.embedding_length", 128, LLM_ERROR_CORRUPT_FILE, "\"token_embd.weight\" has the shape 64 x 40");
+	refused_int("llama.embedding_length", 65, LLM_ERROR_CORRUPT_FILE,
+				"65 is not a multiple of its 4 heads");
+	refused_int("llama.embedding_length", 128, LLM_ERROR_CORRUPT_FILE,
+				"\"token_embd.weight\" has the shape 64 x 40");
 	refused_int("llama.block_count", 0, LLM_ERROR_LIMIT, "number of layers is 0");
 	refused_int("llama.block_count", 1000, LLM_ERROR_LIMIT, "number of layers is 1000");
-	refused_int("llama.block_count", 3, LLM_ERROR_CORRUPT_FILE, "tensor \"blk.2.attn_norm.weight\" is missing");
-	refused_int("llama.block_count", 1, LLM_ERROR_UNSUPPORTED, "tensor \"blk.1.attn_norm.weight\" is not supported");
+	refused_int("llama.block_count", 3, LLM_ERROR_CORRUPT_FILE,
+				"tensor \"blk.2.attn_norm.weight\" is missing");
+	refused_int("llama.block_count", 1, LLM_ERROR_UNSUPPORTED,
+				"tensor \"blk.1.attn_norm.weight\" is not supported");
 	refused_int("llama.attention.head_count", 0, LLM_ERROR_CORRUPT_FILE, "head_count is 0");
 	refused_int("llama.attention.head_count", 64, LLM_ERROR_UNSUPPORTED, "head size 1 is odd");
-	refused_int("llama.attention.head_count_kv", 3, LLM_ERROR_CORRUPT_FILE, "4 heads are not a multiple of its 3");
+	refused_int("llama.attention.head_count_kv", 3, LLM_ERROR_CORRUPT_FILE,
+				"4 heads are not a multiple of its 3");
 	refused_int("llama.attention.head_count_kv", 0, LLM_ERROR_LIMIT, "key/value heads is 0");
-	refused_int("llama.attention.head_count_kv", 4, LLM_ERROR_CORRUPT_FILE, "\"blk.0.attn_k.weight\" has the shape");
+	refused_int("llama.attention.head_count_kv", 4, LLM_ERROR_CORRUPT_FILE,
+				"\"blk.0.attn_k.weight\" has the shape");
 	refused_int("llama.attention.key_length", 32, LLM_ERROR_UNSUPPORTED, "key_length is 32");
 	refused_int("llama.attention.sliding_window", 16, LLM_ERROR_UNSUPPORTED, "window is 16");
-	refused_int("llama.expert_count", 8, LLM_ERROR_UNSUPPORTED, "mixtures of experts are not supported");
+	refused_int("llama.expert_count", 8, LLM_ERROR_UNSUPPORTED,
+				"mixtures of experts are not supported");
 	refused_int("llama.rope.dimension_count", 18, LLM_ERROR_CORRUPT_FILE, "rope dimension 18");
 	refused_int("llama.rope.dimension_count", 7, LLM_ERROR_CORRUPT_FILE, "rope dimension 7");
-	refused_int("llama.vocab_size", 41, LLM_ERROR_CORRUPT_FILE, "llama.vocab_size is 41 but token_embd.weight has 40");
+	refused_int("llama.vocab_size", 41, LLM_ERROR_CORRUPT_FILE,
+				"llama.vocab_size is 41 but token_embd.weight has 40");
 	refused_int("split.count", 2, LLM_ERROR_UNSUPPORTED, "one of 2 parts");
 	refused_float("llama.rope.freq_base", 0.5f, "rope base is 0.5");
 	refused_float("llama.rope.freq_base", 0.0f / 0.0f, "rope base is");
@@ -355,17 +370,18 @@ test_refused_tensors(void)
 	refused_without("blk.1.ffn_down.weight", "tensor \"blk.1.ffn_down.weight\" is missing");
 
 	builder = small_model(LLM_F32);
-	builder_tensor(builder, "blk.0.attn_q.bias", LLM_F32, SMALL_DIM, 0, SMALL_DIM * 4);
+	builder_tensor(builder, "blk.0.attn_q.bias", LLM_F32, SMALL_DIM, 0);
 	refused_build(builder, LLM_ERROR_UNSUPPORTED, "tensor \"blk.0.attn_q.bias\" is not supported");
 	builder = small_model(LLM_F32);
-	builder_tensor(builder, "rope_freqs.weight", LLM_F32, SMALL_HEAD_DIM / 2, 0, SMALL_HEAD_DIM / 2 * 4);
+	builder_tensor(builder, "rope_freqs.weight", LLM_F32, SMALL_HEAD_DIM / 2, 0);
 	refused_build(builder, LLM_ERROR_UNSUPPORTED, "tensor \"rope_freqs.weight\" is not supported");
 	builder = small_model(LLM_F32);
-	builder_tensor(builder, "blk.0.ffn_norm.weight", LLM_Q8_0, SMALL_DIM, 0, SMALL_DIM / 32 * 34);
+	builder_tensor(builder, "blk.0.ffn_norm.weight", LLM_Q8_0, SMALL_DIM, 0);
 	refused_build(builder, LLM_ERROR_UNSUPPORTED, "has the type Q8_0, not a float type");
 	builder = small_model(LLM_F32);
-	builder_tensor(builder, "blk.0.ffn_up.weight", LLM_F32, SMALL_FFN, SMALL_DIM, SMALL_DIM * SMALL_FFN * 4);
-	refused_build(builder, LLM_ERROR_CORRUPT_FILE, "\"blk.0.ffn_up.weight\" has the shape 96 x 64 x 1 x 1, not 64 x 96");
+	builder_tensor(builder, "blk.0.ffn_up.weight", LLM_F32, SMALL_FFN, SMALL_DIM);
+	refused_build(builder, LLM_ERROR_CORRUPT_FILE,
+				  "\"blk.0.ffn_up.weight\" has the shape 96 x 64 x 1 x 1, not 64 x 96");
 }
 
 static void
@@ -399,8 +415,10 @@ test_refused_vocabularies(void)
 	builder = small_model(LLM_F32);
 	bytes_add(builder_array(builder, "tokenizer.ggml.token_type", 5, 4), NULL, 16);
 	refused_build(builder, LLM_ERROR_CORRUPT_FILE, "40 tokens but 4 token types");
-	refused_int("tokenizer.ggml.bos_token_id", 40, LLM_ERROR_CORRUPT_FILE, "bos_token_id is 40, but the vocabulary has 40");
-	refused_int("tokenizer.ggml.add_bos_token", 1, LLM_ERROR_CORRUPT_FILE, "add_bos_token is not a boolean");
+	refused_int("tokenizer.ggml.bos_token_id", 40, LLM_ERROR_CORRUPT_FILE,
+				"bos_token_id is 40, but the vocabulary has 40");
+	refused_int("tokenizer.ggml.add_bos_token", 1, LLM_ERROR_CORRUPT_FILE,
+				"add_bos_token is not a boolean");
 }
 
 /* Without token types: kinds by what the pieces are. */
@@ -468,7 +486,8 @@ test_broken_loads(void)
 			llm_model_detach(&model);
 		memcpy(image + i, &saved, 4);
 	}
-	ok(llm_model_attach(image, size, &model, &error), "an image survives changes to its header put back");
+	ok(llm_model_attach(image, size, &model, &error),
+	   "an image survives changes to its header put back");
 	llm_model_detach(&model);
 
 	if (futimens(builder->descriptor, times) != 0)
@@ -497,12 +516,23 @@ test_image_size(void)
 	for (int i = 0; i < n_types; i++)
 		for (size_t j = 0; j < sizeof(widths) / sizeof(widths[0]); j++)
 		{
-			double		in_file = (double) widths[j] / types[i].block_weights * types[i].block_bytes * 16;
+			double		in_file = 16.0 * widths[j] / types[i].block_weights * types[i].block_bytes;
 			double		ratio = llm_panel_planes(types[i].type, widths[j]).panel_bytes / in_file;
 
 			worst = ratio > worst ? ratio : worst;
 		}
 	ok(worst <= 1.03, "packed weights take at most %.4f of the file's bytes", worst);
+}
+
+static void
+test_bundled_model(void)
+{
+	const char *path = "models/tinychat-6m.gguf";
+
+	if (access(path, R_OK) == 0)
+		loads(path, "the bundled model", "Q8_0", 2);
+	else
+		skip("the bundled model is absent");
 }
 
 static void
@@ -544,6 +574,7 @@ main(void)
 	test_vocabulary();
 	test_broken_loads();
 	test_image_size();
+	test_bundled_model();
 	test_fixtures();
 	return done_testing();
 }

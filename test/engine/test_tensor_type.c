@@ -63,8 +63,10 @@ test_half(void)
 			llm_float_to_half(nextafterf(middle, INFINITY)) == h + 1;
 	}
 	ok(rounds, "between two halves the nearest is taken, and the even one in the middle");
-	ok(llm_float_to_half(1e30f) == 0x7c00 && llm_float_to_half(-INFINITY) == 0xfc00, "what is too large is infinite");
-	ok(llm_float_to_half(1e-40f) == 0 && llm_float_to_half(-1e-40f) == 0x8000, "what is too small is zero");
+	ok(llm_float_to_half(1e30f) == 0x7c00 && llm_float_to_half(-INFINITY) == 0xfc00,
+	   "what is too large is infinite");
+	ok(llm_float_to_half(1e-40f) == 0 && llm_float_to_half(-1e-40f) == 0x8000,
+	   "what is too small is zero");
 }
 
 static void
@@ -77,10 +79,11 @@ test_table(void)
 	for (int i = 0; i < count; i++)
 		found = found && llm_tensor_type_info(types[i].type) == &types[i];
 	ok(count == 13 && found, "thirteen types are in the table");
-	ok(llm_tensor_type_info(4) == NULL && llm_tensor_type_info(15) == NULL && llm_tensor_type_info(31) == NULL &&
-	   llm_tensor_type_info(UINT32_MAX) == NULL, "other numbers are not");
-	ok(strcmp(llm_tensor_type_info(14)->name, "Q6_K") == 0 && llm_tensor_type_info(14)->block_bytes == 210,
-	   "Q6_K is number 14");
+	ok(llm_tensor_type_info(4) == NULL && llm_tensor_type_info(15) == NULL &&
+	   llm_tensor_type_info(31) == NULL && llm_tensor_type_info(UINT32_MAX) == NULL,
+	   "other numbers are not");
+	ok(strcmp(llm_tensor_type_info(14)->name, "Q6_K") == 0 &&
+	   llm_tensor_type_info(14)->block_bytes == 210, "Q6_K is number 14");
 }
 
 static float

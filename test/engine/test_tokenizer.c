@@ -52,7 +52,8 @@ release(Tokens *tokens)
 static bool
 same_ids(const Tokens *tokens, const int32_t *ids, size_t n)
 {
-	return tokens->done && tokens->n == n && (n == 0 || memcmp(tokens->ids, ids, n * sizeof(int32_t)) == 0);
+	return tokens->done && tokens->n == n &&
+		(n == 0 || memcmp(tokens->ids, ids, n * sizeof(int32_t)) == 0);
 }
 
 /* Whether a text gives just these ids. */
@@ -128,8 +129,8 @@ static size_t
 random_text(uint64_t *state, char *text, size_t limit)
 {
 	static const char *const fragments[] = {
-		" ", "  ", "the", " and", "\n", "\r\n", "\xC3\xA9", "\xE6\xBC\xA2", "\xF0\x9F\xA6\x99", "</s>", "<s>",
-		"<0x41>", "\xE2\x96", "\xF0\x9F", "\xED\xA0\x80", "\xC0\x80", "1234", "[INST]", "\t"
+		" ", "  ", "the", " and", "\n", "\r\n", "\xC3\xA9", "\xE6\xBC\xA2", "\xF0\x9F\xA6\x99",
+		"</s>", "<s>", "<0x41>", "\xE2\x96", "\xF0\x9F", "\xED\xA0\x80", "\xC0\x80", "1234", "[INST]", "\t"
 	};
 	size_t		n = next_random(state) % (limit + 1);
 	uint32_t	share = next_random(state) % 5;
@@ -137,7 +138,8 @@ random_text(uint64_t *state, char *text, size_t limit)
 
 	while (length < n)
 	{
-		const char *fragment = fragments[next_random(state) % (sizeof(fragments) / sizeof(fragments[0]))];
+		uint32_t	choice = next_random(state) % (sizeof(fragments) / sizeof(fragments[0]));
+		const char *fragment = fragments[choice];
 
 		if (next_random(state) % 4 >= share && length + strlen(fragment) <= n)
 		{

@@ -102,7 +102,7 @@ read_image(LlmModelFile *file)
 	if (!llm_model_load_image(file, image, size, 1, NULL, NULL, &error) ||
 		!llm_model_attach(image, size, &model, &error))
 		abort();
-	row = malloc(sizeof(float) * (size_t) (config->dim > config->ffn_dim ? config->dim : config->ffn_dim));
+	row = malloc(sizeof(float) * ((size_t) config->dim + (size_t) config->ffn_dim));
 	if (row != NULL)
 	{
 		read_rows(&model.embedding, row);
@@ -180,8 +180,8 @@ main(int argc, char **argv)
 static void
 fuzz_path(const char *path, const char *shown, long n_runs)
 {
-	Input		original;
-	Input		mutated;
+	Input		original = {0};
+	Input		mutated = {0};
 	long		n_accepted = 0;
 
 	if (path == NULL || !read_input(path, &original))

@@ -31,7 +31,8 @@ typedef struct Input
 static uint8_t take_byte(Input *input);
 static LlmVocabulary *take_vocabulary(Input *input, uint8_t flags);
 static LlmPiece take_piece(Input *input);
-static void check_tokens(const LlmVocabulary *vocabulary, const char *text, size_t length, uint8_t flags);
+static void check_tokens(const LlmVocabulary *vocabulary, const char *text, size_t length,
+						 uint8_t flags);
 static void check_text(const LlmVocabulary *vocabulary, const int32_t *ids, size_t n_ids,
 					   const char *text, size_t length, uint8_t flags);
 static void check_utf8(const char *bytes, size_t length);
@@ -77,7 +78,9 @@ take_vocabulary(Input *input, uint8_t flags)
 {
 	static char names[256][8];
 	LlmPiece	pieces[MAX_PIECES] = {
-		{"<unk>", 5, 0, LLM_PIECE_UNKNOWN}, {"<s>", 3, 0, LLM_PIECE_CONTROL}, {"</s>", 4, 0, LLM_PIECE_CONTROL}
+		{"<unk>", 5, 0, LLM_PIECE_UNKNOWN},
+		{"<s>", 3, 0, LLM_PIECE_CONTROL},
+		{"</s>", 4, 0, LLM_PIECE_CONTROL}
 	};
 	LlmVocabularySource source = {
 		.n_pieces = SPECIAL_PIECES,

@@ -9,6 +9,7 @@
  */
 #if defined(__x86_64__)
 
+#include <float.h>
 #include <math.h>
 
 #include "engine/kernels/avx2.h"
@@ -88,7 +89,8 @@ quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16)
 {
 	__m256		max_0 = _mm256_max_ps(absolute(_mm256_loadu_ps(x)), absolute(_mm256_loadu_ps(x + 8)));
 	__m256		max_1 = _mm256_max_ps(absolute(_mm256_loadu_ps(x + 16)), absolute(_mm256_loadu_ps(x + 24)));
-	float		scale = max_lane(_mm256_max_ps(max_0, max_1)) / 127.0f;
+	float		quotient = max_lane(_mm256_max_ps(max_0, max_1)) / 127.0f;
+	float		scale = quotient < FLT_MIN ? 0.0f : quotient;	/* a subnormal d is too coarse */
 	__m256		scales = _mm256_set1_ps(scale);
 	__m256i		words_0 = _mm256_packs_epi32(quantize_lanes(x, scales), quantize_lanes(x + 8, scales));
 	__m256i		words_1 = _mm256_packs_epi32(quantize_lanes(x + 16, scales), quantize_lanes(x + 24, scales));
@@ -97,7 +99,7 @@ quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16)
 
 	/* The packs interleave the 128-bit halves. */
 	bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-	/* What is not a number, or too small for d to be exact, stays within -127 .. 127. */
+	/* What is not a number becomes -127 too: the products rely on the range. */
 	bytes = _mm256_max_epi8(bytes, _mm256_set1_epi8(-127));
 	_mm256_storeu_si256((__m256i *) q, bytes);
 

@@ -17,6 +17,8 @@
 #define SUPER_GROUPS 8			/* groups in a super-block of the K types */
 #define QUADS 8					/* quads in a group */
 
+#define PREFETCH_BYTES 4096		/* ahead in the low plane */
+
 #define MAX_HALVES 2
 #define MAX_COLUMNS 4			/* of a tile; more would spill registers */
 
@@ -35,6 +37,7 @@ INLINE void quantized_matmul(LlmTensorType type, const LlmMatrix *w, int32_t fir
 INLINE void quantized_tile(LlmTensorType type, int halves, int columns, const HalfPanel *panel,
 						   int32_t n_groups, const LlmActivations *x, int32_t column,
 						   float *y, int64_t y_stride);
+INLINE void prefetch_group(LlmTensorType type, const HalfPanel *panel, int32_t group);
 INLINE void add_group(LlmTensorType type, int columns, const HalfPanel *half, int32_t group,
 					  const LlmActivations *x, int32_t column, __m256 *a);
 INLINE void add_split_group(LlmTensorType type, int columns, const HalfPanel *half, int32_t group,
@@ -197,6 +200,8 @@ quantized_tile(LlmTensorType type, int halves, int columns, const HalfPanel *pan
 
 	for (int32_t group = 0; group < n_groups; group++)
 	{
+		if (halves == MAX_HALVES)
+			prefetch_group(type, panel, group);
 #pragma GCC unroll 2
 		for (int half = 0; half < halves; half++)
 		{
@@ -212,6 +217,20 @@ quantized_tile(LlmTensorType type, int halves, int columns, const HalfPanel *pan
 #pragma GCC unroll 4
 		for (int c = 0; c < columns; c++)
 			_mm256_storeu_ps(y + (column + c) * y_stride + half * LANES, a[half][c]);
+}
+
+/*
+ * Ask for the low bits of a later group.  Few columns are bound by memory, and
+ * the processor's own prefetcher stops at the end of each page.
+ */
+INLINE void
+prefetch_group(LlmTensorType type, const HalfPanel *panel, int32_t group)
+{
+	uintptr_t	low = (uintptr_t) panel->low + (uintptr_t) group * low_vectors(type) * 64;
+
+#pragma GCC unroll 8
+	for (int v = 0; v < low_vectors(type); v++)
+		_mm_prefetch((const char *) (low + PREFETCH_BYTES + v * 64), _MM_HINT_T0);
 }
 
 /* Add one group to the accumulators: types with one scale for the group. */

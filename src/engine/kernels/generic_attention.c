@@ -8,9 +8,10 @@
 
 #include "engine/half.h"
 
-static const float *page_as_floats(LlmKvType type, const void *page, int32_t head_dim, float *buffer);
-static void attend_page(const float *query, const float *keys, const float *values, int32_t head_dim,
-						int32_t count, float *max, float *sum, float *output);
+static const float *page_as_floats(LlmKvType type, const void *page, int32_t head_dim,
+								   float *buffer);
+static void attend_page(const float *query, const float *keys, const float *values,
+						int32_t head_dim, int32_t count, float *max, float *sum, float *output);
 static void page_scores(const float *query, const float *keys, int32_t head_dim, float *scores);
 static void scale_in_place(float *x, int32_t n, float factor);
 
