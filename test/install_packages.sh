@@ -85,5 +85,10 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "Installing" $missing
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
-without_main_cluster apt-get install -y -qq --no-install-recommends $missing
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { apt-get update && without_main_cluster apt-get install -y --no-install-recommends $missing; } \
+	>"$log" 2>&1 </dev/null; then
+	cat "$log"
+	exit 1
+fi

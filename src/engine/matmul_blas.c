@@ -14,7 +14,8 @@
 #define BLOCK_ROWS (LLM_BLAS_PANELS * LLM_PANEL_ROWS)
 #define BLOCK_COLS 512
 
-static void unpack_panel(const LlmMatrix *w, int32_t panel, int32_t first_col, int32_t n_cols, float *out);
+static void unpack_panel(const LlmMatrix *w, int32_t panel, int32_t first_col, int32_t n_cols,
+						 float *out);
 static inline float half_to_float(uint16_t half);
 static inline float bits_to_float(uint32_t bits);
 

@@ -43,7 +43,8 @@ static void begin_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t l
 static void end_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
 static void end_layer(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
 static void embed(LlmTransformer *t, int32_t row);
-static void add_and_norm(LlmTransformer *t, const float *weight, bool int8, int32_t first, int32_t last);
+static void add_and_norm(LlmTransformer *t, const float *weight, bool int8,
+						 int32_t first, int32_t last);
 static void qkv_products(const LlmThread *w, int32_t layer);
 static void single_product(const LlmThread *w, const LlmMatrix *weights, const LlmActivations *x,
 						   LlmRows y);
@@ -420,7 +421,8 @@ panels_per_unit(const LlmThread *w, int32_t n_panels, bool blas)
 
 /* Panels first .. last-1 of a product, as far as it has them. */
 static void
-multiply(const LlmThread *w, const Product *product, int32_t first, int32_t last, const LlmActivations *x)
+multiply(const LlmThread *w, const Product *product, int32_t first, int32_t last,
+		 const LlmActivations *x)
 {
 	const LlmMatrix *weights = product->weights;
 

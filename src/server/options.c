@@ -68,6 +68,7 @@ static void read_json_option(const OptionEntry *entry, JsonbValue *value, Llama2
 static void read_argument(FunctionCallInfo fcinfo, int argument, const OptionEntry *entry,
 						  Llama2Options *options);
 static void set_number(const OptionEntry *entry, double number, Llama2Options *options);
+static void check_range(const OptionEntry *entry, double number);
 static void set_seed(Llama2Options *options, int64 seed);
 static void set_random_seed(Llama2Options *options);
 static void read_stop_array(ArrayType *array, Llama2Options *options);
@@ -116,42 +117,6 @@ char *
 Llama2StringArgument(FunctionCallInfo fcinfo, int argument)
 {
 	return PG_ARGISNULL(argument) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(argument));
-}
-
-void
-Llama2FillGenerate(Llama2RequestSpec *spec, const Llama2Model *model,
-				   const Llama2Options *options, const int32 *prompt, int32 n_prompt)
-{
-	int32		n_tokens = llm_vocabulary_count(model->vocabulary);
-
-	if (n_prompt >= model->context_length)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("prompt of %d tokens does not fit the context of %d tokens of model \"%s\"",
-						n_prompt, model->context_length, model->name),
-				 errhint("Shorten the prompt; llama2_count_tokens() tells its length.")));
-	for (int i = 0; i < options->sampling.n_logit_bias; i++)
-		if (options->sampling.logit_bias_token[i] >= n_tokens)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("token %d in option \"logit_bias\" is not in the vocabulary of model \"%s\"",
-							options->sampling.logit_bias_token[i], model->name),
-					 errdetail("Its tokens are 0 to %d.", n_tokens - 1)));
-
-	memset(spec, 0, sizeof(*spec));
-	spec->model = model;
-	spec->kind = LLM_GENERATE;
-	spec->prompt = prompt;
-	spec->n_prompt = n_prompt;
-	spec->max_tokens = Min(options->max_tokens, model->context_length - n_prompt);
-	spec->sampling = options->sampling;
-	spec->n_stops = options->n_stops;
-	for (int i = 0; i < options->n_stops; i++)
-	{
-		spec->stops[i] = options->stops[i];
-		spec->stop_lengths[i] = options->stop_lengths[i];
-	}
-	spec->strip_leading_space = true;
 }
 
 static void
@@ -211,8 +176,7 @@ read_json_option(const OptionEntry *entry, JsonbValue *value, Llama2Options *opt
 			set_number(entry, json_number(value, entry->name), options);
 			break;
 		case OPTION_BIGINT:
-			if (value->type != jbvNumeric)
-				wrong_kind(entry->name, "a number");
+			check_range(entry, json_number(value, entry->name));
 			set_seed(options, DatumGetInt64(DirectFunctionCall1(numeric_int8,
 																NumericGetDatum(value->val.numeric))));
 			break;
@@ -258,24 +222,28 @@ set_number(const OptionEntry *entry, double number, Llama2Options *options)
 {
 	char	   *place = (char *) options + entry->offset;
 
+	check_range(entry, number);
+	if (entry->kind == OPTION_FLOAT)
+		*(float *) place = (float) number;
+	else
+		*(int32 *) place = (int32) number;
+}
+
+static void
+check_range(const OptionEntry *entry, double number)
+{
 	if (isnan(number) || number < entry->min || number > entry->max ||
 		(entry->min_exclusive && number <= entry->min))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s %g is out of range", entry->name, number),
-				 entry->max >= INT_MAX ?
-				 errdetail("It must be at least %g.", entry->min) :
-				 errdetail("It must be %s %g and at most %g.",
+				 errmsg("%s %.10g is out of range", entry->name, number),
+				 entry->max >= INT_MAX && number < entry->min ?
+				 errdetail("It must be at least %.10g.", entry->min) :
+				 errdetail("It must be %s %.10g and at most %.10g.",
 						   entry->min_exclusive ? "greater than" : "at least",
 						   entry->min, entry->max)));
-	if (entry->kind == OPTION_FLOAT)
-		*(float *) place = (float) number;
-	else
-	{
-		if (number != floor(number))
-			wrong_kind(entry->name, "a whole number");
-		*(int32 *) place = (int32) number;
-	}
+	if (entry->kind != OPTION_FLOAT && number != floor(number))
+		wrong_kind(entry->name, "a whole number");
 }
 
 static void
@@ -390,10 +358,9 @@ read_logit_bias(JsonbValue *value, Llama2Options *options)
 	while ((token = JsonbIteratorNext(&iterator, &item, true)) == WJB_KEY)
 	{
 		char	   *key = pnstrdup(item.val.string.val, item.val.string.len);
-		char	   *end;
-		int64		id = strtol(key, &end, 10);
+		int64		id = strtol(key, NULL, 10);
 
-		if (*key == '\0' || *end != '\0' || id < 0 || id > INT_MAX)
+		if (*key == '\0' || key[strspn(key, "0123456789")] != '\0' || id > INT_MAX)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("invalid token id \"%s\" in option \"logit_bias\"", key),

@@ -9,7 +9,7 @@
 
 #include "fmgr.h"
 
-#include "server/request.h"
+#include "engine/engine.h"
 
 /* Common arguments in SQL, in this order after a function's own. */
 enum
@@ -46,9 +46,5 @@ extern void Llama2ReadOptions(FunctionCallInfo fcinfo, int first_argument, Llama
 
 /* A text argument as a C string, or NULL. */
 extern char *Llama2StringArgument(FunctionCallInfo fcinfo, int argument);
-
-/* Complete a specification of a generating request from options and prompt. */
-extern void Llama2FillGenerate(Llama2RequestSpec *spec, const Llama2Model *model,
-							   const Llama2Options *options, const int32 *prompt, int32 n_prompt);
 
 #endif							/* LLAMA2_OPTIONS_H */

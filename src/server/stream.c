@@ -18,8 +18,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 
-#include "server/options.h"
-#include "server/prompt.h"
+#include "server/call.h"
 #include "server/request.h"
 #include "server/text_output.h"
 
@@ -36,15 +35,8 @@ typedef struct TokenStream
 	int32		n_shown;		/* tokens given out; n_added or one less */
 } TokenStream;
 
-typedef enum StreamPrompt
-{
-	STREAM_PROMPT_TEXT,
-	STREAM_PROMPT_MESSAGE,
-	STREAM_PROMPT_MESSAGES
-} StreamPrompt;
-
-static Datum stream_tokens(FunctionCallInfo fcinfo, StreamPrompt kind);
-static TokenStream *begin_stream(FunctionCallInfo fcinfo, StreamPrompt kind);
+static Datum stream_tokens(FunctionCallInfo fcinfo, Llama2PromptKind kind);
+static TokenStream *begin_stream(FunctionCallInfo fcinfo, Llama2PromptKind kind);
 static bool next_token(TokenStream *stream, int32 *token, float *logprob, text **piece);
 static void flush_rows(void);
 static void release_stream(Datum stream);
@@ -52,23 +44,23 @@ static void release_stream(Datum stream);
 Datum
 llama2_generate_stream(PG_FUNCTION_ARGS)
 {
-	return stream_tokens(fcinfo, STREAM_PROMPT_TEXT);
+	return stream_tokens(fcinfo, LLAMA2_PROMPT_TEXT);
 }
 
 Datum
 llama2_chat_stream(PG_FUNCTION_ARGS)
 {
-	return stream_tokens(fcinfo, STREAM_PROMPT_MESSAGE);
+	return stream_tokens(fcinfo, LLAMA2_PROMPT_MESSAGE);
 }
 
 Datum
 llama2_chat_messages_stream(PG_FUNCTION_ARGS)
 {
-	return stream_tokens(fcinfo, STREAM_PROMPT_MESSAGES);
+	return stream_tokens(fcinfo, LLAMA2_PROMPT_MESSAGES);
 }
 
 static Datum
-stream_tokens(FunctionCallInfo fcinfo, StreamPrompt kind)
+stream_tokens(FunctionCallInfo fcinfo, Llama2PromptKind kind)
 {
 	FuncCallContext *call;
 	TokenStream *stream;
@@ -112,29 +104,16 @@ stream_tokens(FunctionCallInfo fcinfo, StreamPrompt kind)
 }
 
 static TokenStream *
-begin_stream(FunctionCallInfo fcinfo, StreamPrompt kind)
+begin_stream(FunctionCallInfo fcinfo, Llama2PromptKind kind)
 {
 	TokenStream *stream = palloc0(sizeof(TokenStream));
-	Llama2Options options;
-	const Llama2Model *model;
-	Llama2RequestSpec spec;
-	Llama2Prompt prompt;
+	Llama2Call	call;
 
-	Llama2ReadOptions(fcinfo, 1, &options);
-	model = Llama2UseModel(options.model);
-	if (kind == STREAM_PROMPT_MESSAGES)
-		prompt = Llama2PromptFromMessages(model, PG_GETARG_JSONB_P(0), options.system);
-	else if (kind == STREAM_PROMPT_MESSAGE || options.system)
-		prompt = Llama2PromptFromMessage(model, PG_GETARG_TEXT_PP(0), options.system);
-	else
-		prompt = Llama2PromptFromText(model, PG_GETARG_TEXT_PP(0));
-	Llama2FillGenerate(&spec, model, &options, prompt.ids, prompt.n_ids);
-	spec.stream = true;
-
-	Llama2TextBegin(&stream->output, model->vocabulary, true);
+	Llama2BeginCallWithPrompt(fcinfo, kind, &call);
+	Llama2TextBegin(&stream->output, call.model->vocabulary, true);
 	stream->context = ((ReturnSetInfo *) fcinfo->resultinfo)->econtext;
 	RegisterExprContextCallback(stream->context, release_stream, PointerGetDatum(stream));
-	stream->request = Llama2RequestSubmit(&spec, false);
+	stream->request = Llama2SubmitCall(&call, call.prompt, true, false);
 	return stream;
 }
 

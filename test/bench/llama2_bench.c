@@ -3,9 +3,9 @@
  *		Tokens per second of a model: prompts, one sequence, many at once.
  *
  *	 llama2_bench [-t threads] [-k kernels] [-p prompt tokens] [-n tokens] [-b batch,batch,...]
- *				  [-r repetitions] [--blas] [--csv] model.gguf
+ *				  [-r repetitions] [--blas] [--csv] [model.gguf]
  *
- * Beside each rate stands what it takes of the machine, as a share of limits that are measured in
+ * Without a file the bundled model is measured.  Beside each rate stands what it takes of the machine, as a share of limits that are measured in
  * the same run: weights read from memory when decoding, multiply-adds in prompts.
  */
 #include <getopt.h>
@@ -19,6 +19,7 @@
 #include "engine/parallel.h"
 #include "machine_limits.h"
 
+#define BUNDLED_MODEL "models/tinychat-6m.gguf"
 #define MAX_BATCHES 16
 #define MAX_REPETITIONS 100
 
@@ -136,9 +137,9 @@ parse_options(int argc, char **argv, BenchOptions *options)
 				usage();
 		}
 	}
-	if (optind != argc - 1)
+	if (optind < argc - 1)
 		usage();
-	options->path = argv[optind];
+	options->path = optind < argc ? argv[optind] : BUNDLED_MODEL;
 }
 
 static void
@@ -176,7 +177,7 @@ static void
 usage(void)
 {
 	fprintf(stderr, "usage: llama2_bench [-t threads] [-k kernels] [-p prompt tokens] [-n tokens]\n"
-			"                    [-b batch,batch,...] [-r repetitions] [--blas] [--csv] model.gguf\n");
+			"                    [-b batch,batch,...] [-r repetitions] [--blas] [--csv] [model.gguf]\n");
 	exit(2);
 }
 

@@ -1,11 +1,27 @@
 /*
  * machine_limits.h
- *		What this machine can do at most: the rulers beside every measurement.
+ *		What this machine can do at most: memory bandwidth and arithmetic peaks.
+ *
+ * Each is measured by the plainest loop that reaches it, and is the best of several
+ * measurements, since whatever else the machine does only lowers them.
  */
 #ifndef MACHINE_LIMITS_H
 #define MACHINE_LIMITS_H
 
+#include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
+#define READ_BYTES ((size_t) 1 << 30)	/* more than any cache holds */
+#define REPETITIONS 7
+#define ROUNDS 2000000
 
 typedef struct MachineLimits
 {
@@ -14,17 +30,186 @@ typedef struct MachineLimits
 	double		int8_gops;		/* the same of int8 with int32 sums; 0 unknown */
 } MachineLimits;
 
+/* Runs so many rounds of independent multiply-adds; returns its operations. */
+typedef double (*Loop) (long rounds);
+
+static inline double seconds_now(void);
+static inline double median_of(double *values, int n);
+static inline double read_bandwidth(int n_threads);
+static inline double peak(Loop loop, int n_threads);
+static inline Loop float_loop(const char *kernels);
+static inline Loop int8_loop(const char *kernels);
+static inline int	compare_doubles(const void *a, const void *b);
+
 /*
  * Measure with n_threads threads, with the instructions of a kernel set ("avx2",
  * "avx512"; for others only memory is measured).  Takes about a second and
  * a gigabyte.
  */
-extern MachineLimits measure_machine_limits(int n_threads, const char *kernels);
+static inline MachineLimits
+measure_machine_limits(int n_threads, const char *kernels)
+{
+	return (MachineLimits)
+	{
+		.read_gbytes = read_bandwidth(n_threads),
+		.float_gflops = peak(float_loop(kernels), n_threads),
+		.int8_gops = peak(int8_loop(kernels), n_threads)
+	};
+}
 
 /* CLOCK_MONOTONIC in seconds. */
-extern double seconds_now(void);
+static inline double
+seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
+}
 
 /* The middle of n values, which are sorted. */
-extern double median_of(double *values, int n);
+static inline double
+median_of(double *values, int n)
+{
+	qsort(values, n, sizeof(double), compare_doubles);
+	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+static inline double
+read_bandwidth(int n_threads)
+{
+	size_t		n = READ_BYTES / sizeof(uint64_t);
+	double		best = 0;
+	uint64_t   *words = mmap(NULL, READ_BYTES, PROT_READ | PROT_WRITE,
+							 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (words == MAP_FAILED)
+		return 0;
+#ifdef MADV_HUGEPAGE
+	(void) madvise(words, READ_BYTES, MADV_HUGEPAGE);
+#endif
+#pragma omp parallel for num_threads(n_threads) schedule(static)
+	for (size_t i = 0; i < n; i++)
+		words[i] = i;
+
+	for (int k = 0; k < REPETITIONS; k++)
+	{
+		double		started = seconds_now();
+		uint64_t	sum = 0;
+
+		/* One word of each cache line: the line is read whole. */
+#pragma omp parallel for num_threads(n_threads) schedule(static) reduction(+:sum)
+		for (size_t i = 0; i < n; i += 8)
+			sum += words[i];
+		__asm__ volatile("" : : "r"(sum));
+		best = fmax(best, (double) READ_BYTES / (seconds_now() - started) * 1e-9);
+	}
+	munmap(words, READ_BYTES);
+	return best;
+}
+
+static inline double
+peak(Loop loop, int n_threads)
+{
+	double		best = 0;
+
+	if (loop == NULL)
+		return 0;
+	for (int k = 0; k < REPETITIONS; k++)
+	{
+		double		started = seconds_now();
+		double		operations = 0;
+
+#pragma omp parallel num_threads(n_threads) reduction(+:operations)
+		operations += loop(ROUNDS);
+		best = fmax(best, operations / (seconds_now() - started) * 1e-9);
+	}
+	return best;
+}
+
+#ifdef __x86_64__
+
+/*
+ * A loop over N_SUMS independent sums in registers, enough to cover the
+ * latency of the instruction; the empty asm keeps each one in its place.
+ */
+#define N_SUMS 12
+#define MULTIPLY_ADD_LOOP(name, features, type, constraint, first, next, operations) \
+__attribute__((target(features))) \
+static inline double \
+name(long rounds) \
+{ \
+	type		sums[N_SUMS]; \
+\
+_Pragma("GCC unroll 12") \
+	for (int i = 0; i < N_SUMS; i++) \
+		sums[i] = first; \
+	for (long r = 0; r < rounds; r++) \
+	{ \
+_Pragma("GCC unroll 12") \
+		for (int i = 0; i < N_SUMS; i++) \
+		{ \
+			type		a = sums[i]; \
+\
+			sums[i] = next; \
+			__asm__ volatile("" : constraint(sums[i])); \
+		} \
+	} \
+	return (double) rounds * N_SUMS * (operations); \
+}
+
+MULTIPLY_ADD_LOOP(float_loop_avx2, "avx2,fma", __m256, "+x",
+				  _mm256_set1_ps(0.5f), _mm256_fmadd_ps(a, a, a), 2 * 8)
+MULTIPLY_ADD_LOOP(float_loop_avx512, "avx512f", __m512, "+v",
+				  _mm512_set1_ps(0.5f), _mm512_fmadd_ps(a, a, a), 2 * 16)
+MULTIPLY_ADD_LOOP(int8_loop_avx512, "avx512f,avx512vnni", __m512i, "+v",
+				  _mm512_set1_epi32(1), _mm512_dpbusd_epi32(a, a, a), 2 * 64)
+
+/* Without VNNI a product with int32 sums takes three instructions. */
+MULTIPLY_ADD_LOOP(int8_loop_avx2, "avx2", __m256i, "+x",
+				  _mm256_set1_epi8(1),
+				  _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_maddubs_epi16(a, a), _mm256_set1_epi16(1))),
+				  2 * 32)
+
+static inline Loop
+float_loop(const char *kernels)
+{
+	return strcmp(kernels, "avx512") == 0 ? float_loop_avx512 :
+		strcmp(kernels, "avx2") == 0 ? float_loop_avx2 : NULL;
+}
+
+static inline Loop
+int8_loop(const char *kernels)
+{
+	return strcmp(kernels, "avx512") == 0 ? int8_loop_avx512 :
+		strcmp(kernels, "avx2") == 0 ? int8_loop_avx2 : NULL;
+}
+
+#else
+
+static inline Loop
+float_loop(const char *kernels)
+{
+	(void) kernels;
+	return NULL;
+}
+
+static inline Loop
+int8_loop(const char *kernels)
+{
+	(void) kernels;
+	return NULL;
+}
+
+#endif
+
+static inline int
+compare_doubles(const void *a, const void *b)
+{
+	double		x = *(const double *) a;
+	double		y = *(const double *) b;
+
+	return (x > y) - (x < y);
+}
 
 #endif							/* MACHINE_LIMITS_H */
