@@ -66,7 +66,8 @@ typedef struct EngineShape
 
 static bool resolve_options(const LlmModelConfig *config, const LlmEngineOptions *options,
 							EngineShape *shape, LlmError *error);
-static bool check_option(const char *name, int64_t value, int64_t least, int64_t greatest, LlmError *error);
+static bool check_option(const char *name, int64_t value, int64_t least, int64_t greatest,
+						 LlmError *error);
 static bool size_kv_cache(const LlmModelConfig *config, const LlmEngineOptions *options,
 						  int32_t context_length, EngineShape *shape, LlmError *error);
 static void run_step(LlmEngine *engine);

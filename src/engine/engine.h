@@ -23,7 +23,8 @@ typedef struct LlmEngineOptions
 	int32_t		n_threads;		/* 0: one for each processor this process may use */
 	const char *kernels;		/* NULL: the best */
 	LlmKvType	kv_type;
-	uint64_t	kv_bytes;		/* rounded down to pages; at least one context must fit; 0: just that */
+	uint64_t	kv_bytes;		/* rounded down to pages; at least one context must fit; 0: just
+								 * that */
 	int32_t		context_length; /* 0: the model's; more than it was trained for is allowed */
 	int32_t		max_sequences;	/* running at once */
 	int32_t		step_tokens;	/* budget of prompt tokens of a step; 0: the default */
@@ -56,8 +57,8 @@ typedef struct LlmTokenResult
 {
 	int32_t		token;
 	float		logprob;
-	uint32_t	text_bytes;		/* generate: raw bytes of output text that are certain once this token is
-								 * known; held back while they may belong to a stop string */
+	uint32_t	text_bytes;		/* generate: raw bytes of output text that are certain once this
+								 * token is known; held back while they may belong to a stop string */
 } LlmTokenResult;
 
 /*
@@ -86,7 +87,8 @@ typedef struct LlmRequest
 	LlmRequestState state;
 	LlmFinishReason finish;
 	int32_t		n_results;
-	uint32_t	text_bytes;		/* final length of the text in raw bytes, stop string and end of text excluded */
+	uint32_t	text_bytes;		/* final length of the text in raw bytes, stop string and end of
+								 * text excluded */
 	int32_t		n_cached;		/* prompt tokens found in the prefix cache */
 	int32_t		n_prefilled;	/* prompt tokens computed or found so far */
 	int64_t		started_us;		/* CLOCK_MONOTONIC microseconds: left WAITING */

@@ -38,7 +38,8 @@ static void apply_penalties(LlmSampler *sampler, const LlmSamplingOptions *optio
 static int32_t choose(LlmSampler *sampler, const LlmSamplingOptions *options, const float *logits,
 					  int32_t n_generated);
 static int32_t first_allowed(const LlmSampler *sampler, const float *logits);
-static int32_t draw(const Candidate *candidates, int32_t n, double total, uint64_t seed, int32_t n_generated);
+static int32_t draw(const Candidate *candidates, int32_t n, double total, uint64_t seed,
+					int32_t n_generated);
 static int32_t keep_all(LlmSampler *sampler, const float *logits);
 static int32_t keep_top_k(LlmSampler *sampler, const float *logits, int32_t k);
 static int32_t keep_top_p_unsorted(LlmSampler *sampler, int32_t n, float max_logit, double top_p);

@@ -15,8 +15,8 @@ typedef struct StopString
 	const char *bytes;			/* [length] */
 	uint32_t	length;
 	uint32_t	matched;		/* the text ends with so many of its first bytes */
-	uint32_t   *border;			/* [length]: of the first i + 1 bytes, the longest proper
-								 * beginning that is also their end */
+	uint32_t   *border;			/* [length]: of the first i + 1 bytes, the longest proper beginning
+								 * that is also their end */
 } StopString;
 
 struct LlmStopMatcher

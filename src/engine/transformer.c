@@ -49,6 +49,8 @@ static void qkv_products(const LlmThread *w, int32_t layer);
 static void single_product(const LlmThread *w, const LlmMatrix *weights, const LlmActivations *x,
 						   LlmRows y);
 static void gate_and_up(const LlmThread *w, int32_t layer);
+static void keep_rounding_errors(LlmTransformer *t, int32_t first, int32_t last);
+static void classify(const LlmThread *w);
 static void run_products(const LlmThread *w, const Product *products, int n_products,
 						 const LlmActivations *x);
 static int32_t panels_per_unit(const LlmThread *w, int32_t n_panels, bool blas);
@@ -125,6 +127,8 @@ llm_transformer_step(LlmTransformer *transformer, LlmStep *step)
 float *
 llm_transformer_logits(LlmTransformer *transformer, int32_t row)
 {
+	if (llm_type_takes_int8(transformer->model->output.type))
+		row *= 2;
 	return llm_row(transformer->buffers.logits, row);
 }
 
@@ -205,7 +209,7 @@ run_step(const LlmThread *w)
 		if (t->n_tokens == 0)
 			return;
 	}
-	single_product(w, &model->output, &b->normed, b->logits);
+	classify(w);
 }
 
 /*
@@ -283,7 +287,11 @@ end_layer(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
 	if (layer + 1 < model->config.n_layers)
 		begin_attention(t, layer + 1, first, last);
 	else
-		add_and_norm(t, model->output_norm, llm_type_takes_int8(model->output.type), first, last);
+	{
+		add_and_norm(t, model->output_norm, false, first, last);
+		if (llm_type_takes_int8(model->output.type))
+			keep_rounding_errors(t, first, last);
+	}
 }
 
 /* A token's first state, and the rotation of its position. */
@@ -406,6 +414,63 @@ gate_and_up(const LlmThread *w, int32_t layer)
 		for (int32_t row = 0; row < t->n_tokens; row++)
 			t->kernels->swiglu(gate.y + row * gate.y_stride + first_feature,
 							   up.y + row * up.y_stride + first_feature, n_features);
+	}
+}
+
+/*
+ * The classifier's rounding errors would go into the logits as they are, with
+ * no later layer to average them.  So its input is taken in two int8 terms:
+ * row 2r of classified is the state, row 2r + 1 what quantizing it left out.
+ */
+static void
+keep_rounding_errors(LlmTransformer *t, int32_t first, int32_t last)
+{
+	LlmActivations *classified = &t->buffers.classified;
+	int32_t		width = classified->width;
+
+	for (int32_t row = first; row < last; row++)
+	{
+		float	   *x = classified->x + (int64_t) 2 * row * width;
+		const int8_t *q = classified->q + (int64_t) 2 * row * width;
+		const float *d = classified->d + (int64_t) 2 * row * (width / LLM_GROUP);
+
+		memcpy(x, t->buffers.normed.x + (int64_t) row * width, (size_t) width * sizeof(float));
+		t->kernels->quantize(classified, 2 * row, 2 * row + 1);
+		for (int32_t i = 0; i < width; i++)
+			x[width + i] = x[i] - d[i / LLM_GROUP] * (float) q[i];
+		t->kernels->quantize(classified, 2 * row + 1, 2 * row + 2);
+	}
+}
+
+/* The logits, where the classifier takes int8 as the sum of both terms' products. */
+static void
+classify(const LlmThread *w)
+{
+	LlmTransformer *t = w->transformer;
+	const LlmTransformerBuffers *b = &t->buffers;
+	const LlmMatrix *weights = &t->model->output;
+	const Product product = {weights, b->logits.values, b->logits.stride};
+	int32_t		per_unit = panels_per_unit(w, weights->n_panels, false);
+	int32_t		n_units = (weights->n_panels + per_unit - 1) / per_unit;
+	LlmActivations x = b->classified;
+	int32_t		unit;
+
+	if (!llm_type_takes_int8(weights->type))
+	{
+		single_product(w, weights, &b->normed, b->logits);
+		return;
+	}
+	x.n_cols = 2 * t->n_tokens;
+	while ((unit = llm_team_next(&t->team)) < n_units)
+	{
+		int32_t		first = unit * per_unit * LLM_PANEL_ROWS;
+		int32_t		n = per_unit * LLM_PANEL_ROWS;
+
+		if (n > weights->rows - first)
+			n = weights->rows - first;
+		multiply(w, &product, unit * per_unit, (unit + 1) * per_unit, &x);
+		for (int32_t row = 0; row < t->n_tokens; row++)
+			t->kernels->add(llm_row(b->logits, 2 * row) + first, llm_row(b->logits, 2 * row + 1) + first, n);
 	}
 }
 

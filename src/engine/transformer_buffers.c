@@ -103,11 +103,12 @@ lay_out(Cursor *cursor, LlmTransformerBuffers *buffers, const LlmModelConfig *co
 	buffers->k = claim_rows(cursor, n, kv_width);
 	buffers->v = claim_rows(cursor, n, kv_width);
 	buffers->up = claim_rows(cursor, n, ffn_dim);
-	buffers->logits = claim_rows(cursor, options->max_logits, (uint64_t) config->vocabulary_size);
+	buffers->logits = claim_rows(cursor, 2 * options->max_logits, (uint64_t) config->vocabulary_size);
 	buffers->rope = claim_rows(cursor, n, (uint64_t) config->rope_dim);
 	buffers->normed = claim_activations(cursor, n, dim);
 	buffers->attention = claim_activations(cursor, n, q_width);
 	buffers->hidden = claim_activations(cursor, n, ffn_dim);
+	buffers->classified = claim_activations(cursor, 2 * options->max_logits, dim);
 	buffers->tokens = claim(cursor, (uint64_t) n, sizeof(int32_t));
 	buffers->positions = claim(cursor, (uint64_t) n, sizeof(int32_t));
 	buffers->spans = claim(cursor, (uint64_t) options->max_slices, sizeof(LlmTokenRange));

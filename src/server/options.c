@@ -8,6 +8,7 @@
 #include "server/options.h"
 
 #include <float.h>
+#include <limits.h>
 #include <math.h>
 
 #include "catalog/pg_type.h"

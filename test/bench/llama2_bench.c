@@ -5,8 +5,9 @@
  *	 llama2_bench [-t threads] [-k kernels] [-p prompt tokens] [-n tokens] [-b batch,batch,...]
  *				  [-r repetitions] [--blas] [--csv] [model.gguf]
  *
- * Without a file the bundled model is measured.  Beside each rate stands what it takes of the machine, as a share of limits that are measured in
- * the same run: weights read from memory when decoding, multiply-adds in prompts.
+ * Without a file the bundled model is measured.  Beside each rate stands what it takes
+ * of the machine, as a share of limits that are measured in the same run: weights read
+ * from memory, multiply-adds.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -49,7 +50,7 @@ typedef struct Bench
 	MachineLimits limits;
 } Bench;
 
-/* Seconds that passed in one run. */
+/* What one run gave. */
 typedef struct Timing
 {
 	double		prefill_rate;	/* tokens in a second */
@@ -102,7 +103,7 @@ parse_options(int argc, char **argv, BenchOptions *options)
 
 	*options = (BenchOptions)
 	{
-		.n_prompt = 128,.n_tokens = 64,.n_repetitions = 3
+		.n_prompt = 128, .n_tokens = 64, .n_repetitions = 3
 	};
 	parse_batches("1,4,16", options);
 	while ((letter = getopt_long(argc, argv, "t:k:p:n:b:r:", names, NULL)) != -1)
@@ -198,7 +199,8 @@ load(Bench *bench)
 	bench->vocabulary = claim(vocabulary_bytes);
 	if (!llm_model_build_vocabulary(file, bench->vocabulary, vocabulary_bytes, &error) ||
 		!llm_model_load_image(file, image, bench->image_bytes,
-							  bench->options->n_threads > 0 ? bench->options->n_threads : llm_processor_count(),
+							  bench->options->n_threads > 0 ? bench->options->n_threads :
+							  llm_processor_count(),
 							  NULL, NULL, &error) ||
 		!llm_model_attach(image, bench->image_bytes, &bench->model, &error))
 		fail(error.message, error.hint);
@@ -280,8 +282,8 @@ run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens)
 	{
 		requests[i] = (LlmRequest)
 		{
-			.kind = LLM_GENERATE,.prompt = prompt,.n_prompt = n_prompt,
-			.max_tokens = n_tokens,.results = results + (size_t) i * n_tokens
+			.kind = LLM_GENERATE, .prompt = prompt, .n_prompt = n_prompt,
+			.max_tokens = n_tokens, .results = results + (size_t) i * n_tokens
 		};
 		llm_sampling_defaults(&requests[i].sampling);
 		requests[i].sampling.temperature = 0;

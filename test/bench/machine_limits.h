@@ -26,7 +26,8 @@
 typedef struct MachineLimits
 {
 	double		read_gbytes;	/* 10^9 bytes read from memory in a second */
-	double		float_gflops;	/* 10^9 float32 operations in a second, two for a multiply-add; 0 unknown */
+	double		float_gflops;	/* 10^9 float32 operations in a second, two for a multiply-add; 0
+								 * unknown */
 	double		int8_gops;		/* the same of int8 with int32 sums; 0 unknown */
 } MachineLimits;
 
@@ -39,7 +40,7 @@ static inline double read_bandwidth(int n_threads);
 static inline double peak(Loop loop, int n_threads);
 static inline Loop float_loop(const char *kernels);
 static inline Loop int8_loop(const char *kernels);
-static inline int	compare_doubles(const void *a, const void *b);
+static inline int compare_doubles(const void *a, const void *b);
 
 /*
  * Measure with n_threads threads, with the instructions of a kernel set ("avx2",

@@ -108,7 +108,8 @@ test_stop_strings(const Fixture *fixture)
 	   "the token that completes it is among the results");
 	for (int32_t i = 0; i < job.request.n_results; i++)
 	{
-		in_order = in_order && job.results[i].text_bytes >= last && job.results[i].text_bytes <= length;
+		in_order = in_order && job.results[i].text_bytes >= last &&
+			job.results[i].text_bytes <= length;
 		last = job.results[i].text_bytes;
 	}
 	ok(in_order && last == length, "what is certain grows, and never reaches into the stop string");
@@ -119,12 +120,13 @@ test_stop_strings(const Fixture *fixture)
 		add_stop(&job, "play outside in the dark");
 		submit(engine, &job);
 		run_all(engine);
-		if (job.request.finish != LLM_FINISH_LENGTH || !text_is(fixture, &job, story, job_text(fixture, &job, text)))
+		if (job.request.finish != LLM_FINISH_LENGTH ||
+			!text_is(fixture, &job, story, job_text(fixture, &job, text)))
 			break;
 		n_released += job.results[n - 1].text_bytes < job.request.text_bytes;
 	}
-	ok(job.request.n_results == 60 && n_released > 3, "what was held back is released at the end (%d times)",
-	   n_released);
+	ok(job.request.n_results == 60 && n_released > 3,
+	   "what was held back is released at the end (%d times)", n_released);
 	llm_engine_free(engine);
 }
 
@@ -143,7 +145,8 @@ test_end_of_text(const Fixture *fixture)
 	job.request.sampling.min_tokens = 7;
 	submit(engine, &job);
 	run_all(engine);
-	ok(job.request.finish == LLM_FINISH_STOP && job.request.n_results == 7, "end of text, not before min_tokens");
+	ok(job.request.finish == LLM_FINISH_STOP && job.request.n_results == 7,
+	   "end of text, not before min_tokens");
 	ok(text_is(fixture, &job, story, job.results[6].text_bytes), "it is not part of the results");
 	job.request.sampling.ignore_eos = true;
 	submit(engine, &job);

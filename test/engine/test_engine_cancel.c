@@ -40,7 +40,8 @@ watch_done(LlmRequest *request, void *arg)
 
 /* A request is cancelled in some state while two others run. */
 static void
-test_cancel(const Fixture *fixture, const char *when, int32_t n_prompt, int32_t max_sequences, int n_steps)
+test_cancel(const Fixture *fixture, const char *when, int32_t n_prompt, int32_t max_sequences,
+			int n_steps)
 {
 	LlmEngineOptions options = engine_options(fixture, 2);
 	LlmEngine  *engine;
@@ -49,7 +50,7 @@ test_cancel(const Fixture *fixture, const char *when, int32_t n_prompt, int32_t 
 	Job		   *victim = malloc(sizeof(Job));
 	Job			others[2];
 	Job			alone[2];
-	Watcher		watcher = {.to_cancel = victim,.freed_on_done = true};
+	Watcher		watcher = {.to_cancel = victim, .freed_on_done = true};
 	bool		same = true;
 
 	options.max_sequences = max_sequences;

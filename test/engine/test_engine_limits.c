@@ -82,7 +82,8 @@ test_context(const Fixture *fixture)
 	for (int i = 0; i < 4; i++)
 		full = full && jobs[i].request.finish == LLM_FINISH_LENGTH &&
 			jobs[i].request.n_prompt + jobs[i].request.n_results == 64;
-	ok(full && is_idle(engine), "requests end where the context ends, and wait where the cache has room for one");
+	ok(full && is_idle(engine),
+	   "requests end where the context ends, and wait where the cache has room for one");
 	llm_engine_free(engine);
 }
 

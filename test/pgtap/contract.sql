@@ -67,7 +67,7 @@ SELECT is((SELECT array_agg(signature ORDER BY signature) FROM actual),
 		  (SELECT array_agg(signature ORDER BY signature) FROM expected),
 		  'the extension has these functions and no others');
 
-SELECT is(pg_get_function_arguments(a.oid), e.arguments, e.signature || ': arguments and defaults'),
+SELECT unnest(ARRAY[is(pg_get_function_arguments(a.oid), e.arguments, e.signature || ': arguments and defaults'),
 	is(pg_get_function_result(a.oid), e.result, e.signature || ': result'),
 	is(a.provolatile, e.volatility, e.signature || ': volatility'),
 	is(a.proparallel, 's'::"char", e.signature || ': parallel safe'),
@@ -79,7 +79,7 @@ SELECT is(pg_get_function_arguments(a.oid), e.arguments, e.signature || ': argum
 	ok(length(obj_description(a.oid, 'pg_proc')) > 10, e.signature || ': has a comment'),
 	is(EXISTS (SELECT FROM aclexplode(coalesce(a.proacl, acldefault('f', a.proowner))) AS x
 			   WHERE x.grantee = 0 AND x.privilege_type = 'EXECUTE'),
-	   e.for_public, e.signature || CASE WHEN e.for_public THEN ': everybody may call it' ELSE ': not everybody may call it' END)
+	   e.for_public, e.signature || CASE WHEN e.for_public THEN ': everybody may call it' ELSE ': not everybody may call it' END)])
 FROM expected AS e LEFT JOIN actual AS a USING (signature)
 ORDER BY e.signature;
 
@@ -97,9 +97,9 @@ SELECT columns_are('llama2_requests', ARRAY['id', 'pid', 'datid', 'datname', 'us
 SELECT columns_are('llama2_stats', ARRAY['requests', 'completed', 'failed', 'cancelled', 'prompt_tokens', 'cached_tokens',
 	'completion_tokens', 'scored_tokens', 'steps', 'mean_batch', 'prefill_tokens', 'decode_tokens', 'preemptions', 'queue_ms',
 	'prefill_ms', 'decode_ms', 'step_ms', 'worker_starts', 'model_loads', 'stats_reset']);
-SELECT ok(length(obj_description(name::regclass, 'pg_class')) > 10, name || ': has a comment'),
+SELECT unnest(ARRAY[ok(length(obj_description(name::regclass, 'pg_class')) > 10, name || ': has a comment'),
 	ok(has_table_privilege('public', name, 'SELECT'), name || ': everybody may read it'),
-	ok(NOT has_table_privilege('public', name, 'UPDATE'), name || ': nobody may write it')
+	ok(NOT has_table_privilege('public', name, 'UPDATE'), name || ': nobody may write it')])
 FROM unnest(ARRAY['llama2_status', 'llama2_requests', 'llama2_stats']) AS name;
 SELECT is((SELECT count(*)::int FROM llama2_stats), 1, 'llama2_stats has one row');
 
