@@ -20,61 +20,70 @@
 
 #include "engine/kernels/avx512_unpack.h"
 
-#define FEW_COLUMNS 8			/* widest tile straight from the panel */
-#define TILE_PANELS 3			/* tile of the scratch path */
-#define TILE_COLUMNS 4
+#define FEW_COLUMNS 4			/* widest tile straight from the panels */
+#define FEW_PANELS 2
+#define TILE_COLUMNS 4			/* tile of the scratch path */
+#define TILE_PANELS 3
 #define BLOCK_COLUMNS 96		/* columns that share one unpacked stretch */
-#define STRETCH_GROUPS 16		/* groups in an unpacked stretch */
-#define PREFETCH_BYTES 4096		/* how far ahead of a single column weights are fetched */
+#define STRETCH_GROUPS 16		/* groups in a stretch */
+#define STRETCHES 64			/* room for so many stretches of one column's activations */
+#define PREFETCH_BYTES 4096		/* how far ahead of a few columns weights are fetched */
 
-/* For one column and group: q, and at most three numbers. */
-#define COLUMN_BYTES (LLM_GROUP + 3 * 4)
-#define ACTIVATION_BYTES (BLOCK_COLUMNS * STRETCH_GROUPS * COLUMN_BYTES)
+/* One stretch of one column's activations; what number holds depends on the formula. */
+typedef struct ColumnStretch
+{
+	_Alignas(64) int8_t q[STRETCH_GROUPS * LLM_GROUP];
+	int32_t		number[3][STRETCH_GROUPS];
+} ColumnStretch;
 
-/* A stretch of three panels, unpacked. */
+/* A stretch of the panels of a tile, unpacked. */
 typedef struct Scratch
 {
 	_Alignas(64) uint8_t codes[TILE_PANELS][STRETCH_GROUPS * QUADS * 64];
 	_Alignas(64) float scales[TILE_PANELS][STRETCH_GROUPS * MAX_SCALES * 16];
 } Scratch;
 
-/* Add `groups` groups to the accumulators at y of one tile of columns. */
-typedef void (*ScratchTile) (const Scratch *scratch, const uint8_t *activations, int groups,
+/*
+ * Add groups to the sums at y of one tile: the first `groups` groups of the scratch, or
+ * groups first_group .. first_group + groups - 1 of the panels.
+ */
+typedef void (*ScratchTile) (const Scratch *scratch, const ColumnStretch *x, int groups,
 							 bool is_first, float *y, int64_t y_stride);
-typedef void (*DirectTile) (const PanelPointers *panel, const uint8_t *activations,
-							int64_t first_group, int groups, bool is_first,
+typedef void (*DirectTile) (const PanelPointers *panel, const ColumnStretch *x,
+							int64_t first_group, int64_t groups, bool is_first,
 							float *y, int64_t y_stride);
 
 static const ScratchTile scratch_tiles[4][TILE_PANELS][TILE_COLUMNS];
 
-AVX512_INLINE void matmul(LlmTensorType type, const DirectTile *direct_tiles,
+AVX512_INLINE void matmul(LlmTensorType type, const DirectTile (*direct_tiles)[FEW_COLUMNS],
 						  const LlmMatrix *w, int32_t first, int32_t last,
 						  const LlmActivations *x, float *y, int64_t y_stride);
-AVX512_INLINE void direct_tile(LlmTensorType type, int columns, const PanelPointers *panel,
-							   const uint8_t *activations, int64_t first_group, int groups,
-							   bool is_first, float *y, int64_t y_stride);
+AVX512_INLINE void direct_tile(LlmTensorType type, int panels, int columns,
+							   const PanelPointers *panel, const ColumnStretch *x,
+							   int64_t first_group, int64_t groups, bool is_first,
+							   float *y, int64_t y_stride);
 
-#define DIRECT_TILE(name, type, columns) \
+#define DIRECT_TILE(name, type, panels, columns) \
 static void \
-name##_direct_##columns(const PanelPointers *panel, const uint8_t *activations, \
-						int64_t first_group, int groups, bool is_first, \
-						float *y, int64_t y_stride) \
+name##_direct_##panels##_##columns(const PanelPointers *panel, const ColumnStretch *x, \
+								   int64_t first_group, int64_t groups, bool is_first, \
+								   float *y, int64_t y_stride) \
 { \
-	direct_tile(type, columns, panel, activations, first_group, groups, is_first, y, y_stride); \
+	direct_tile(type, panels, columns, panel, x, first_group, groups, is_first, y, y_stride); \
 }
 
+#define DIRECT_TILES(name, type, panels) \
+DIRECT_TILE(name, type, panels, 1) \
+DIRECT_TILE(name, type, panels, 2) \
+DIRECT_TILE(name, type, panels, 3) \
+DIRECT_TILE(name, type, panels, 4)
+
 #define MATMUL(name, type) \
-DIRECT_TILE(name, type, 1) \
-DIRECT_TILE(name, type, 2) \
-DIRECT_TILE(name, type, 3) \
-DIRECT_TILE(name, type, 4) \
-DIRECT_TILE(name, type, 5) \
-DIRECT_TILE(name, type, 6) \
-DIRECT_TILE(name, type, 7) \
-DIRECT_TILE(name, type, 8) \
-static const DirectTile name##_direct_tiles[FEW_COLUMNS] = { \
-	name##_direct_1, name##_direct_2, name##_direct_3, name##_direct_4, \
-	name##_direct_5, name##_direct_6, name##_direct_7, name##_direct_8, \
+DIRECT_TILES(name, type, 1) \
+DIRECT_TILES(name, type, 2) \
+static const DirectTile name##_direct_tiles[FEW_PANELS][FEW_COLUMNS] = { \
+	{name##_direct_1_1, name##_direct_1_2, name##_direct_1_3, name##_direct_1_4}, \
+	{name##_direct_2_1, name##_direct_2_2, name##_direct_2_3, name##_direct_2_4}, \
 }; \
 \
 void \
@@ -95,14 +104,66 @@ MATMUL(avx512_matmul_q4_k, LLM_Q4_K)
 MATMUL(avx512_matmul_q5_k, LLM_Q5_K)
 MATMUL(avx512_matmul_q6_k, LLM_Q6_K)
 
-/* --- the tiles ------------------------------------------------------------- */
+/* --- stretches of weights ------------------------------------------------------ */
 
-/* Numbers that go with a group's q: SYMMETRIC and MINIMUM two, the others three. */
 AVX512_INLINE int
-column_numbers(Formula formula)
+stretch_count(int64_t groups)
 {
-	return formula == FORMULA_SYMMETRIC || formula == FORMULA_MINIMUM ? 2 : 3;
+	return groups < STRETCH_GROUPS ? (int) groups : STRETCH_GROUPS;
 }
+
+AVX512_INLINE void
+prefetch_bytes(const uint8_t *bytes, int64_t n)
+{
+	for (int64_t i = 0; i < n; i += 64)
+		_mm_prefetch((const char *) bytes + i, _MM_HINT_T0);
+}
+
+/* The part'th of `parts` slices of a stretch of one plane. */
+AVX512_INLINE void
+prefetch_slice(const uint8_t *plane, int64_t bytes, int part, int parts)
+{
+	const int64_t lines = (bytes + 63) / 64;
+
+	for (int64_t i = lines * part / parts; i < lines * (part + 1) / parts; i++)
+		_mm_prefetch((const char *) plane + i * 64, _MM_HINT_T1);
+}
+
+AVX512_INLINE void
+prefetch_stretch(LlmTensorType type, const PanelPointers *panel, int64_t first, int count,
+				 int part, int parts)
+{
+	prefetch_slice(panel->low + first * low_bytes(type), count * low_bytes(type), part, parts);
+	prefetch_slice(panel->high + first * high_bytes(type), count * high_bytes(type), part, parts);
+	prefetch_slice(panel->sub + first * sub_bytes(type), count * sub_bytes(type), part, parts);
+	prefetch_slice(panel->d + first * d_bytes(type), count * d_bytes(type), part, parts);
+}
+
+AVX512_INLINE void
+unpack_stretch_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int count,
+					  float *scales)
+{
+	const int	stride = scale_vectors(formula_of(type)) * 16;
+
+	for (int g = 0; g < count; g += SCALE_GROUPS)
+		unpack_scales(type, panel, first + g, count - g < SCALE_GROUPS ? count - g : SCALE_GROUPS,
+					  scales + g * stride, stride);
+}
+
+AVX512_INLINE void
+unpack_stretch(LlmTensorType type, const PanelPointers *panel, int64_t first, int count,
+			   uint8_t *codes, float *scales)
+{
+	unpack_stretch_scales(type, panel, first, count, scales);
+	for (int g = 0; g < count; g++)
+	{
+#pragma GCC unroll 8
+		for (int q = 0; q < QUADS; q++)
+			_mm512_store_si512(codes + (g * QUADS + q) * 64, unpack_code(type, panel, first + g, q));
+	}
+}
+
+/* --- the tiles ------------------------------------------------------------- */
 
 AVX512_INLINE __m512i
 broadcast_dword(const void *p)
@@ -123,8 +184,7 @@ broadcast_float(const void *p)
 }
 
 /*
- * One group of `panels` panels times `columns` columns.  activations holds
- * for the tile q[columns][32], then its numbers [column_numbers][columns]:
+ * Group `at` of a stretch: `panels` panels times `columns` columns.  A column's numbers are:
  *		SYMMETRIC		-offset * sumq (int32), d
  *		MINIMUM			d, d * sumq
  *		HALVES			-offset * sum16 of either half (int32), d
@@ -135,12 +195,11 @@ broadcast_float(const void *p)
 AVX512_INLINE void
 group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 		   const PanelPointers *panel, int64_t group, const float *const *scale,
-		   const uint8_t *activations, __m512 accumulator[][FEW_COLUMNS])
+		   const ColumnStretch *x, int at, __m512 accumulator[][TILE_COLUMNS])
 {
 	const bool	has_halves = formula == FORMULA_HALVES || formula == FORMULA_HALVES_MINIMUM;
 	const bool	is_offset = formula == FORMULA_SYMMETRIC || formula == FORMULA_HALVES;
-	const uint8_t *numbers = activations + columns * LLM_GROUP;
-	__m512i		sum[2][TILE_PANELS][FEW_COLUMNS];
+	__m512i		sum[2][TILE_PANELS][TILE_COLUMNS];
 
 #pragma GCC unroll 8
 	for (int q = 0; q < QUADS; q++)
@@ -151,15 +210,15 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 #pragma GCC unroll 3
 		for (int p = 0; p < panels; p++)
 			code[p] = unpack_code(code_type, &panel[p], group, q);
-#pragma GCC unroll 8
+#pragma GCC unroll 4
 		for (int c = 0; c < columns; c++)
 		{
-			__m512i		x = broadcast_dword(activations + c * LLM_GROUP + 4 * q);
+			__m512i		dword = broadcast_dword(&x[c].q[at * LLM_GROUP + 4 * q]);
 
 			if (q == 0 || (has_halves && q == 4))
 			{
 				__m512i		start = !is_offset ? _mm512_setzero_si512() :
-					broadcast_dword(numbers + 4 * (c + half * columns));
+					broadcast_dword(&x[c].number[half][at]);
 
 #pragma GCC unroll 3
 				for (int p = 0; p < panels; p++)
@@ -167,16 +226,16 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 			}
 #pragma GCC unroll 3
 			for (int p = 0; p < panels; p++)
-				sum[half][p][c] = _mm512_dpbusd_epi32(sum[half][p][c], code[p], x);
+				sum[half][p][c] = _mm512_dpbusd_epi32(sum[half][p][c], code[p], dword);
 		}
 	}
 
-#pragma GCC unroll 8
+#pragma GCC unroll 4
 	for (int c = 0; c < columns; c++)
 	{
-		const uint8_t *number0 = numbers + 4 * c;
-		const uint8_t *number1 = number0 + 4 * columns;
-		const uint8_t *number2 = number1 + 4 * columns;
+		const int32_t *number0 = &x[c].number[0][at];
+		const int32_t *number1 = &x[c].number[1][at];
+		const int32_t *number2 = &x[c].number[2][at];
 
 #pragma GCC unroll 3
 		for (int p = 0; p < panels; p++)
@@ -216,11 +275,11 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 
 AVX512_INLINE void
 load_accumulators(int panels, int columns, bool is_first, const float *y, int64_t y_stride,
-				  __m512 accumulator[][FEW_COLUMNS])
+				  __m512 accumulator[][TILE_COLUMNS])
 {
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
-#pragma GCC unroll 8
+#pragma GCC unroll 4
 		for (int c = 0; c < columns; c++)
 			accumulator[p][c] = is_first ? _mm512_setzero_ps() :
 				_mm512_loadu_ps(y + c * y_stride + p * LLM_PANEL_ROWS);
@@ -228,11 +287,11 @@ load_accumulators(int panels, int columns, bool is_first, const float *y, int64_
 
 AVX512_INLINE void
 store_accumulators(int panels, int columns, float *y, int64_t y_stride,
-				   __m512 accumulator[][FEW_COLUMNS])
+				   __m512 accumulator[][TILE_COLUMNS])
 {
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
-#pragma GCC unroll 8
+#pragma GCC unroll 4
 		for (int c = 0; c < columns; c++)
 			_mm512_storeu_ps(y + c * y_stride + p * LLM_PANEL_ROWS, accumulator[p][c]);
 }
@@ -240,12 +299,11 @@ store_accumulators(int panels, int columns, float *y, int64_t y_stride,
 /* Codes in the scratch are bytes, as those of a Q8_0 panel. */
 AVX512_INLINE void
 scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
-			 const uint8_t *activations, int groups, bool is_first, float *y, int64_t y_stride)
+			 const ColumnStretch *x, int groups, bool is_first, float *y, int64_t y_stride)
 {
 	const int	stride = scale_vectors(formula) * 16;
-	const int	activation_bytes = columns * (LLM_GROUP + 4 * column_numbers(formula));
 	PanelPointers panel[TILE_PANELS];
-	__m512		accumulator[TILE_PANELS][FEW_COLUMNS];
+	__m512		accumulator[TILE_PANELS][TILE_COLUMNS];
 
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
@@ -258,161 +316,145 @@ scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
 #pragma GCC unroll 3
 		for (int p = 0; p < panels; p++)
 			scale[p] = scratch->scales[p] + g * stride;
-		group_step(formula, LLM_Q8_0, panels, columns, panel, g, scale, activations, accumulator);
-		activations += activation_bytes;
+		group_step(formula, LLM_Q8_0, panels, columns, panel, g, scale, x, g, accumulator);
 	}
 	store_accumulators(panels, columns, y, y_stride, accumulator);
 }
 
 AVX512_INLINE void
-direct_tile(LlmTensorType type, int columns, const PanelPointers *panel,
-			const uint8_t *activations, int64_t first_group, int groups, bool is_first,
+direct_tile(LlmTensorType type, int panels, int columns, const PanelPointers *panel,
+			const ColumnStretch *x, int64_t first_group, int64_t groups, bool is_first,
 			float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
 	const int	stride = scale_vectors(formula) * 16;
-	const int	activation_bytes = columns * (LLM_GROUP + 4 * column_numbers(formula));
-	const int	low_bytes = (type == LLM_Q8_0 ? 8 : type == LLM_Q2_K || type == LLM_Q3_K ? 2 : 4) * 64;
-	_Alignas(64) float scales[SCALE_GROUPS * MAX_SCALES * 16];
-	__m512		accumulator[1][FEW_COLUMNS];
+	_Alignas(64) float scales[FEW_PANELS][STRETCH_GROUPS * MAX_SCALES * 16];
+	__m512		accumulator[FEW_PANELS][TILE_COLUMNS];
 
-	load_accumulators(1, columns, is_first, y, y_stride, accumulator);
-	for (int done = 0; done < groups; done += SCALE_GROUPS)
+	load_accumulators(panels, columns, is_first, y, y_stride, accumulator);
+	for (int64_t done = 0; done < groups; done += STRETCH_GROUPS)
 	{
-		const int	count = groups - done < SCALE_GROUPS ? groups - done : SCALE_GROUPS;
+		const int	count = stretch_count(groups - done);
 
-		unpack_scales(type, panel, first_group + done, count, scales, stride);
+		for (int p = 0; p < panels; p++)
+			unpack_stretch_scales(type, &panel[p], first_group + done, count, scales[p]);
 		for (int g = 0; g < count; g++)
 		{
 			const int64_t group = first_group + done + g;
-			const float *scale[1] = {scales + g * stride};
+			const float *scale[FEW_PANELS];
 
-			if (columns <= 4)
-				for (int i = 0; i < low_bytes; i += 64)
-					_mm_prefetch((const char *) panel->low + group * low_bytes + i + PREFETCH_BYTES,
-								 _MM_HINT_T0);
-			group_step(formula, type, 1, columns, panel, group, scale, activations, accumulator);
-			activations += activation_bytes;
+#pragma GCC unroll 2
+			for (int p = 0; p < panels; p++)
+			{
+				scale[p] = scales[p] + g * stride;
+				prefetch_bytes(panel[p].low + group * low_bytes(type) + PREFETCH_BYTES,
+							   low_bytes(type));
+			}
+			group_step(formula, type, panels, columns, panel, group, scale, x, g, accumulator);
 		}
+		x += columns;
 	}
-	store_accumulators(1, columns, y, y_stride, accumulator);
+	store_accumulators(panels, columns, y, y_stride, accumulator);
 }
 
 /* --- the loops around them ------------------------------------------------------- */
 
-/*
- * Copy groups first .. first + count - 1 of columns column .. column + columns - 1 in the
- * order of group_step.
- */
+/* What the sum of codes times q is started with. */
+AVX512_INLINE __m512i
+negative_offset(LlmTensorType type, __m512i sum)
+{
+	return _mm512_sub_epi32(_mm512_setzero_si512(),
+							_mm512_slli_epi32(sum, (unsigned int) offset_shift(type)));
+}
+
+/* Groups first .. first + count - 1 of a column. */
 AVX512_INLINE void
-copy_activations(LlmTensorType type, const LlmActivations *x, int32_t column, int columns,
-				 int64_t first, int count, uint8_t *out)
+copy_column(LlmTensorType type, const LlmActivations *x, int32_t column, int64_t first, int count,
+			ColumnStretch *out)
 {
 	const Formula formula = formula_of(type);
-	const int	group_bytes = columns * (LLM_GROUP + 4 * column_numbers(formula));
-	const int	shift = offset_shift(type);
+	const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+	const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+	const __mmask16 lanes = avx512_first_lanes(count);
+	const int32_t *sum = x->sum16 + (int64_t) column * (x->width / 16) + first * 2;
+	__m512i		low = _mm512_maskz_loadu_epi32(avx512_first_lanes(2 * count), sum);
+	__m512i		high = _mm512_maskz_loadu_epi32(avx512_first_lanes(count < 8 ? 0 : 2 * count - 16),
+												sum + 16);
+	__m512i		half0 = _mm512_permutex2var_epi32(low, even, high);
+	__m512i		half1 = _mm512_permutex2var_epi32(low, odd, high);
+	__m512i		both = _mm512_add_epi32(half0, half1);
+	__m512i		d = _mm512_maskz_loadu_epi32(lanes, x->d + (int64_t) column * (x->width / 32) + first);
+	__m512i		number[3] = {d, d, d};
 
-	for (int c = 0; c < columns; c++)
+	switch (formula)
 	{
-		const int8_t *q = x->q + (int64_t) (column + c) * x->width + first * LLM_GROUP;
-		const float *d = x->d + (int64_t) (column + c) * (x->width / 32) + first;
-		const int32_t *sum = x->sum16 + (int64_t) (column + c) * (x->width / 16) + first * 2;
-		uint8_t    *to_q = out + c * LLM_GROUP;
-		uint8_t    *to = out + columns * LLM_GROUP + 4 * c;
-
-		for (int g = 0; g < count; g++)
-		{
-			const int32_t both = sum[2 * g] + sum[2 * g + 1];
-			int32_t		start;
-			float		number;
-
-			memcpy(to_q, q + g * LLM_GROUP, LLM_GROUP);
-			switch (formula)
-			{
-				case FORMULA_SYMMETRIC:
-					start = -both * (1 << shift);
-					memcpy(to, &start, 4);
-					memcpy(to + 4 * columns, &d[g], 4);
-					break;
-				case FORMULA_MINIMUM:
-					number = d[g] * (float) both;
-					memcpy(to, &d[g], 4);
-					memcpy(to + 4 * columns, &number, 4);
-					break;
-				default:
-					for (int half = 0; half < 2; half++)
-					{
-						number = (float) sum[2 * g + half];
-						start = -sum[2 * g + half] * (1 << shift);
-						memcpy(to + 4 * columns * half,
-							   formula == FORMULA_HALVES ? (void *) &start : (void *) &number, 4);
-					}
-					memcpy(to + 8 * columns, &d[g], 4);
-					break;
-			}
-			to_q += group_bytes;
-			to += group_bytes;
-		}
+		case FORMULA_SYMMETRIC:
+			number[0] = negative_offset(type, both);
+			break;
+		case FORMULA_MINIMUM:
+			number[1] = _mm512_castps_si512(_mm512_mul_ps(_mm512_castsi512_ps(d),
+														  _mm512_cvtepi32_ps(both)));
+			break;
+		case FORMULA_HALVES:
+			number[0] = negative_offset(type, half0);
+			number[1] = negative_offset(type, half1);
+			break;
+		case FORMULA_HALVES_MINIMUM:
+			number[0] = _mm512_castps_si512(_mm512_cvtepi32_ps(half0));
+			number[1] = _mm512_castps_si512(_mm512_cvtepi32_ps(half1));
+			break;
 	}
-}
-
-/* A stretch of one panel to the scratch, as its panel p. */
-AVX512_INLINE void
-unpack_stretch(LlmTensorType type, const PanelPointers *panel, int64_t first, int count,
-			   Scratch *scratch, int p)
-{
-	const int	stride = scale_vectors(formula_of(type)) * 16;
-
+	for (int i = 0; i < 3; i++)
+		_mm512_store_si512(out->number[i], number[i]);
 	for (int g = 0; g < count; g++)
-	{
-		if (g % SCALE_GROUPS == 0)
-			unpack_scales(type, panel, first + g,
-						  count - g < SCALE_GROUPS ? count - g : SCALE_GROUPS,
-						  scratch->scales[p] + g * stride, stride);
-#pragma GCC unroll 8
-		for (int q = 0; q < QUADS; q++)
-			_mm512_store_si512(scratch->codes[p] + (g * QUADS + q) * 64,
-							   unpack_code(type, panel, first + g, q));
-	}
+		_mm256_store_si256((__m256i *) (out->q + g * LLM_GROUP),
+						   _mm256_loadu_si256((const __m256i *) (x->q + (int64_t) column * x->width +
+																 (first + g) * LLM_GROUP)));
 }
 
-/* Columns column .. column + columns - 1, at most BLOCK_COLUMNS, by way of the scratch. */
+/*
+ * Columns column .. column + columns - 1, at most BLOCK_COLUMNS, by way of the scratch.  The
+ * weights of the next tile of panels are fetched while one is multiplied.
+ */
 AVX512_INLINE void
 matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes,
 			 int32_t first, int32_t last, const LlmActivations *x, int32_t column, int columns,
 			 float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
-	const int	column_bytes = LLM_GROUP + 4 * column_numbers(formula);
 	const int64_t groups = w->cols / LLM_GROUP;
-	_Alignas(64) uint8_t activations[ACTIVATION_BYTES];
+	const int	n_tiles = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
+	ColumnStretch activations[BLOCK_COLUMNS];
 	Scratch		scratch;
 
 	for (int64_t g = 0; g < groups; g += STRETCH_GROUPS)
 	{
-		const int	count = groups - g < STRETCH_GROUPS ? (int) (groups - g) : STRETCH_GROUPS;
+		const int	count = stretch_count(groups - g);
 
-		for (int c = 0; c < columns; c += TILE_COLUMNS)
-			copy_activations(type, x, column + c,
-							 columns - c < TILE_COLUMNS ? columns - c : TILE_COLUMNS, g, count,
-							 activations + c * count * column_bytes);
+		for (int c = 0; c < columns; c++)
+			copy_column(type, x, column + c, g, count, &activations[c]);
 
 		for (int32_t panel = first; panel < last; panel += TILE_PANELS)
 		{
 			const int	panels = last - panel < TILE_PANELS ? last - panel : TILE_PANELS;
+			PanelPointers next[TILE_PANELS];
 
 			for (int p = 0; p < panels; p++)
 			{
 				PanelPointers pointers = panel_pointers(w, planes, panel + p);
 
-				unpack_stretch(type, &pointers, g, count, &scratch, p);
+				unpack_stretch(type, &pointers, g, count, scratch.codes[p], scratch.scales[p]);
+				next[p] = panel_pointers(w, planes, panel + p + TILE_PANELS);
 			}
-			for (int c = 0; c < columns; c += TILE_COLUMNS)
+			for (int t = 0; t < n_tiles; t++)
 			{
+				const int	c = t * TILE_COLUMNS;
 				const int	width = columns - c < TILE_COLUMNS ? columns - c : TILE_COLUMNS;
 
+				for (int p = 0; p < panels; p++)
+					prefetch_stretch(type, &next[p], g, count, t, n_tiles);
 				scratch_tiles[formula][panels - 1][width - 1]
-					(&scratch, activations + c * count * column_bytes, count, g == 0,
+					(&scratch, activations + c, count, g == 0,
 					 y + (column + c) * y_stride + (int64_t) panel * LLM_PANEL_ROWS, y_stride);
 			}
 		}
@@ -421,31 +463,39 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 
 /* All of at most FEW_COLUMNS columns, straight from the panels. */
 AVX512_INLINE void
-matmul_few(LlmTensorType type, DirectTile tile, const LlmMatrix *w,
+matmul_few(LlmTensorType type, const DirectTile (*tiles)[FEW_COLUMNS], const LlmMatrix *w,
 		   const LlmPanelPlanes *planes, int32_t first, int32_t last,
 		   const LlmActivations *x, float *y, int64_t y_stride)
 {
+	const int	n_cols = x->n_cols;
 	const int64_t groups = w->cols / LLM_GROUP;
-	const int	most = ACTIVATION_BYTES / (x->n_cols * COLUMN_BYTES) / SCALE_GROUPS * SCALE_GROUPS;
-	_Alignas(64) uint8_t activations[ACTIVATION_BYTES];
+	const int64_t most = STRETCHES / n_cols * STRETCH_GROUPS;
+	ColumnStretch activations[STRETCHES];
 
 	for (int64_t g = 0; g < groups; g += most)
 	{
-		const int	count = groups - g < most ? (int) (groups - g) : most;
+		const int64_t count = groups - g < most ? groups - g : most;
 
-		copy_activations(type, x, 0, x->n_cols, g, count, activations);
-		for (int32_t panel = first; panel < last; panel++)
+		for (int64_t done = 0; done < count; done += STRETCH_GROUPS)
+			for (int c = 0; c < n_cols; c++)
+				copy_column(type, x, c, g + done, stretch_count(count - done),
+							&activations[done / STRETCH_GROUPS * n_cols + c]);
+
+		for (int32_t panel = first; panel < last; panel += FEW_PANELS)
 		{
-			PanelPointers pointers = panel_pointers(w, planes, panel);
+			const int	panels = last - panel < FEW_PANELS ? last - panel : FEW_PANELS;
+			PanelPointers pointers[FEW_PANELS];
 
-			tile(&pointers, activations, g, count, g == 0,
-				 y + (int64_t) panel * LLM_PANEL_ROWS, y_stride);
+			for (int p = 0; p < panels; p++)
+				pointers[p] = panel_pointers(w, planes, panel + p);
+			tiles[panels - 1][n_cols - 1] (pointers, activations, g, count, g == 0,
+										   y + (int64_t) panel * LLM_PANEL_ROWS, y_stride);
 		}
 	}
 }
 
 AVX512_INLINE void
-matmul(LlmTensorType type, const DirectTile *direct_tiles, const LlmMatrix *w,
+matmul(LlmTensorType type, const DirectTile (*direct_tiles)[FEW_COLUMNS], const LlmMatrix *w,
 	   int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {
 	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
@@ -454,7 +504,7 @@ matmul(LlmTensorType type, const DirectTile *direct_tiles, const LlmMatrix *w,
 		return;
 	if (x->n_cols <= FEW_COLUMNS)
 	{
-		matmul_few(type, direct_tiles[x->n_cols - 1], w, &planes, first, last, x, y, y_stride);
+		matmul_few(type, direct_tiles, w, &planes, first, last, x, y, y_stride);
 		return;
 	}
 	for (int32_t column = 0; column < x->n_cols; column += BLOCK_COLUMNS)
@@ -465,11 +515,11 @@ matmul(LlmTensorType type, const DirectTile *direct_tiles, const LlmMatrix *w,
 
 #define SCRATCH_TILE(formula, panels, columns) \
 static void \
-scratch_tile_##formula##_##panels##_##columns(const Scratch *scratch, const uint8_t *activations, \
+scratch_tile_##formula##_##panels##_##columns(const Scratch *scratch, const ColumnStretch *x, \
 											  int groups, bool is_first, float *y, \
 											  int64_t y_stride) \
 { \
-	scratch_tile(formula, panels, columns, scratch, activations, groups, is_first, y, y_stride); \
+	scratch_tile(formula, panels, columns, scratch, x, groups, is_first, y, y_stride); \
 }
 
 #define SCRATCH_TILES(formula, panels) \

@@ -95,6 +95,53 @@ scale_vectors(Formula formula)
 	}
 }
 
+/* Bytes of one group in the planes of low bits, high bits, block scales and d. */
+AVX512_INLINE int
+low_bytes(LlmTensorType type)
+{
+	return type == LLM_Q8_0 ? 512 : type == LLM_Q2_K || type == LLM_Q3_K ? 128 : 256;
+}
+
+AVX512_INLINE int
+high_bytes(LlmTensorType type)
+{
+	switch (type)
+	{
+		case LLM_Q5_0:
+		case LLM_Q5_1:
+		case LLM_Q5_K:
+		case LLM_Q3_K:
+			return 64;
+		case LLM_Q6_K:
+			return 128;
+		default:
+			return 0;
+	}
+}
+
+AVX512_INLINE int
+sub_bytes(LlmTensorType type)
+{
+	switch (type)
+	{
+		case LLM_Q4_K:
+		case LLM_Q5_K:
+		case LLM_Q3_K:
+			return 192 / SCALE_GROUPS;
+		case LLM_Q2_K:
+		case LLM_Q6_K:
+			return 256 / SCALE_GROUPS;
+		default:
+			return 0;
+	}
+}
+
+AVX512_INLINE int
+d_bytes(LlmTensorType type)
+{
+	return sub_bytes(type) > 0 ? 32 / SCALE_GROUPS : 32;
+}
+
 AVX512_INLINE PanelPointers
 panel_pointers(const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t panel)
 {

@@ -16,6 +16,6 @@ BEGIN
 			got_detail = PG_EXCEPTION_DETAIL, got_hint = PG_EXCEPTION_HINT;
 	END;
 	RETURN is(concat_ws(E'\n', got_state, got_message, got_detail, got_hint),
-			  concat_ws(E'\n', state, message, detail, hint), left(statement, 100));
+			  concat_ws(E'\n', state, message, detail, hint), regexp_replace(left(statement, 100), '\s+', ' ', 'g'));
 END
 $$;
