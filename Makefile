@@ -30,6 +30,10 @@ BUILD = build/$(VARIANT)
 
 ifeq ($(VARIANT),asan)
 VARIANT_CFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# the kernels' inlined templates take the sanitizers minutes at more than this
+KERNEL_O = -O1
+else
+KERNEL_O = -O3
 endif
 
 TEXT_SRCS = $(sort $(wildcard src/text/*.c))
@@ -45,10 +49,10 @@ ENGINE_CFLAGS = -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -ffp-contract=off \
 	-fno-math-errno -fopenmp $(WARNINGS) -Isrc $(VARIANT_CFLAGS)
 ENGINE_LIBS = -lopenblas -lm
 
-$(BUILD)/engine/block.o $(BUILD)/engine/matrix.o: OPTIMIZE = -O3
-$(BUILD)/engine/kernels/%.o: OPTIMIZE = -O3
-$(BUILD)/engine/kernels/avx2.o $(BUILD)/engine/kernels/avx2_%.o: OPTIMIZE = -O3 -mavx2 -mfma -mf16c
-$(BUILD)/engine/kernels/avx512.o $(BUILD)/engine/kernels/avx512_%.o: OPTIMIZE = -O3 -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
+$(BUILD)/engine/block.o $(BUILD)/engine/matrix.o: OPTIMIZE = $(KERNEL_O)
+$(BUILD)/engine/kernels/%.o: OPTIMIZE = $(KERNEL_O)
+$(BUILD)/engine/kernels/avx2.o $(BUILD)/engine/kernels/avx2_%.o: OPTIMIZE = $(KERNEL_O) -mavx2 -mfma -mf16c
+$(BUILD)/engine/kernels/avx512.o $(BUILD)/engine/kernels/avx512_%.o: OPTIMIZE = $(KERNEL_O) -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
 	-mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 
 $(BUILD)/%.o: src/%.c

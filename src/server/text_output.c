@@ -8,6 +8,8 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
+#include "shared/compat.h"
+
 static char *utf8_to_server(const char *bytes, size_t length, size_t *converted_length);
 
 void

@@ -11,7 +11,16 @@
 #error "llama2 needs PostgreSQL 14 or newer"
 #endif
 
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/tuplestore.h"
 #include "utils/wait_event.h"
+
+/* 16: taken out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 /* 17: an extension can name its wait events. */
 #if PG_VERSION_NUM >= 170000
@@ -29,8 +38,20 @@
 
 /* 15: set-returning functions that materialize got a helper. */
 #if PG_VERSION_NUM < 150000
-extern void Llama2InitMaterializedSRF(FunctionCallInfo fcinfo, int flags);
-#define InitMaterializedSRF(fcinfo, flags) Llama2InitMaterializedSRF(fcinfo, flags)
+static inline void
+InitMaterializedSRF(FunctionCallInfo fcinfo, int flags)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext old = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+	TupleDesc	row_type;
+
+	if (get_call_result_type(fcinfo, NULL, &row_type) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	result->returnMode = SFRM_Materialize;
+	result->setResult = tuplestore_begin_heap(false, false, work_mem);
+	result->setDesc = row_type;
+	MemoryContextSwitchTo(old);
+}
 #endif
 
 #endif							/* LLAMA2_COMPAT_H */

@@ -43,6 +43,14 @@ typedef struct Scratch
 	_Alignas(64) float scales[TILE_PANELS][STRETCH_GROUPS * MAX_SCALES * 16];
 } Scratch;
 
+typedef struct FetchParts
+{
+	int64_t		low;
+	int64_t		high;
+	int64_t		sub;
+	int64_t		d;
+} FetchParts;
+
 /*
  * Add groups to the sums at y of one tile: the first `groups` groups of the scratch, or
  * groups first_group .. first_group + groups - 1 of the panels.
@@ -119,24 +127,35 @@ prefetch_bytes(const uint8_t *bytes, int64_t n)
 		_mm_prefetch((const char *) bytes + i, _MM_HINT_T0);
 }
 
-/* The part'th of `parts` slices of a stretch of one plane. */
-AVX512_INLINE void
-prefetch_slice(const uint8_t *plane, int64_t bytes, int part, int parts)
+/* Bytes of `count` groups of one plane, in `parts` parts of whole cache lines. */
+AVX512_INLINE int64_t
+part_bytes(int64_t count, int group_bytes, int parts)
 {
-	const int64_t lines = (bytes + 63) / 64;
+	return (count * group_bytes + 64 * parts - 1) / (64 * parts) * 64;
+}
 
-	for (int64_t i = lines * part / parts; i < lines * (part + 1) / parts; i++)
-		_mm_prefetch((const char *) plane + i * 64, _MM_HINT_T1);
+/* How much of each plane of a stretch to fetch at once. */
+AVX512_INLINE FetchParts
+fetch_parts(LlmTensorType type, int count, int parts)
+{
+	FetchParts	fetch = {
+		.low = part_bytes(count, low_bytes(type), parts),
+		.high = part_bytes(count, high_bytes(type), parts),
+		.sub = part_bytes(count, sub_bytes(type), parts),
+		.d = part_bytes(count, d_bytes(type), parts)
+	};
+
+	return fetch;
 }
 
 AVX512_INLINE void
-prefetch_stretch(LlmTensorType type, const PanelPointers *panel, int64_t first, int count,
-				 int part, int parts)
+prefetch_part(LlmTensorType type, const PanelPointers *panel, int64_t first,
+			  const FetchParts *parts, int part)
 {
-	prefetch_slice(panel->low + first * low_bytes(type), count * low_bytes(type), part, parts);
-	prefetch_slice(panel->high + first * high_bytes(type), count * high_bytes(type), part, parts);
-	prefetch_slice(panel->sub + first * sub_bytes(type), count * sub_bytes(type), part, parts);
-	prefetch_slice(panel->d + first * d_bytes(type), count * d_bytes(type), part, parts);
+	prefetch_bytes(panel->low + first * low_bytes(type) + part * parts->low, parts->low);
+	prefetch_bytes(panel->high + first * high_bytes(type) + part * parts->high, parts->high);
+	prefetch_bytes(panel->sub + first * sub_bytes(type) + part * parts->sub, parts->sub);
+	prefetch_bytes(panel->d + first * d_bytes(type) + part * parts->d, parts->d);
 }
 
 AVX512_INLINE void
@@ -430,6 +449,7 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 	for (int64_t g = 0; g < groups; g += STRETCH_GROUPS)
 	{
 		const int	count = stretch_count(groups - g);
+		const FetchParts parts = fetch_parts(type, count, n_tiles);
 
 		for (int c = 0; c < columns; c++)
 			copy_column(type, x, column + c, g, count, &activations[c]);
@@ -452,7 +472,7 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 				const int	width = columns - c < TILE_COLUMNS ? columns - c : TILE_COLUMNS;
 
 				for (int p = 0; p < panels; p++)
-					prefetch_stretch(type, &next[p], g, count, t, n_tiles);
+					prefetch_part(type, &next[p], g, &parts, t);
 				scratch_tiles[formula][panels - 1][width - 1]
 					(&scratch, activations + c, count, g == 0,
 					 y + (column + c) * y_stride + (int64_t) panel * LLM_PANEL_ROWS, y_stride);
