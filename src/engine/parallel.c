@@ -3,19 +3,29 @@
  *		Meeting points of a team of threads.
  *
  * A waiting thread spins for some tens of microseconds, which covers the phases
- * of a step on processors of its own, and then yields, so that on a machine
- * with more threads than processors those who have work get to run.
+ * of a step on processors of its own, and then sleeps.  Were it to go on spinning or
+ * yielding where other processes want the processors too, the system would count
+ * that as work and take the processor away from the team in the middle of
+ * its real work, for a time slice at each of the many meetings of a step.
  */
 #define _GNU_SOURCE
 #include "engine/parallel.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <unistd.h>
+
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
 
 #define SPINS_ALONE 2000		/* each thread has a processor */
 #define SPINS_CROWDED 20		/* more threads than processors */
 
-static inline void wait_a_little(const LlmTeam *team, int32_t *spins);
+static inline bool spin(const LlmTeam *team, int32_t *spins);
+static void sleep_while(atomic_uint *word, unsigned value);
+static void wake_sleepers(atomic_uint *word);
 
 int32_t
 llm_processor_count(void)
@@ -35,6 +45,8 @@ llm_team_init(LlmTeam *team, int32_t n_threads)
 	atomic_init(&team->arrived, 0);
 	atomic_init(&team->generation, 0);
 	atomic_init(&team->next_unit, 0);
+	atomic_init(&team->main_sleeps, false);
+	atomic_init(&team->n_asleep, 0);
 	team->spins = n_threads > llm_processor_count() ? SPINS_CROWDED : SPINS_ALONE;
 }
 
@@ -45,8 +57,17 @@ llm_team_gather(LlmTeam *team, int32_t thread, int32_t n_threads)
 
 	if (thread == 0)
 	{
-		while (atomic_load_explicit(&team->arrived, memory_order_acquire) != n_threads - 1)
-			wait_a_little(team, &spins);
+		unsigned	arrived;
+
+		while ((arrived = atomic_load_explicit(&team->arrived, memory_order_acquire)) !=
+			   (unsigned) n_threads - 1)
+		{
+			if (spin(team, &spins))
+				continue;
+			atomic_store(&team->main_sleeps, true);
+			sleep_while(&team->arrived, arrived);
+			atomic_store(&team->main_sleeps, false);
+		}
 		atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
 		return true;
 	}
@@ -55,9 +76,18 @@ llm_team_gather(LlmTeam *team, int32_t thread, int32_t n_threads)
 		/* It cannot change before this thread has arrived. */
 		unsigned	before = atomic_load_explicit(&team->generation, memory_order_relaxed);
 
-		atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel);
+		/* Sequentially consistent, as all that decides on sleeping and waking. */
+		atomic_fetch_add(&team->arrived, 1);
+		if (atomic_load(&team->main_sleeps))
+			wake_sleepers(&team->arrived);
 		while (atomic_load_explicit(&team->generation, memory_order_acquire) == before)
-			wait_a_little(team, &spins);
+		{
+			if (spin(team, &spins))
+				continue;
+			atomic_fetch_add(&team->n_asleep, 1);
+			sleep_while(&team->generation, before);
+			atomic_fetch_sub(&team->n_asleep, 1);
+		}
 		return false;
 	}
 }
@@ -66,7 +96,9 @@ void
 llm_team_release(LlmTeam *team)
 {
 	atomic_store_explicit(&team->next_unit, 0, memory_order_relaxed);
-	atomic_fetch_add_explicit(&team->generation, 1, memory_order_release);
+	atomic_fetch_add(&team->generation, 1);
+	if (atomic_load(&team->n_asleep) > 0)
+		wake_sleepers(&team->generation);
 }
 
 void
@@ -76,18 +108,40 @@ llm_team_barrier(LlmTeam *team, int32_t thread, int32_t n_threads)
 		llm_team_release(team);
 }
 
-static inline void
-wait_a_little(const LlmTeam *team, int32_t *spins)
+/* False when the thread has spun long enough. */
+static inline bool
+spin(const LlmTeam *team, int32_t *spins)
 {
 	if (*spins >= team->spins)
-	{
-		sched_yield();
-		return;
-	}
+		return false;
 	++*spins;
 #if defined(__x86_64__) || defined(__i386__)
 	__builtin_ia32_pause();
 #elif defined(__aarch64__)
 	__asm__ __volatile__("isb");
+#endif
+	return true;
+}
+
+/* Sleep until somebody calls wake_sleepers, unless the word has changed already. */
+static void
+sleep_while(atomic_uint *word, unsigned value)
+{
+#ifdef __linux__
+	(void) syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+#else
+	(void) word;
+	(void) value;
+	sched_yield();
+#endif
+}
+
+static void
+wake_sleepers(atomic_uint *word)
+{
+#ifdef __linux__
+	(void) syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+#else
+	(void) word;
 #endif
 }

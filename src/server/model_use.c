@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 #include "server/parameters.h"
+#include "server/request.h"
 #include "shared/compat.h"
 #include "shared/model_table.h"
 
@@ -123,8 +124,9 @@ wait_until_ready(const char *name)
 			continue;
 		}
 		asked = true;
-		ConditionVariableSleep(&llama2_control->model_changed,
-							   LLAMA2_WAIT_EVENT(wait_event, "Llama2ModelLoad"));
+		(void) ConditionVariableTimedSleep(&llama2_control->model_changed, 1000,
+										   LLAMA2_WAIT_EVENT(wait_event, "Llama2ModelLoad"));
+		Llama2CheckClient();
 	}
 	ConditionVariableCancelSleep();
 	return index;

@@ -23,6 +23,7 @@ Llama2PromptFromText(const Llama2Model *model, text *value)
 	size_t		length;
 	const char *utf8 = Llama2Utf8FromText(value, &length);
 
+	Llama2CheckTextLength(model, length);
 	return Llama2Tokenize(model, utf8, length, llm_vocabulary_adds_bos(model->vocabulary), NULL);
 }
 
@@ -74,6 +75,21 @@ Llama2PromptFromMessages(const Llama2Model *model, Jsonb *json, text *system)
 	return prompt_from_messages(model, messages, n_messages);
 }
 
+void
+Llama2CheckTextLength(const Llama2Model *model, size_t length)
+{
+	size_t		longest = (size_t) model->context_length *
+		llm_vocabulary_max_token_bytes(model->vocabulary);
+
+	if (length > longest)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("text of %zu bytes does not fit the context of %d tokens of model \"%s\"",
+						length, model->context_length, model->name),
+				 errdetail("A token of this model has at most %u bytes.",
+						   llm_vocabulary_max_token_bytes(model->vocabulary))));
+}
+
 Llama2Prompt
 Llama2Tokenize(const Llama2Model *model, const char *utf8, size_t length, bool with_bos,
 			   size_t **offsets)
@@ -108,10 +124,14 @@ prompt_from_messages(const Llama2Model *model, const LlmChatMessage *messages, i
 {
 	Llama2Prompt prompt;
 	LlmError	error = {0};
+	size_t		length = 0;
 	size_t		n_ids;
 
 	if (!llm_chat_check(messages, n_messages, &error))
 		Llama2RaiseEngineError(&error);
+	for (int i = 0; i < n_messages; i++)
+		length += messages[i].length;
+	Llama2CheckTextLength(model, length);
 	prompt.ids = MemoryContextAllocHuge(CurrentMemoryContext,
 										mul_size(llm_chat_bound(messages, n_messages), sizeof(int32)));
 	if (!llm_chat_tokenize(model->vocabulary, messages, n_messages, prompt.ids, &n_ids, &error))

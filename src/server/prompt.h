@@ -27,6 +27,12 @@ extern Llama2Prompt Llama2PromptFromMessage(const Llama2Model *model, text *mess
 /* [{"role": ..., "content": ...}, ...], with an optional system message to put first. */
 extern Llama2Prompt Llama2PromptFromMessages(const Llama2Model *model, Jsonb *messages, text *system);
 
+/*
+ * Refuse a text that is too long for the context whatever its tokens are: tokenizing it
+ * could take long, and nothing interrupts that.
+ */
+extern void Llama2CheckTextLength(const Llama2Model *model, size_t length);
+
 /* Tokenize; with offsets where wanted (NULL: not).  palloc'd. */
 extern Llama2Prompt Llama2Tokenize(const Llama2Model *model, const char *utf8, size_t length,
 								   bool with_bos, size_t **offsets);

@@ -40,6 +40,7 @@ static void release_with_owner(ResourceReleasePhase phase, bool is_commit, bool 
 
 static dlist_head requests = DLIST_STATIC_INIT(requests);
 static int	n_requests = 0;
+static Llama2Request *spare = NULL; /* a handle made before its slot, so that no error comes between */
 static bool callback_registered = false;
 
 Llama2Request *
@@ -54,14 +55,15 @@ Llama2RequestSubmit(const Llama2RequestSpec *spec, bool may_fail)
 		callback_registered = true;
 	}
 	(void) Llama2PayloadArea();
-	request = MemoryContextAllocZero(TopMemoryContext, sizeof(Llama2Request));
+	if (spare == NULL)
+		spare = MemoryContextAllocZero(TopMemoryContext, sizeof(Llama2Request));
 	slot = take_slot(may_fail);
 	if (slot == NULL)
-	{
-		pfree(request);
 		return NULL;
-	}
+	request = spare;
+	spare = NULL;
 	request->slot = slot;
+	request->payload = NULL;
 	request->owner = CurrentResourceOwner;
 	dlist_push_tail(&requests, &request->node);
 	n_requests++;
@@ -126,7 +128,20 @@ Llama2RequestRelease(Llama2Request *request)
 	Llama2SlotRelease(request->slot);
 	dlist_delete(&request->node);
 	n_requests--;
-	pfree(request);
+	if (spare)
+		pfree(spare);
+	spare = request;
+}
+
+void
+Llama2CheckClient(void)
+{
+	if (MyProcPort != NULL && !pq_check_connection())
+	{
+		ClientConnectionLost = true;
+		InterruptPending = true;
+	}
+	CHECK_FOR_INTERRUPTS();
 }
 
 /*
@@ -143,8 +158,11 @@ take_slot(bool may_fail)
 		return slot;
 	ConditionVariablePrepareToSleep(&llama2_control->slot_freed);
 	while ((slot = Llama2SlotTake(0)) == NULL)
-		ConditionVariableSleep(&llama2_control->slot_freed,
-							   LLAMA2_WAIT_EVENT(wait_event, "Llama2QueueFull"));
+	{
+		(void) ConditionVariableTimedSleep(&llama2_control->slot_freed, WAIT_TIMEOUT_MS,
+										   LLAMA2_WAIT_EVENT(wait_event, "Llama2QueueFull"));
+		Llama2CheckClient();
+	}
 	ConditionVariableCancelSleep();
 	return slot;
 }

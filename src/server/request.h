@@ -57,4 +57,7 @@ extern const Llama2RequestSlot *Llama2RequestSlotOf(const Llama2Request *request
 /* Give the slot back, or, while it runs, ask the worker to; the handle is gone. */
 extern void Llama2RequestRelease(Llama2Request *request);
 
+/* End the process where its client is gone; for waits that do not watch the socket themselves. */
+extern void Llama2CheckClient(void);
+
 #endif							/* LLAMA2_REQUEST_H */

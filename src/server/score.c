@@ -86,6 +86,7 @@ llama2_perplexity(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	model = Llama2UseModel(Llama2StringArgument(fcinfo, 1));
 	utf8 = Llama2Utf8FromText(PG_GETARG_TEXT_PP(0), &length);
+	Llama2CheckTextLength(model, length);
 	prompt = Llama2Tokenize(model, utf8, length, true, NULL);
 	if (prompt.n_ids < 2)
 		PG_RETURN_NULL();
@@ -110,6 +111,7 @@ join_texts(const Llama2Model *model, text *prompt, text *completion, int32 *scor
 	size_t		length = add_size(prompt_length, completion_length);
 	char	   *utf8 = MemoryContextAllocHuge(CurrentMemoryContext, add_size(length, 1));
 
+	Llama2CheckTextLength(model, length);
 	memcpy(utf8, prompt_utf8, prompt_length);
 	memcpy(utf8 + prompt_length, completion_utf8, completion_length);
 	joined = Llama2Tokenize(model, utf8, length, true, &offsets);

@@ -131,10 +131,11 @@ SELECT ok((SELECT completion_tokens FROM llama2_complete('Hello', system => 'Be 
 	'min_tokens, more than the ' || completion_tokens || ' that it would be') FROM short WHERE completion_tokens < 40;
 SELECT ok(starts_with(llama2_generate('Hello', system => 'Be brief.', temperature => 0, options => '{"min_tokens": 40}'), text), 'and only its end is different')
 FROM short;
-SELECT results_eq($$SELECT completion_tokens, finish_reason FROM llama2_complete('Hello', system => 'Be brief.', temperature => 0, max_tokens => 60,
-	options => '{"ignore_eos": true}')$$, $$VALUES (60, 'length')$$, 'ignore_eos');
+SELECT results_eq($$SELECT completion_tokens, finish_reason FROM llama2_complete('Hello', system => 'Be brief.', temperature => 0, max_tokens => 40,
+	options => '{"ignore_eos": true}')$$, $$VALUES (40, 'length')$$, 'ignore_eos');
 
 -- Stop strings
+SET LOCAL llama2.max_tokens = 30;
 CREATE TEMPORARY TABLE story AS SELECT llama2_generate('Once upon a time', temperature => 0) AS text;
 SELECT is(llama2_generate('Once upon a time', temperature => 0, stop => ARRAY[stop]), split_part(text, stop, 1), 'stop string ' || stop)
 FROM story, unnest(ARRAY[text, left(text, 1), '.', 'e', '. ', ' named', 'ived in a forest w', right(text, 1), right(text, 5), 'nothing of the kind']) AS stop;
@@ -149,9 +150,9 @@ CREATE TEMPORARY TABLE first_token AS SELECT token_id FROM llama2_generate_strea
 SELECT isnt((SELECT token_id FROM llama2_generate_stream('Once upon a time', temperature => 0, max_tokens => 1,
 		options => jsonb_build_object('logit_bias', jsonb_build_object(token_id, bias)))), token_id, 'a token that is banned by ' || bias::text)
 FROM first_token, unnest(ARRAY['false', '-100']::jsonb[]) AS bias;
-SELECT is((SELECT bool_or(s.token_id = t.token_id) FROM llama2_generate_stream('Once upon a time', temperature => 2, seed => seed, top_k => 0, top_p => 1, max_tokens => 60,
+SELECT is((SELECT bool_or(s.token_id = t.token_id) FROM llama2_generate_stream('Once upon a time', temperature => 2, seed => seed, top_k => 0, top_p => 1, max_tokens => 30,
 		options => jsonb_build_object('logit_bias', jsonb_build_object(t.token_id, false))) AS s), false, 'never comes, seed ' || seed)
-FROM first_token AS t, generate_series(1, 5) AS seed;
+FROM first_token AS t, generate_series(1, 3) AS seed;
 SELECT is((SELECT array_agg(DISTINCT token_id) FROM llama2_generate_stream('Once upon a time', max_tokens => 10, options => '{"logit_bias": {"300": 100}}')),
 	ARRAY[300], 'a token with a large bias always comes');
 SELECT is((SELECT logprob FROM llama2_generate_stream('Once upon a time', temperature => 0, max_tokens => 1, options => jsonb_build_object('logit_bias', jsonb_build_object(token_id, 50)))),
@@ -161,10 +162,10 @@ FROM first_token;
 -- Penalties
 SELECT is(count(DISTINCT token_id), count(*), 'no token comes twice with ' || options::text)
 FROM unnest(ARRAY['{"presence_penalty": 100, "repeat_last_n": -1, "ignore_eos": true}', '{"frequency_penalty": 100, "repeat_last_n": -1, "ignore_eos": true}']::jsonb[]) AS options,
-	LATERAL llama2_generate_stream('Once upon a time', temperature => 0, max_tokens => 80, options => options)
+	LATERAL llama2_generate_stream('Once upon a time', temperature => 0, max_tokens => 40, options => options)
 GROUP BY options;
-SELECT isnt(llama2_generate('Once upon a time', temperature => 0, max_tokens => 60, options => '{"repeat_penalty": 1.5}'),
-	llama2_generate('Once upon a time', temperature => 0, max_tokens => 60), 'repeat_penalty changes the text');
+SELECT isnt(llama2_generate('Once upon a time', temperature => 0, max_tokens => 40, options => '{"repeat_penalty": 1.5}'),
+	llama2_generate('Once upon a time', temperature => 0, max_tokens => 40), 'repeat_penalty changes the text');
 SELECT is(llama2_generate('Once upon a time', temperature => 0, max_tokens => 40, options => options), text, 'nothing changes with ' || options::text)
 FROM greedy, unnest(ARRAY['{"repeat_penalty": 1}', '{"repeat_penalty": 1.5, "repeat_last_n": 0}', '{"presence_penalty": 100, "repeat_last_n": 0}',
 	'{"frequency_penalty": 0}', '{}', '{"repeat_penalty": null, "stop": null, "logit_bias": null}']::jsonb[]) AS options;

@@ -24,7 +24,7 @@
 #define FEW_PANELS 2
 #define TILE_COLUMNS 4			/* tile of the scratch path */
 #define TILE_PANELS 3
-#define BLOCK_COLUMNS 96		/* columns that share one unpacked stretch */
+#define BLOCK_COLUMNS 128		/* columns that share one unpacked stretch */
 #define STRETCH_GROUPS 16		/* groups in a stretch */
 #define STRETCHES 64			/* room for so many stretches of one column's activations */
 #define PREFETCH_BYTES 4096		/* how far ahead of a few columns weights are fetched */
@@ -45,6 +45,7 @@ typedef struct Scratch
 
 typedef struct FetchParts
 {
+	int			count;
 	int64_t		low;
 	int64_t		high;
 	int64_t		sub;
@@ -139,6 +140,7 @@ AVX512_INLINE FetchParts
 fetch_parts(LlmTensorType type, int count, int parts)
 {
 	FetchParts	fetch = {
+		.count = parts,
 		.low = part_bytes(count, low_bytes(type), parts),
 		.high = part_bytes(count, high_bytes(type), parts),
 		.sub = part_bytes(count, sub_bytes(type), parts),
@@ -431,6 +433,13 @@ copy_column(LlmTensorType type, const LlmActivations *x, int32_t column, int64_t
 																 (first + g) * LLM_GROUP)));
 }
 
+/* Two pairs of panels are quicker than three and one. */
+AVX512_INLINE int
+tile_panels(int32_t rest)
+{
+	return rest == TILE_PANELS + 1 ? 2 : rest < TILE_PANELS ? rest : TILE_PANELS;
+}
+
 /*
  * Columns column .. column + columns - 1, at most BLOCK_COLUMNS, by way of the scratch.  The
  * weights of the next tile of panels are fetched while one is multiplied.
@@ -449,30 +458,31 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 	for (int64_t g = 0; g < groups; g += STRETCH_GROUPS)
 	{
 		const int	count = stretch_count(groups - g);
-		const FetchParts parts = fetch_parts(type, count, n_tiles);
+		const FetchParts parts = fetch_parts(type, count, (n_tiles + TILE_PANELS - 1) / TILE_PANELS);
 
 		for (int c = 0; c < columns; c++)
 			copy_column(type, x, column + c, g, count, &activations[c]);
 
-		for (int32_t panel = first; panel < last; panel += TILE_PANELS)
+		for (int32_t panel = first, panels; panel < last; panel += panels)
 		{
-			const int	panels = last - panel < TILE_PANELS ? last - panel : TILE_PANELS;
 			PanelPointers next[TILE_PANELS];
+
+			panels = tile_panels(last - panel);
 
 			for (int p = 0; p < panels; p++)
 			{
 				PanelPointers pointers = panel_pointers(w, planes, panel + p);
 
 				unpack_stretch(type, &pointers, g, count, scratch.codes[p], scratch.scales[p]);
-				next[p] = panel_pointers(w, planes, panel + p + TILE_PANELS);
+				next[p] = panel_pointers(w, planes, panel + panels + p);
 			}
 			for (int t = 0; t < n_tiles; t++)
 			{
 				const int	c = t * TILE_COLUMNS;
 				const int	width = columns - c < TILE_COLUMNS ? columns - c : TILE_COLUMNS;
 
-				for (int p = 0; p < panels; p++)
-					prefetch_part(type, &next[p], g, &parts, t);
+				if (t / TILE_PANELS < parts.count && t % TILE_PANELS < panels)
+					prefetch_part(type, &next[t % TILE_PANELS], g, &parts, t / TILE_PANELS);
 				scratch_tiles[formula][panels - 1][width - 1]
 					(&scratch, activations + c, count, g == 0,
 					 y + (column + c) * y_stride + (int64_t) panel * LLM_PANEL_ROWS, y_stride);

@@ -1,0 +1,21 @@
+-- Errors as a user sees them, with detail and hint.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS llama2;
+RESET client_min_messages;
+SELECT llama2_generate('Once', max_tokens => 0);
+SELECT llama2_generate('Once', temperature => 101);
+SELECT llama2_generate('Once', max_tokens => 5000);
+SELECT llama2_generate('Once', options => '{"temprature": 1}');
+SELECT llama2_generate('Once', options => '{"colour": 1}');
+SELECT llama2_generate('Once', model => '../secret');
+SELECT llama2_generate('Once', model => 'nowhere');
+SELECT llama2_generate(repeat('word ', 600));
+SELECT llama2_chat('[{"role": "user"}]'::jsonb);
+SELECT llama2_chat('[{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]'::jsonb);
+SELECT llama2_detokenize(ARRAY[100000]);
+SET llama2.temperature = -1;
+SET llama2.model = 'a/b';
+SET llama2.threads = 1;
+SET llama2.kernels = 'avx2';
+SET llama2.unknown = 1;
+ALTER SYSTEM SET llama2.kernels = 'mmx';
