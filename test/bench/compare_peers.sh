@@ -38,8 +38,8 @@ ours()
 theirs()
 {
 	"$LLAMA_CPP_BIN/llama-bench" -t "$threads" -p "$prompt" -n "$tokens" -r 1 -o csv -m "$1" 2>/dev/null |
-		awk -F'","' 'NR == 1 { for (i = 1; i <= NF; i++) { gsub(/"/, "", $i); column[$i] = i } next }
-			{ print "llama.cpp", $column["n_gen"] + 0 > 0 ? "decode-1" : "prefill", $column["avg_ts"] }'
+		tr -d '"' | awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
+			{ print "llama.cpp", ($column["n_gen"] + 0 > 0 ? "decode-1" : "prefill"), $column["avg_ts"] }'
 	[ -z "$widths" ] || "$LLAMA_CPP_BIN/llama-batched-bench" -t "$threads" -c 8192 -npp 64 -ntg 32 -npl "$widths" -m "$1" 2>/dev/null |
 		awk -F'|' '$2 + 0 == 64 { print "llama.cpp", "batch-" ($4 + 0), $9 + 0 }'
 }
@@ -53,12 +53,20 @@ for model in "$@"; do
 	printf '%s, %s threads, prompt %s, medians of %s\n' "$(basename "$model")" "$threads" "$prompt" "$runs"
 	printf '%-12s %12s %12s %8s\n' test ours llama.cpp ratio
 	sort -k1,2 -k3,3n "$samples" | awk '
-		{ key = $1 " " $2; value[key, ++count[key]] = $3; if (!($2 in seen)) { seen[$2] = 1; tests[++n] = $2 } }
-		function median(key) { return count[key] ? value[key, int((count[key] + 1) / 2)] : 0 }
+		function median(name) {
+			return count[name] ? value[name " " int((count[name] + 1) / 2)] : 0
+		}
+		{
+			name = $1 " " $2
+			count[name]++
+			value[name " " count[name]] = $3
+			if (!($2 in seen)) { seen[$2] = 1; n++; tests[n] = $2 }
+		}
 		END {
 			for (i = 1; i <= n; i++) {
-				o = median("ours " tests[i]); t = median("llama.cpp " tests[i]);
-				printf "%-12s %12.1f %12.1f %8s\n", tests[i], o, t, t > 0 ? sprintf("%.2f", o / t) : "-"
+				o = median("ours " tests[i])
+				t = median("llama.cpp " tests[i])
+				printf "%-12s %12.1f %12.1f %8s\n", tests[i], o, t, (t > 0 ? sprintf("%.2f", o / t) : "-")
 			}
 		}'
 done
