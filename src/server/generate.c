@@ -56,8 +56,6 @@ llama2_generate_array(PG_FUNCTION_ARGS)
 	Llama2Request **requests;
 	Datum	   *answers;
 	int			n_submitted = 0;
-	int			dims[1];
-	int			lower_bounds[1] = {1};
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
@@ -84,10 +82,9 @@ llama2_generate_array(PG_FUNCTION_ARGS)
 		if (requests[i])
 			answers[i] = PointerGetDatum(answer_text(call.model, requests[i]));
 	}
-	dims[0] = n_prompts;
 	if (n_prompts == 0)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
-	PG_RETURN_ARRAYTYPE_P(construct_md_array(answers, nulls, 1, dims, lower_bounds,
+	PG_RETURN_ARRAYTYPE_P(construct_md_array(answers, nulls, ARR_NDIM(array), ARR_DIMS(array), ARR_LBOUND(array),
 											 TEXTOID, -1, false, TYPALIGN_INT));
 }
 

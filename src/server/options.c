@@ -44,6 +44,7 @@ typedef struct OptionEntry
 	bool		min_exclusive;
 } OptionEntry;
 
+#define MAX_LOGIT_BIAS 1000
 #define PLACE(field) offsetof(Llama2Options, field)
 
 static const OptionEntry option_entries[] = {
@@ -77,6 +78,7 @@ static void read_json_stop(JsonbValue *value, Llama2Options *options);
 static void add_json_stop(const JsonbValue *value, Llama2Options *options);
 static void add_stop(const char *bytes, size_t length, Llama2Options *options);
 static void read_logit_bias(JsonbValue *value, Llama2Options *options);
+static double logit_bias_number(const JsonbValue *value, int64 token);
 static void add_logit_bias(int64 token, double bias, Llama2Options *options);
 static double json_number(const JsonbValue *value, const char *name);
 static void unknown_option(const char *name) pg_attribute_noreturn();
@@ -225,7 +227,7 @@ set_number(const OptionEntry *entry, double number, Llama2Options *options)
 
 	check_range(entry, number);
 	if (entry->kind == OPTION_FLOAT)
-		*(float *) place = (float) number;
+		*(float *) place = (float) (entry->min_exclusive ? Max(number, FLT_MIN) : number);
 	else
 		*(int32 *) place = (int32) number;
 }
@@ -370,8 +372,23 @@ read_logit_bias(JsonbValue *value, Llama2Options *options)
 		if (item.type == jbvBool && !item.val.boolean)
 			add_logit_bias(id, -INFINITY, options);
 		else
-			add_logit_bias(id, json_number(&item, "logit_bias"), options);
+			add_logit_bias(id, logit_bias_number(&item, id), options);
 	}
+}
+
+static double
+logit_bias_number(const JsonbValue *value, int64 token)
+{
+	double		bias = json_number(value, "logit_bias");
+
+	if (bias < -MAX_LOGIT_BIAS || bias > MAX_LOGIT_BIAS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("bias %g of token " INT64_FORMAT " in option \"logit_bias\" is out of range",
+						bias, token),
+				 errdetail("It must be at least -%d and at most %d, or false to ban the token.",
+						   MAX_LOGIT_BIAS, MAX_LOGIT_BIAS)));
+	return bias;
 }
 
 static void

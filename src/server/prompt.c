@@ -11,7 +11,7 @@
 #include "text/tokenize.h"
 
 static Llama2Prompt prompt_from_messages(const Llama2Model *model, const LlmChatMessage *messages,
-										 int n_messages);
+										 int n_messages, int n_given);
 static LlmChatMessage read_message(JsonbIterator **iterator, int number);
 static LlmChatRole read_role(const char *role, int number);
 static LlmChatMessage message_from_text(LlmChatRole role, text *content);
@@ -36,7 +36,7 @@ Llama2PromptFromMessage(const Llama2Model *model, text *message, text *system)
 	if (system)
 		messages[n_messages++] = message_from_text(LLM_ROLE_SYSTEM, system);
 	messages[n_messages++] = message_from_text(LLM_ROLE_USER, message);
-	return prompt_from_messages(model, messages, n_messages);
+	return prompt_from_messages(model, messages, n_messages, 1);
 }
 
 Llama2Prompt
@@ -72,7 +72,7 @@ Llama2PromptFromMessages(const Llama2Model *model, Jsonb *json, text *system)
 					 errdetail("Both the argument \"system\" and message %d give one.", i + 1)));
 		n_messages++;
 	}
-	return prompt_from_messages(model, messages, n_messages);
+	return prompt_from_messages(model, messages, n_messages, n_items);
 }
 
 void
@@ -119,15 +119,20 @@ Llama2RaiseEngineError(const LlmError *error)
 			 error->hint[0] ? errhint("%s", error->hint) : 0));
 }
 
+/*
+ * The last n_given messages are the user's own, counted from 1 in errors; a system message
+ * before them came as an argument.
+ */
 static Llama2Prompt
-prompt_from_messages(const Llama2Model *model, const LlmChatMessage *messages, int n_messages)
+prompt_from_messages(const Llama2Model *model, const LlmChatMessage *messages, int n_messages,
+					 int n_given)
 {
 	Llama2Prompt prompt;
 	LlmError	error = {0};
 	size_t		length = 0;
 	size_t		n_ids;
 
-	if (!llm_chat_check(messages, n_messages, &error))
+	if (!llm_chat_check(messages + n_messages - n_given, n_given, &error))
 		Llama2RaiseEngineError(&error);
 	for (int i = 0; i < n_messages; i++)
 		length += messages[i].length;

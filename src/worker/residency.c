@@ -47,7 +47,9 @@ void
 Llama2Unload(Llama2Resident *resident)
 {
 	Llama2ModelEntry *entry = &llama2_control->models[resident->model];
+	char		name[LLAMA2_MODEL_NAME_LENGTH];
 
+	strlcpy(name, entry->name, sizeof(name));
 	llm_model_detach(&resident->weights);
 	Llama2UnpinSegments(entry);
 	dsm_detach(resident->image_segment);
@@ -61,7 +63,7 @@ Llama2Unload(Llama2Resident *resident)
 	Llama2SlotsFail(resident->model, true, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 					"the model was unloaded while the request waited",
 					"Run the statement again; the model is then loaded again.");
-	ereport(LOG, (errmsg("llama2 model \"%s\" is unloaded", entry->name)));
+	ereport(LOG, (errmsg("llama2 model \"%s\" is unloaded", name)));
 }
 
 void

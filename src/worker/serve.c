@@ -79,8 +79,8 @@ Llama2Serve(Llama2Resident *resident)
 			continue;
 		}
 		(void) llm_engine_step(engine);
-		publish_results();
 		publish_statistics();
+		publish_results();
 		if (!PostmasterIsAlive())
 			proc_exit(1);
 	}

@@ -87,5 +87,10 @@ FROM (VALUES
 SELECT pg_temp.error_is($$SELECT llama2_chat('[{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]'::jsonb, system => 'c')$$,
 	'22023', 'a system message is given twice', 'Both the argument "system" and message 1 give one.');
 
+-- With a system message as an argument, messages are counted as they are given.
+SELECT pg_temp.error_is(
+	$$SELECT llama2_chat('[{"role": "assistant", "content": "a"}]'::jsonb, system => 'Be brief.')$$, '22023',
+	'message 1 is of role "assistant", expected "user"', '', :'in_turn');
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -56,5 +56,9 @@ SELECT results_eq(
 SELECT is((SELECT count(DISTINCT llama2_generate('Once upon a time', temperature => 1.5, max_tokens => 20))::int FROM generate_series(1, 5)), 5,
 		  'volatile: every row has a draw of its own');
 
+-- The array's shape is kept.
+SELECT is(array_dims(llama2_generate('[0:1][3:4]={{Once,The},{A,One}}'::text[], max_tokens => 2, temperature => 0)),
+	'[0:1][3:4]', 'dimensions and bounds of an array of prompts');
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -80,7 +80,8 @@ FROM (VALUES
 SELECT pg_temp.error_is($$SELECT llama2_generate('Once', options => '{"logit_bias": {"4096": 1}}')$$, '22023',
 	'token 4096 in option "logit_bias" is not in the vocabulary of model "tinychat-6m"', 'Its tokens are 0 to 4095.');
 SELECT pg_temp.error_is($$SELECT llama2_generate('Once', options => '{"logit_bias": {"5": 1e300}}')$$, '22023',
-	'the logit bias of token 5 is inf, but must be a number or -Infinity');
+	'bias 1e+300 of token 5 in option "logit_bias" is out of range',
+	'It must be at least -1000 and at most 1000, or false to ban the token.');
 
 -- Unknown keys
 \set all_options 'Options are max_tokens, temperature, top_p, top_k, min_p, seed, stop, repeat_penalty, frequency_penalty, presence_penalty, repeat_last_n, min_tokens, ignore_eos and logit_bias.'
