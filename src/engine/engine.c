@@ -76,8 +76,9 @@ static void between_layers(void *arg);
 static void finish_cancelled(LlmEngine *engine);
 static bool is_cancelled(const LlmSequence *sequence);
 static void take_results(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice);
+static void note_prompt_end(LlmSequence *sequence);
 static void take_token(LlmEngine *engine, LlmSequence *sequence, float *logits);
-static void take_scores(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice);
+static void take_score(LlmEngine *engine, LlmSequence *sequence, const float *logits);
 static void finish(LlmEngine *engine, LlmSequence *sequence, LlmFinishReason reason);
 static void free_retired(LlmEngine *engine);
 static int64_t now_us(void);
@@ -88,7 +89,8 @@ llm_engine_defaults(LlmEngineOptions *options)
 	*options = (LlmEngineOptions)
 	{
 		.kv_type = LLM_KV_F16,
-		.max_sequences = 32
+		.max_sequences = 32,
+		.prefix_cache = true
 	};
 }
 
@@ -196,10 +198,7 @@ void
 llm_engine_statistics(const LlmEngine *engine, LlmEngineStatistics *statistics)
 {
 	*statistics = engine->statistics;
-	statistics->running = llm_scheduler_n_running(engine->scheduler);
-	statistics->waiting = llm_scheduler_n_waiting(engine->scheduler);
-	statistics->kv_pages = llm_kv_cache_n_pages(engine->cache);
-	statistics->kv_pages_free = llm_kv_cache_n_free(engine->cache);
+	llm_scheduler_statistics(engine->scheduler, statistics);
 }
 
 bool
@@ -239,7 +238,7 @@ llm_engine_step(LlmEngine *engine)
 	if (engine->n_slices > 0)
 		run_step(engine);
 	free_retired(engine);
-	return llm_scheduler_n_running(engine->scheduler) + llm_scheduler_n_waiting(engine->scheduler);
+	return llm_scheduler_n_sequences(engine->scheduler);
 }
 
 void
@@ -275,7 +274,8 @@ resolve_options(const LlmModelConfig *config, const LlmEngineOptions *options, E
 	{
 		.max_sequences = options->max_sequences,
 		.step_tokens = options->step_tokens > 0 ? options->step_tokens : DEFAULT_STEP_TOKENS,
-		.max_logits = max_logits
+		.max_logits = max_logits,
+		.prefix_cache = options->prefix_cache
 	};
 	shape->transformer = (LlmTransformerOptions)
 	{
@@ -361,8 +361,8 @@ admit_waiting(LlmEngine *engine)
 
 	while ((sequence = llm_scheduler_admit(engine->scheduler)) != NULL)
 	{
-		sequence->request->state = LLM_REQUEST_PREFILL;
-		sequence->request->started_us = now_us();
+		if (sequence->request->started_us == 0)
+			sequence->request->started_us = now_us();
 	}
 }
 
@@ -399,26 +399,37 @@ is_cancelled(const LlmSequence *sequence)
 	return cancel != NULL && *cancel != 0;
 }
 
+/* Row after row, as if each token had had a step of its own. */
 static void
 take_results(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice)
 {
+	if (sequence->request->state == LLM_REQUEST_PREFILL)
+		engine->statistics.prefill_tokens += (uint64_t) slice->n_tokens;
+	llm_scheduler_advance(engine->scheduler, sequence, slice->n_tokens - slice->n_logits);
+	for (int32_t i = 0; i < slice->n_logits && sequence->request != NULL; i++)
+	{
+		float	   *logits = llm_transformer_logits(engine->transformer, slice->first_logits + i);
+
+		llm_scheduler_advance(engine->scheduler, sequence, 1);
+		note_prompt_end(sequence);
+		if (sequence->request->kind == LLM_SCORE)
+			take_score(engine, sequence, logits);
+		else
+			take_token(engine, sequence, logits);
+	}
+}
+
+static void
+note_prompt_end(LlmSequence *sequence)
+{
 	LlmRequest *request = sequence->request;
 
-	sequence->n_computed += slice->n_tokens;
-	if (request->state == LLM_REQUEST_PREFILL)
-	{
-		request->n_prefilled += slice->n_tokens;
-		engine->statistics.prefill_tokens += (uint64_t) slice->n_tokens;
-		if (sequence->n_computed == llm_sequence_prompt_length(sequence))
-		{
-			request->state = LLM_REQUEST_DECODE;
-			request->first_token_us = now_us();
-		}
-	}
-	if (request->kind == LLM_SCORE)
-		take_scores(engine, sequence, slice);
-	else if (slice->n_logits > 0)
-		take_token(engine, sequence, llm_transformer_logits(engine->transformer, slice->first_logits));
+	if (request->state != LLM_REQUEST_PREFILL ||
+		sequence->n_computed < llm_sequence_prefill_length(sequence))
+		return;
+	request->state = LLM_REQUEST_DECODE;
+	if (request->first_token_us == 0)
+		request->first_token_us = now_us();
 }
 
 static void
@@ -446,19 +457,12 @@ take_token(LlmEngine *engine, LlmSequence *sequence, float *logits)
 }
 
 static void
-take_scores(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice)
+take_score(LlmEngine *engine, LlmSequence *sequence, const float *logits)
 {
-	for (int32_t i = 0; i < slice->n_logits; i++)
-	{
-		const float *logits = llm_transformer_logits(engine->transformer, slice->first_logits + i);
-		int32_t		token = llm_sequence_next_scored(sequence);
+	int32_t		token = llm_sequence_next_scored(sequence);
 
-		if (llm_sequence_append_score(sequence, llm_token_logprob(engine->sampler, logits, token)))
-		{
-			finish(engine, sequence, LLM_FINISH_STOP);
-			return;
-		}
-	}
+	if (llm_sequence_append_score(sequence, llm_token_logprob(engine->sampler, logits, token)))
+		finish(engine, sequence, LLM_FINISH_STOP);
 }
 
 /* The caller may free the request in on_done: nothing touches it afterwards. */
