@@ -30,6 +30,7 @@ typedef struct LlmEngineOptions
 	int32_t		step_tokens;	/* budget of prompt tokens of a step; 0: the default */
 	bool		use_blas;
 	bool		prefix_cache;	/* requests with keep_cached share the pages of equal beginnings */
+	bool		speculation;	/* guess at next tokens while the arithmetic is idle; same results */
 } LlmEngineOptions;
 
 typedef enum LlmRequestKind
@@ -105,6 +106,8 @@ typedef struct LlmEngineStatistics
 	uint64_t	prefill_tokens; /* computed, those of preempted sequences again */
 	uint64_t	decode_tokens;
 	uint64_t	cached_tokens;	/* of prompts, found in the prefix cache */
+	uint64_t	drafted_tokens; /* guessed at and computed */
+	uint64_t	accepted_tokens;	/* of these, those that were right */
 	uint64_t	preemptions;	/* running sequences that gave up their pages */
 	uint64_t	step_us;		/* time spent in steps */
 	int32_t		running;

@@ -38,6 +38,8 @@ static void count_prompt(LlmScheduler *scheduler, LlmSequence *sequence, bool fo
 static void grow_running(LlmScheduler *scheduler);
 static LlmSequence *choose_victim(const LlmScheduler *scheduler);
 static void preempt(LlmScheduler *scheduler, LlmSequence *sequence);
+static void add_drafts(LlmScheduler *scheduler);
+static int32_t draft(LlmScheduler *scheduler, LlmSequence *sequence, int32_t most);
 static void fill_slice(LlmSlice *slice, const LlmSequence *sequence);
 
 LlmScheduler *
@@ -145,6 +147,7 @@ llm_scheduler_plan(LlmScheduler *scheduler, LlmSlice *slices, LlmSequence **owne
 	find_prefixes(scheduler);
 	llm_share_prompt_tokens(scheduler->running, scheduler->n_running, &scheduler->limits);
 	grow_running(scheduler);
+	add_drafts(scheduler);
 	for (int32_t i = 0; i < scheduler->n_running; i++)
 	{
 		LlmSequence *sequence = scheduler->running[i];
@@ -246,8 +249,8 @@ next_session(const LlmScheduler *scheduler)
 }
 
 /*
- * For all of its tokens, beside what those who run need for theirs and one page
- * more each: whoever is let in should not have to go at once.
+ * For all of its tokens, beside what those who run need for theirs and, as far as they
+ * can still grow, one page more each: whoever is let in should not have to go at once.
  */
 static bool
 has_room(const LlmScheduler *scheduler, const LlmSequence *sequence)
@@ -257,7 +260,13 @@ has_room(const LlmScheduler *scheduler, const LlmSequence *sequence)
 	if (scheduler->n_running == 0)
 		return true;
 	for (int32_t i = 0; i < scheduler->n_running; i++)
-		needed += pages_to_come(scheduler->running[i]) + 1;
+	{
+		const LlmSequence *other = scheduler->running[i];
+		int32_t		soon = pages_to_come(other) + 1;
+		int32_t		most = other->pages.capacity - other->pages.n_pages;
+
+		needed += soon < most ? soon : most;
+	}
 	return needed <= llm_prefix_cache_n_available(scheduler->prefixes);
 }
 
@@ -399,6 +408,46 @@ preempt(LlmScheduler *scheduler, LlmSequence *sequence)
 	sequence->request->state = LLM_REQUEST_WAITING;
 	scheduler->n_waiting++;
 	scheduler->n_preemptions++;
+}
+
+/* Fill a step that would leave the arithmetic idle up with drafts, evenly. */
+static void
+add_drafts(LlmScheduler *scheduler)
+{
+	int32_t		n_left = LLM_DRAFT_COLUMNS - scheduler->n_running;
+	bool		only_decoding = true;
+
+	for (int32_t i = 0; i < scheduler->n_running; i++)
+	{
+		scheduler->running[i]->n_drafted = 0;
+		if (scheduler->running[i]->request->state != LLM_REQUEST_DECODE)
+			only_decoding = false;
+	}
+	if (!scheduler->limits.speculation || !only_decoding || n_left <= 0)
+		return;
+	for (int32_t i = 0; i < scheduler->n_running; i++)
+		n_left -= draft(scheduler, scheduler->running[i], n_left / (scheduler->n_running - i));
+}
+
+/* As many tokens as pages can be had for without anybody's loss. */
+static int32_t
+draft(LlmScheduler *scheduler, LlmSequence *sequence, int32_t most)
+{
+	int32_t		room = sequence->max_tokens - sequence->n_tokens - 1;
+	int32_t		allowance = llm_draft_allowance(&sequence->pace);
+	int32_t		n_drafted;
+
+	most = most < allowance ? most : allowance;
+	most = most < room ? most : room;
+	if (most <= 0)
+		return 0;
+	n_drafted = llm_draft(sequence->tokens, sequence->n_tokens, most);
+	if (n_drafted == 0 ||
+		!llm_sequence_grow_pages(sequence, scheduler->prefixes, sequence->n_tokens + n_drafted))
+		return 0;
+	sequence->n_drafted = n_drafted;
+	sequence->chunk += n_drafted;
+	return n_drafted;
 }
 
 static void

@@ -8,6 +8,7 @@
 #ifndef LLM_SEQUENCE_H
 #define LLM_SEQUENCE_H
 
+#include "engine/draft.h"
 #include "engine/engine.h"
 #include "engine/stop_match.h"
 
@@ -17,13 +18,16 @@ typedef struct LlmSequence
 {
 	LlmRequest *request;		/* NULL once it is done: its memory may be gone */
 
-	int32_t    *tokens;			/* [max_tokens] the prompt, then what was generated */
+	int32_t    *tokens;			/* [max_tokens] the prompt, what was generated, then drafts */
 	int32_t		n_tokens;
 	int32_t		max_tokens;		/* as many as it can come to have */
 	int32_t		n_computed;		/* the first so many are in the cache */
 	LlmPageTable pages;			/* room for those of max_tokens positions; taken as it grows */
 	bool		shares;			/* finds others' pages and leaves its own */
 	int32_t		n_kept_pages;	/* of its pages the first so many can be found */
+
+	int32_t		n_drafted;		/* tokens of this step that follow the n_tokens */
+	LlmDraftPace pace;
 
 	LlmStopMatcher *stops;
 	uint64_t	n_text_bytes;	/* raw bytes of the text so far */

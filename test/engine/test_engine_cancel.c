@@ -98,10 +98,19 @@ test_cancel(const Fixture *fixture, const char *when, int32_t n_prompt, int32_t 
 	llm_engine_free(engine);
 }
 
+static LlmEngineOptions
+one_token_a_step(const Fixture *fixture)
+{
+	LlmEngineOptions options = engine_options(fixture, 2);
+
+	options.speculation = false;
+	return options;
+}
+
 static void
 test_cancel_alone(const Fixture *fixture)
 {
-	LlmEngineOptions options = engine_options(fixture, 2);
+	LlmEngineOptions options = one_token_a_step(fixture);
 	LlmEngine  *engine = create_engine(fixture, &options);
 	Job			job;
 	Watcher		watcher = {.to_cancel = &job, .engine = engine};
@@ -130,7 +139,7 @@ test_cancel_alone(const Fixture *fixture)
 static void
 test_abandon(const Fixture *fixture)
 {
-	LlmEngineOptions options = engine_options(fixture, 2);
+	LlmEngineOptions options = one_token_a_step(fixture);
 	LlmEngine  *engine = create_engine(fixture, &options);
 	Watcher		watcher = {0};
 	Job			job;
