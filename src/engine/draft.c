@@ -10,7 +10,7 @@
 
 static int32_t match_length(const int32_t *tokens, int32_t n_tokens, int32_t end);
 
-/* Less after each rejection, then pauses that double. */
+/* Twice as many as were right the last time, at first and after a rejection one. */
 int32_t
 llm_draft_allowance(LlmDraftPace *pace)
 {
@@ -19,22 +19,20 @@ llm_draft_allowance(LlmDraftPace *pace)
 		pace->pause--;
 		return 0;
 	}
-	return pace->n_rejected < LLM_MAX_DRAFT - 1 ? LLM_MAX_DRAFT - pace->n_rejected : 1;
+	if (pace->n_proven == 0)
+		return 1;
+	return 2 * pace->n_proven < LLM_MAX_DRAFT ? 2 * pace->n_proven : LLM_MAX_DRAFT;
 }
 
+/* From the second rejection in a row on, pauses that double. */
 void
 llm_draft_outcome(LlmDraftPace *pace, int32_t n_accepted)
 {
-	int32_t		n_doublings;
-
+	pace->n_proven = n_accepted;
 	if (n_accepted > 0)
-	{
 		pace->n_rejected = 0;
-		return;
-	}
-	n_doublings = pace->n_rejected++ - (LLM_MAX_DRAFT - 1);
-	if (n_doublings >= 0)
-		pace->pause = n_doublings < 5 ? 1 << n_doublings : MAX_PAUSE;
+	else if (++pace->n_rejected > 1)
+		pace->pause = pace->n_rejected < 7 ? 1 << (pace->n_rejected - 2) : MAX_PAUSE;
 }
 
 /*

@@ -23,14 +23,15 @@
 /* How much one sequence drafts; all zero at its start. */
 typedef struct LlmDraftPace
 {
-	int32_t		n_rejected;		/* times in a row that not one drafted token was kept */
+	int32_t		n_proven;		/* of the latest draft so many tokens were kept */
+	int32_t		n_rejected;		/* times in a row that none was */
 	int32_t		pause;			/* steps without drafts that are still to come */
 } LlmDraftPace;
 
 /* How many tokens may be drafted in this step; to be called once for each. */
 extern int32_t llm_draft_allowance(LlmDraftPace *pace);
 
-/* What has become of a draft of n_drafted >= 1 tokens. */
+/* What has become of a draft. */
 extern void llm_draft_outcome(LlmDraftPace *pace, int32_t n_accepted);
 
 /*

@@ -50,11 +50,16 @@ test_pace(void)
 	LlmDraftPace pace = {0};
 	int32_t		n_drafts = 0;
 
-	for (int i = 0; i < 10; i++)
+	static const int32_t expected[] = {1, 2, 4, 4, 4};
+
+	for (int32_t i = 0; i < 5; i++)
 	{
-		ok(llm_draft_allowance(&pace) == LLM_MAX_DRAFT, "all is allowed");
-		llm_draft_outcome(&pace, 1 + i % 4);
+		ok(llm_draft_allowance(&pace) == expected[i], "after %d accepted tokens %d are allowed", i,
+		   expected[i]);
+		llm_draft_outcome(&pace, i + 1);
 	}
+	llm_draft_outcome(&pace, 0);
+	ok(llm_draft_allowance(&pace) == 1, "after a rejection one is");
 	for (int i = 0; i < 1000; i++)
 	{
 		if (llm_draft_allowance(&pace) == 0)
@@ -62,11 +67,11 @@ test_pace(void)
 		n_drafts++;
 		llm_draft_outcome(&pace, 0);
 	}
-	ok(n_drafts > 20 && n_drafts < 50, "rejected %d times of 1000 steps, then seldom tried", n_drafts);
+	ok(n_drafts > 30 && n_drafts < 50, "rejected %d times of 1000 steps, then seldom tried", n_drafts);
 	while (llm_draft_allowance(&pace) == 0)
 		;
 	llm_draft_outcome(&pace, 1);
-	ok(llm_draft_allowance(&pace) == LLM_MAX_DRAFT, "one that is kept allows all again");
+	ok(llm_draft_allowance(&pace) == 2, "one that is kept allows more again");
 }
 
 int
