@@ -25,7 +25,8 @@
  */
 #define DEFAULT_STEP_TOKENS 128
 #define MAX_STEP_TOKENS 65536
-#define MIN_LOGITS 64			/* rows in one step, so that scoring need not go token by token */
+#define MIN_LOGITS 64			/* rows in one step, so that scoring need not go token by token;
+								 * more than LLM_DRAFT_COLUMNS */
 #define MAX_SEQUENCES 1024
 #define MAX_THREADS 1024
 #define MAX_CONTEXT_LENGTH (1 << 24)
@@ -76,8 +77,10 @@ static void between_layers(void *arg);
 static void finish_cancelled(LlmEngine *engine);
 static bool is_cancelled(const LlmSequence *sequence);
 static void take_results(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice);
-static void take_token(LlmEngine *engine, LlmSequence *sequence, float *logits);
-static void take_scores(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice);
+static void note_prompt_end(LlmSequence *sequence);
+static bool take_row(LlmEngine *engine, LlmSequence *sequence, float *logits);
+static LlmFinishReason take_token(LlmEngine *engine, LlmSequence *sequence, float *logits);
+static LlmFinishReason take_score(LlmEngine *engine, LlmSequence *sequence, const float *logits);
 static void finish(LlmEngine *engine, LlmSequence *sequence, LlmFinishReason reason);
 static void free_retired(LlmEngine *engine);
 static int64_t now_us(void);
@@ -88,7 +91,9 @@ llm_engine_defaults(LlmEngineOptions *options)
 	*options = (LlmEngineOptions)
 	{
 		.kv_type = LLM_KV_F16,
-		.max_sequences = 32
+		.max_sequences = 32,
+		.prefix_cache = true,
+		.speculation = true
 	};
 }
 
@@ -196,10 +201,7 @@ void
 llm_engine_statistics(const LlmEngine *engine, LlmEngineStatistics *statistics)
 {
 	*statistics = engine->statistics;
-	statistics->running = llm_scheduler_n_running(engine->scheduler);
-	statistics->waiting = llm_scheduler_n_waiting(engine->scheduler);
-	statistics->kv_pages = llm_kv_cache_n_pages(engine->cache);
-	statistics->kv_pages_free = llm_kv_cache_n_free(engine->cache);
+	llm_scheduler_statistics(engine->scheduler, statistics);
 }
 
 bool
@@ -239,7 +241,7 @@ llm_engine_step(LlmEngine *engine)
 	if (engine->n_slices > 0)
 		run_step(engine);
 	free_retired(engine);
-	return llm_scheduler_n_running(engine->scheduler) + llm_scheduler_n_waiting(engine->scheduler);
+	return llm_scheduler_n_sequences(engine->scheduler);
 }
 
 void
@@ -262,6 +264,7 @@ resolve_options(const LlmModelConfig *config, const LlmEngineOptions *options, E
 {
 	int32_t		context_length = config->context_length;
 	int32_t		max_logits = options->max_sequences > MIN_LOGITS ? options->max_sequences : MIN_LOGITS;
+	int32_t		max_columns;
 
 	if (!check_option("the number of threads", options->n_threads, 0, MAX_THREADS, error) ||
 		!check_option("the number of sequences", options->max_sequences, 1, MAX_SEQUENCES, error) ||
@@ -275,12 +278,15 @@ resolve_options(const LlmModelConfig *config, const LlmEngineOptions *options, E
 	{
 		.max_sequences = options->max_sequences,
 		.step_tokens = options->step_tokens > 0 ? options->step_tokens : DEFAULT_STEP_TOKENS,
-		.max_logits = max_logits
+		.max_logits = max_logits,
+		.prefix_cache = options->prefix_cache,
+		.speculation = options->speculation
 	};
+	max_columns = shape->limits.step_tokens + options->max_sequences;
 	shape->transformer = (LlmTransformerOptions)
 	{
 		.n_threads = options->n_threads > 0 ? options->n_threads : llm_processor_count(),
-		.max_tokens = shape->limits.step_tokens + options->max_sequences,
+		.max_tokens = max_columns > LLM_DRAFT_COLUMNS ? max_columns : LLM_DRAFT_COLUMNS,
 		.max_logits = max_logits,
 		.max_slices = options->max_sequences,
 		.max_positions = context_length,
@@ -361,8 +367,8 @@ admit_waiting(LlmEngine *engine)
 
 	while ((sequence = llm_scheduler_admit(engine->scheduler)) != NULL)
 	{
-		sequence->request->state = LLM_REQUEST_PREFILL;
-		sequence->request->started_us = now_us();
+		if (sequence->request->started_us == 0)
+			sequence->request->started_us = now_us();
 	}
 }
 
@@ -399,66 +405,88 @@ is_cancelled(const LlmSequence *sequence)
 	return cancel != NULL && *cancel != 0;
 }
 
+/*
+ * Row after row, as if each token had had a step of its own.  Rows that follow a
+ * drafted token are of use as long as it is the token that came.
+ */
 static void
 take_results(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice)
 {
-	LlmRequest *request = sequence->request;
+	int32_t		n_before = slice->n_tokens - slice->n_logits;
+	int32_t		n_accepted = 0;
 
-	sequence->n_computed += slice->n_tokens;
-	if (request->state == LLM_REQUEST_PREFILL)
-	{
-		request->n_prefilled += slice->n_tokens;
+	if (sequence->request->state == LLM_REQUEST_PREFILL)
 		engine->statistics.prefill_tokens += (uint64_t) slice->n_tokens;
-		if (sequence->n_computed == llm_sequence_prompt_length(sequence))
-		{
-			request->state = LLM_REQUEST_DECODE;
-			request->first_token_us = now_us();
-		}
+	llm_scheduler_advance(engine->scheduler, sequence, n_before);
+	for (int32_t i = 0; i < slice->n_logits; i++)
+	{
+		int32_t		expected = i + 1 < slice->n_logits ? slice->tokens[n_before + i + 1] : -1;
+
+		llm_scheduler_advance(engine->scheduler, sequence, 1);
+		note_prompt_end(sequence);
+		if (!take_row(engine, sequence, llm_transformer_logits(engine->transformer, slice->first_logits + i)) ||
+			sequence->tokens[sequence->n_computed] != expected)
+			break;
+		n_accepted += sequence->n_drafted > 0;
 	}
-	if (request->kind == LLM_SCORE)
-		take_scores(engine, sequence, slice);
-	else if (slice->n_logits > 0)
-		take_token(engine, sequence, llm_transformer_logits(engine->transformer, slice->first_logits));
+	if (sequence->n_drafted > 0)
+	{
+		engine->statistics.drafted_tokens += (uint64_t) sequence->n_drafted;
+		engine->statistics.accepted_tokens += (uint64_t) n_accepted;
+		llm_draft_outcome(&sequence->pace, n_accepted);
+	}
 }
 
 static void
+note_prompt_end(LlmSequence *sequence)
+{
+	LlmRequest *request = sequence->request;
+
+	if (request->state != LLM_REQUEST_PREFILL ||
+		sequence->n_computed < llm_sequence_prefill_length(sequence))
+		return;
+	request->state = LLM_REQUEST_DECODE;
+	if (request->first_token_us == 0)
+		request->first_token_us = now_us();
+}
+
+/* The next result from a row of logits; false when it was the last. */
+static bool
+take_row(LlmEngine *engine, LlmSequence *sequence, float *logits)
+{
+	LlmFinishReason reason = sequence->request->kind == LLM_SCORE ?
+		take_score(engine, sequence, logits) : take_token(engine, sequence, logits);
+
+	if (reason != LLM_FINISH_NONE)
+		finish(engine, sequence, reason);
+	return reason == LLM_FINISH_NONE;
+}
+
+static LlmFinishReason
 take_token(LlmEngine *engine, LlmSequence *sequence, float *logits)
 {
 	LlmRequest *request = sequence->request;
-	LlmFinishReason reason;
 	LlmSample	sample;
 	size_t		length;
 
 	sample = llm_sample(engine->sampler, &request->sampling, logits, sequence->tokens,
 						sequence->n_tokens, request->n_results);
 	if (sample.token == llm_vocabulary_eos(engine->vocabulary))
-	{
-		finish(engine, sequence, LLM_FINISH_STOP);
-		return;
-	}
+		return LLM_FINISH_STOP;
 	length = llm_token_bytes(engine->vocabulary, sample.token,
 							 request->strip_leading_space && request->n_results == 0,
 							 engine->token_text);
-	reason = llm_sequence_append(sequence, sample, engine->token_text, length);
 	engine->statistics.decode_tokens++;
-	if (reason != LLM_FINISH_NONE)
-		finish(engine, sequence, reason);
+	return llm_sequence_append(sequence, sample, engine->token_text, length);
 }
 
-static void
-take_scores(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice)
+static LlmFinishReason
+take_score(LlmEngine *engine, LlmSequence *sequence, const float *logits)
 {
-	for (int32_t i = 0; i < slice->n_logits; i++)
-	{
-		const float *logits = llm_transformer_logits(engine->transformer, slice->first_logits + i);
-		int32_t		token = llm_sequence_next_scored(sequence);
+	int32_t		token = llm_sequence_next_scored(sequence);
+	float		logprob = llm_token_logprob(engine->sampler, logits, token);
 
-		if (llm_sequence_append_score(sequence, llm_token_logprob(engine->sampler, logits, token)))
-		{
-			finish(engine, sequence, LLM_FINISH_STOP);
-			return;
-		}
-	}
+	return llm_sequence_append_score(sequence, logprob) ? LLM_FINISH_STOP : LLM_FINISH_NONE;
 }
 
 /* The caller may free the request in on_done: nothing touches it afterwards. */

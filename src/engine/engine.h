@@ -29,6 +29,8 @@ typedef struct LlmEngineOptions
 	int32_t		max_sequences;	/* running at once */
 	int32_t		step_tokens;	/* budget of prompt tokens of a step; 0: the default */
 	bool		use_blas;
+	bool		prefix_cache;	/* requests with keep_cached share the pages of equal beginnings */
+	bool		speculation;	/* guess at next tokens while the arithmetic is idle; same results */
 } LlmEngineOptions;
 
 typedef enum LlmRequestKind
@@ -39,7 +41,7 @@ typedef enum LlmRequestKind
 
 typedef enum LlmRequestState
 {
-	LLM_REQUEST_WAITING,		/* for a place in the batch or for pages */
+	LLM_REQUEST_WAITING,		/* for a place in the batch or for pages; again when preempted */
 	LLM_REQUEST_PREFILL,
 	LLM_REQUEST_DECODE,
 	LLM_REQUEST_DONE
@@ -91,7 +93,7 @@ typedef struct LlmRequest
 								 * text excluded */
 	int32_t		n_cached;		/* prompt tokens found in the prefix cache */
 	int32_t		n_prefilled;	/* prompt tokens computed or found so far */
-	int64_t		started_us;		/* CLOCK_MONOTONIC microseconds: left WAITING */
+	int64_t		started_us;		/* CLOCK_MONOTONIC microseconds: left WAITING first */
 	int64_t		first_token_us; /* prompt done */
 	int64_t		finished_us;
 	struct LlmSequence *sequence;	/* private to the engine */
@@ -101,15 +103,18 @@ typedef struct LlmEngineStatistics
 {
 	uint64_t	steps;
 	uint64_t	sequence_steps; /* running sequences summed over steps */
-	uint64_t	prefill_tokens;
+	uint64_t	prefill_tokens; /* computed, those of preempted sequences again */
 	uint64_t	decode_tokens;
-	uint64_t	cached_tokens;
-	uint64_t	preemptions;
+	uint64_t	cached_tokens;	/* of prompts, found in the prefix cache */
+	uint64_t	drafted_tokens; /* guessed at and computed */
+	uint64_t	accepted_tokens;	/* of these, those that were right */
+	uint64_t	preemptions;	/* running sequences that gave up their pages */
 	uint64_t	step_us;		/* time spent in steps */
 	int32_t		running;
 	int32_t		waiting;
 	int32_t		kv_pages;
-	int32_t		kv_pages_free;
+	int32_t		kv_pages_free;	/* that no running sequence uses */
+	int32_t		kv_pages_cached;	/* of the free ones those that hold prefixes */
 } LlmEngineStatistics;
 
 extern void llm_engine_defaults(LlmEngineOptions *options);

@@ -119,6 +119,12 @@ llm_kv_cache_n_free(const LlmKvCache *cache)
 }
 
 int32_t
+llm_kv_cache_references(const LlmKvCache *cache, int32_t page)
+{
+	return cache->references[page];
+}
+
+int32_t
 llm_kv_cache_take(LlmKvCache *cache)
 {
 	int32_t		page;

@@ -32,6 +32,8 @@ extern LlmKvType llm_kv_cache_type(const LlmKvCache *cache);
 extern int32_t llm_kv_cache_n_pages(const LlmKvCache *cache);
 extern int32_t llm_kv_cache_n_free(const LlmKvCache *cache);
 
+extern int32_t llm_kv_cache_references(const LlmKvCache *cache, int32_t page);
+
 /* A page with reference count 1, or -1 when none is free. */
 extern int32_t llm_kv_cache_take(LlmKvCache *cache);
 extern void llm_kv_cache_share(LlmKvCache *cache, int32_t page);	/* one reference more */

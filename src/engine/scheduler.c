@@ -1,46 +1,45 @@
 /*
  * scheduler.c
- *		Admission, fairness between sessions, and the share of each step.
+ *		Admission, fairness between sessions, pages for those who run, and the slices of a step.
  */
 #include "engine/scheduler.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * While somebody waits for the next token of a text, prompts get this part of a
- * step's tokens only: the others' pause is as long as the step.
- */
-#define DECODING_DIVISOR 4
-
-struct LlmSession
-{
-	uint64_t	id;
-	int32_t		n_running;
-	LlmSequence *first;			/* the waiting line, oldest first */
-	LlmSequence *last;
-	LlmSession *next;
-};
+#include "engine/prompt_share.h"
+#include "engine/sequence_pages.h"
+#include "engine/session.h"
 
 struct LlmScheduler
 {
 	LlmKvCache *cache;
+	LlmPrefixCache *prefixes;
 	LlmSchedulerLimits limits;
 	LlmSession *sessions;		/* those with a sequence, in no order */
-	LlmSequence **running;		/* [max_sequences] in order of admission */
+	LlmSequence **running;		/* [max_sequences] oldest first */
 	int32_t		n_running;
 	int32_t		n_waiting;
 	uint64_t	n_arrived;
+	uint64_t	n_cached_tokens;
+	uint64_t	n_preemptions;
 };
 
 static LlmSession *find_session(LlmScheduler *scheduler, uint64_t id);
 static void drop_session_if_empty(LlmScheduler *scheduler, LlmSession *session);
 static LlmSession *next_session(const LlmScheduler *scheduler);
-static void leave_line(LlmScheduler *scheduler, LlmSequence *sequence);
-static bool take_pages(LlmScheduler *scheduler, LlmSequence *sequence);
-static void release_pages(LlmScheduler *scheduler, LlmSequence *sequence);
-static void share_prompt_tokens(LlmScheduler *scheduler);
-static int32_t prompt_need(const LlmSequence *sequence, int32_t max_rows);
+static bool has_room(const LlmScheduler *scheduler, const LlmSequence *sequence);
+static int32_t pages_to_come(const LlmSequence *sequence);
+static void enter_running(LlmScheduler *scheduler, LlmSequence *sequence);
+static bool leave_running(LlmScheduler *scheduler, LlmSequence *sequence);
+static void find_prefixes(LlmScheduler *scheduler);
+static bool waits_for_page(const LlmScheduler *scheduler, int32_t place);
+static void count_prompt(LlmScheduler *scheduler, LlmSequence *sequence, bool found);
+static void grow_running(LlmScheduler *scheduler);
+static LlmSequence *choose_victim(const LlmScheduler *scheduler);
+static void preempt(LlmScheduler *scheduler, LlmSequence *sequence);
+static void add_drafts(LlmScheduler *scheduler);
+static int32_t draft(LlmScheduler *scheduler, LlmSequence *sequence, int32_t most);
 static void fill_slice(LlmSlice *slice, const LlmSequence *sequence);
 
 LlmScheduler *
@@ -53,9 +52,10 @@ llm_scheduler_create(LlmKvCache *cache, const LlmSchedulerLimits *limits)
 	scheduler->cache = cache;
 	scheduler->limits = *limits;
 	scheduler->running = calloc(limits->max_sequences, sizeof(LlmSequence *));
-	if (scheduler->running == NULL)
+	scheduler->prefixes = llm_prefix_cache_create(cache, 0);
+	if (scheduler->running == NULL || scheduler->prefixes == NULL)
 	{
-		free(scheduler);
+		llm_scheduler_free(scheduler);
 		return NULL;
 	}
 	return scheduler;
@@ -73,6 +73,7 @@ llm_scheduler_free(LlmScheduler *scheduler)
 		llm_scheduler_remove(scheduler, sequence);
 		llm_sequence_free(sequence);
 	}
+	llm_prefix_cache_free(scheduler->prefixes);
 	free(scheduler->running);
 	free(scheduler);
 }
@@ -84,15 +85,9 @@ llm_scheduler_add(LlmScheduler *scheduler, LlmSequence *sequence)
 
 	if (session == NULL)
 		return false;
-	sequence->session = session;
 	sequence->arrival = scheduler->n_arrived++;
-	sequence->previous = session->last;
-	sequence->next = NULL;
-	if (session->last != NULL)
-		session->last->next = sequence;
-	else
-		session->first = sequence;
-	session->last = sequence;
+	sequence->shares = scheduler->limits.prefix_cache && sequence->request->keep_cached;
+	llm_session_append(session, sequence);
 	scheduler->n_waiting++;
 	return true;
 }
@@ -101,20 +96,12 @@ void
 llm_scheduler_remove(LlmScheduler *scheduler, LlmSequence *sequence)
 {
 	LlmSession *session = sequence->session;
-	int32_t		place = 0;
 
-	while (place < scheduler->n_running && scheduler->running[place] != sequence)
-		place++;
-	if (place < scheduler->n_running)
+	if (!leave_running(scheduler, sequence))
 	{
-		scheduler->n_running--;
-		memmove(&scheduler->running[place], &scheduler->running[place + 1],
-				(scheduler->n_running - place) * sizeof(LlmSequence *));
-		session->n_running--;
-		release_pages(scheduler, sequence);
+		llm_session_leave_line(session, sequence);
+		scheduler->n_waiting--;
 	}
-	else
-		leave_line(scheduler, sequence);
 	sequence->session = NULL;
 	drop_session_if_empty(scheduler, session);
 }
@@ -131,12 +118,25 @@ llm_scheduler_admit(LlmScheduler *scheduler)
 	if (session == NULL)
 		return NULL;
 	sequence = session->first;
-	if (!take_pages(scheduler, sequence))
+	llm_sequence_find_pages(sequence, scheduler->prefixes);
+	if (!has_room(scheduler, sequence))
+	{
+		llm_sequence_release_pages(sequence, scheduler->prefixes);
 		return NULL;
-	leave_line(scheduler, sequence);
-	session->n_running++;
-	scheduler->running[scheduler->n_running++] = sequence;
+	}
+	llm_session_leave_line(session, sequence);
+	scheduler->n_waiting--;
+	enter_running(scheduler, sequence);
+	count_prompt(scheduler, sequence, true);
 	return sequence;
+}
+
+void
+llm_scheduler_advance(LlmScheduler *scheduler, LlmSequence *sequence, int32_t n_tokens)
+{
+	sequence->n_computed += n_tokens;
+	llm_sequence_keep_pages(sequence, scheduler->prefixes);
+	count_prompt(scheduler, sequence, false);
 }
 
 int32_t
@@ -144,7 +144,10 @@ llm_scheduler_plan(LlmScheduler *scheduler, LlmSlice *slices, LlmSequence **owne
 {
 	int32_t		n_slices = 0;
 
-	share_prompt_tokens(scheduler);
+	find_prefixes(scheduler);
+	llm_share_prompt_tokens(scheduler->running, scheduler->n_running, &scheduler->limits);
+	grow_running(scheduler);
+	add_drafts(scheduler);
 	for (int32_t i = 0; i < scheduler->n_running; i++)
 	{
 		LlmSequence *sequence = scheduler->running[i];
@@ -178,15 +181,21 @@ llm_scheduler_find(const LlmScheduler *scheduler, bool (*wanted) (const LlmSeque
 }
 
 int32_t
-llm_scheduler_n_running(const LlmScheduler *scheduler)
+llm_scheduler_n_sequences(const LlmScheduler *scheduler)
 {
-	return scheduler->n_running;
+	return scheduler->n_running + scheduler->n_waiting;
 }
 
-int32_t
-llm_scheduler_n_waiting(const LlmScheduler *scheduler)
+void
+llm_scheduler_statistics(const LlmScheduler *scheduler, LlmEngineStatistics *statistics)
 {
-	return scheduler->n_waiting;
+	statistics->running = scheduler->n_running;
+	statistics->waiting = scheduler->n_waiting;
+	statistics->cached_tokens = scheduler->n_cached_tokens;
+	statistics->preemptions = scheduler->n_preemptions;
+	statistics->kv_pages = llm_kv_cache_n_pages(scheduler->cache);
+	statistics->kv_pages_free = llm_prefix_cache_n_available(scheduler->prefixes);
+	statistics->kv_pages_cached = llm_prefix_cache_n_unused(scheduler->prefixes);
 }
 
 /* The session with this id, made where it is new; NULL for want of memory. */
@@ -239,137 +248,218 @@ next_session(const LlmScheduler *scheduler)
 	return best;
 }
 
-static void
-leave_line(LlmScheduler *scheduler, LlmSequence *sequence)
+/*
+ * For all of its tokens, beside what those who run need for theirs and, as far as they
+ * can still grow, one page more each: whoever is let in should not have to go at once.
+ */
+static bool
+has_room(const LlmScheduler *scheduler, const LlmSequence *sequence)
 {
-	LlmSession *session = sequence->session;
+	int64_t		needed = pages_to_come(sequence);
 
-	if (sequence->previous != NULL)
-		sequence->previous->next = sequence->next;
-	else
-		session->first = sequence->next;
-	if (sequence->next != NULL)
-		sequence->next->previous = sequence->previous;
-	else
-		session->last = sequence->previous;
-	sequence->previous = NULL;
-	sequence->next = NULL;
-	scheduler->n_waiting--;
+	if (scheduler->n_running == 0)
+		return true;
+	for (int32_t i = 0; i < scheduler->n_running; i++)
+	{
+		const LlmSequence *other = scheduler->running[i];
+		int32_t		soon = pages_to_come(other) + 1;
+		int32_t		most = other->pages.capacity - other->pages.n_pages;
+
+		needed += soon < most ? soon : most;
+	}
+	return needed <= llm_prefix_cache_n_available(scheduler->prefixes);
 }
 
-/* All the pages that the sequence can come to need, or none. */
-static bool
-take_pages(LlmScheduler *scheduler, LlmSequence *sequence)
+/* That it lacks for the tokens that it has now. */
+static int32_t
+pages_to_come(const LlmSequence *sequence)
 {
-	LlmPageTable *table = &sequence->pages;
+	int32_t		n_pages = llm_pages_for(llm_sequence_prefill_length(sequence)) - sequence->pages.n_pages;
 
-	if (llm_kv_cache_n_free(scheduler->cache) < table->capacity - table->n_pages)
+	return n_pages > 0 ? n_pages : 0;
+}
+
+static void
+enter_running(LlmScheduler *scheduler, LlmSequence *sequence)
+{
+	int32_t		place = scheduler->n_running++;
+
+	while (place > 0 && scheduler->running[place - 1]->arrival > sequence->arrival)
+	{
+		scheduler->running[place] = scheduler->running[place - 1];
+		place--;
+	}
+	scheduler->running[place] = sequence;
+	sequence->session->n_running++;
+	sequence->request->state = LLM_REQUEST_PREFILL;
+}
+
+/* Give its place and its pages back; false when it does not run. */
+static bool
+leave_running(LlmScheduler *scheduler, LlmSequence *sequence)
+{
+	int32_t		place = 0;
+
+	while (place < scheduler->n_running && scheduler->running[place] != sequence)
+		place++;
+	if (place == scheduler->n_running)
 		return false;
-	while (table->n_pages < table->capacity)
-		table->pages[table->n_pages++] = llm_kv_cache_take(scheduler->cache);
+	scheduler->n_running--;
+	memmove(&scheduler->running[place], &scheduler->running[place + 1],
+			(scheduler->n_running - place) * sizeof(LlmSequence *));
+	sequence->session->n_running--;
+	llm_sequence_release_pages(sequence, scheduler->prefixes);
 	return true;
 }
 
-static void
-release_pages(LlmScheduler *scheduler, LlmSequence *sequence)
-{
-	LlmPageTable *table = &sequence->pages;
-
-	while (table->n_pages > 0)
-		llm_kv_cache_release(scheduler->cache, table->pages[--table->n_pages]);
-}
-
 /*
- * Set every running sequence's chunk: one token where it decodes, an even
- * share of the budget where its prompt is still being read; what one does
- * not need goes to the others.
+ * Whoever is in prefill looks again what others have computed meanwhile, and waits where
+ * an older one is about to compute the same page.
  */
 static void
-share_prompt_tokens(LlmScheduler *scheduler)
+find_prefixes(LlmScheduler *scheduler)
 {
-	int32_t		n_decoding = 0;
-	int32_t		n_scoring = 0;
-	int32_t		n_hungry;
-	int32_t		budget = scheduler->limits.step_tokens;
-	int32_t		score_rows = 1;
-
 	for (int32_t i = 0; i < scheduler->n_running; i++)
 	{
 		LlmSequence *sequence = scheduler->running[i];
-		bool		decodes = sequence->request->state == LLM_REQUEST_DECODE;
 
-		sequence->chunk = decodes ? 1 : 0;
-		n_decoding += decodes;
-		n_scoring += sequence->request->kind == LLM_SCORE;
+		sequence->waits_for_page = false;
+		if (sequence->request->state != LLM_REQUEST_PREFILL || !sequence->shares)
+			continue;
+		llm_sequence_find_pages(sequence, scheduler->prefixes);
+		count_prompt(scheduler, sequence, true);
+		sequence->waits_for_page = waits_for_page(scheduler, i);
 	}
-	if (n_decoding > 0 && budget >= DECODING_DIVISOR)
-		budget /= DECODING_DIVISOR;
-
-	/* Everybody may need a row of logits; those who score share what is left. */
-	if (n_scoring > 0)
-		score_rows += (scheduler->limits.max_logits - scheduler->n_running) / n_scoring;
-
-	do
-	{
-		int32_t		share;
-
-		n_hungry = 0;
-		for (int32_t i = 0; i < scheduler->n_running; i++)
-			n_hungry += prompt_need(scheduler->running[i], score_rows) > 0;
-		if (n_hungry == 0)
-			break;
-		share = budget / n_hungry > 0 ? budget / n_hungry : 1;
-		for (int32_t i = 0; i < scheduler->n_running && budget > 0; i++)
-		{
-			LlmSequence *sequence = scheduler->running[i];
-			int32_t		need = prompt_need(sequence, score_rows);
-			int32_t		given = need < share ? need : share;
-
-			given = given < budget ? given : budget;
-			sequence->chunk += given;
-			budget -= given;
-		}
-	} while (budget > 0);
 }
 
-/* How many prompt tokens a sequence could compute in this step beside its chunk. */
-static int32_t
-prompt_need(const LlmSequence *sequence, int32_t max_rows)
+static bool
+waits_for_page(const LlmScheduler *scheduler, int32_t place)
 {
-	const LlmRequest *request = sequence->request;
-	int32_t		last = llm_sequence_prompt_length(sequence);
-
-	if (request->state == LLM_REQUEST_DECODE)
-		return 0;
-	if (request->kind == LLM_SCORE)
+	for (int32_t i = 0; i < place; i++)
 	{
-		int32_t		first_row = request->score_from - 1;
-
-		if (first_row < sequence->n_computed)
-			first_row = sequence->n_computed;
-		if (last - first_row > max_rows)
-			last = first_row + max_rows;
+		if (scheduler->running[i]->request->state == LLM_REQUEST_PREFILL &&
+			llm_sequence_computes_page_for(scheduler->running[i], scheduler->running[place]))
+			return true;
 	}
-	return last - sequence->n_computed - sequence->chunk;
+	return false;
+}
+
+/* Tell the request how far its prompt is; what is computed again is not counted again. */
+static void
+count_prompt(LlmScheduler *scheduler, LlmSequence *sequence, bool found)
+{
+	LlmRequest *request = sequence->request;
+	int32_t		n_prompt = request->kind == LLM_SCORE ? request->n_prompt - 1 : request->n_prompt;
+	int32_t		reached = sequence->n_computed < n_prompt ? sequence->n_computed : n_prompt;
+	int32_t		n_new = reached - request->n_prefilled;
+
+	if (n_new <= 0)
+		return;
+	request->n_prefilled = reached;
+	if (found)
+	{
+		request->n_cached += n_new;
+		scheduler->n_cached_tokens += (uint64_t) n_new;
+	}
+}
+
+/* Pages for every chunk, oldest first; who must go to make room is not in the step. */
+static void
+grow_running(LlmScheduler *scheduler)
+{
+	int32_t		place = 0;
+
+	while (place < scheduler->n_running)
+	{
+		LlmSequence *sequence = scheduler->running[place];
+		LlmSequence *victim;
+
+		if (llm_sequence_grow_pages(sequence, scheduler->prefixes,
+									sequence->n_computed + sequence->chunk))
+		{
+			place++;
+			continue;
+		}
+		victim = choose_victim(scheduler);
+		if (victim->arrival < sequence->arrival)
+			place--;
+		preempt(scheduler, victim);
+	}
+}
+
+static LlmSequence *
+choose_victim(const LlmScheduler *scheduler)
+{
+	LlmSequence *victim = scheduler->running[0];
+
+	for (int32_t i = 1; i < scheduler->n_running; i++)
+	{
+		if (scheduler->running[i]->session->n_running >= victim->session->n_running)
+			victim = scheduler->running[i];
+	}
+	return victim;
+}
+
+static void
+preempt(LlmScheduler *scheduler, LlmSequence *sequence)
+{
+	leave_running(scheduler, sequence);
+	llm_session_prepend(sequence->session, sequence);
+	sequence->request->state = LLM_REQUEST_WAITING;
+	scheduler->n_waiting++;
+	scheduler->n_preemptions++;
+}
+
+/* Fill a step that would leave the arithmetic idle up with drafts, evenly. */
+static void
+add_drafts(LlmScheduler *scheduler)
+{
+	int32_t		n_left = LLM_DRAFT_COLUMNS - scheduler->n_running;
+	bool		only_decoding = true;
+
+	for (int32_t i = 0; i < scheduler->n_running; i++)
+	{
+		scheduler->running[i]->n_drafted = 0;
+		if (scheduler->running[i]->request->state != LLM_REQUEST_DECODE)
+			only_decoding = false;
+	}
+	if (!scheduler->limits.speculation || !only_decoding || n_left <= 0)
+		return;
+	for (int32_t i = 0; i < scheduler->n_running; i++)
+		n_left -= draft(scheduler, scheduler->running[i], n_left / (scheduler->n_running - i));
+}
+
+/* As many tokens as pages can be had for without anybody's loss. */
+static int32_t
+draft(LlmScheduler *scheduler, LlmSequence *sequence, int32_t most)
+{
+	int32_t		room = sequence->max_tokens - sequence->n_tokens - 1;
+	int32_t		allowance = llm_draft_allowance(&sequence->pace);
+	int32_t		n_drafted;
+
+	most = most < allowance ? most : allowance;
+	most = most < room ? most : room;
+	if (most <= 0)
+		return 0;
+	n_drafted = llm_draft(sequence->tokens, sequence->n_tokens, most);
+	if (n_drafted == 0 ||
+		!llm_sequence_grow_pages(sequence, scheduler->prefixes, sequence->n_tokens + n_drafted))
+		return 0;
+	sequence->n_drafted = n_drafted;
+	sequence->chunk += n_drafted;
+	return n_drafted;
 }
 
 static void
 fill_slice(LlmSlice *slice, const LlmSequence *sequence)
 {
-	const LlmRequest *request = sequence->request;
 	int32_t		last = sequence->n_computed + sequence->chunk;
+	int32_t		n_logits = last - llm_sequence_first_logits(sequence);
 
 	memset(slice, 0, sizeof(*slice));
 	slice->tokens = sequence->tokens + sequence->n_computed;
 	slice->n_tokens = sequence->chunk;
 	slice->first_position = sequence->n_computed;
 	slice->pages = &sequence->pages;
-	if (request->kind == LLM_GENERATE)
-		slice->n_logits = last == sequence->n_tokens ? 1 : 0;
-	else if (last >= request->score_from)
-	{
-		slice->n_logits = last - (request->score_from - 1);
-		if (slice->n_logits > sequence->chunk)
-			slice->n_logits = sequence->chunk;
-	}
+	slice->n_logits = n_logits > 0 ? n_logits : 0;
 }

@@ -5,8 +5,12 @@
  * Sequences wait in one line for each session.  When a place in the batch is
  * free, the session with the fewest running sequences is served, among equals the one
  * whose first request is the oldest; if the cache has no room for that request, nobody
- * overtakes it.  A running sequence owns the pages for all positions that it can
- * come to have, so that nothing that runs ever lacks one.
+ * overtakes it.
+ *
+ * A running sequence takes pages as it grows.  When no page can be had, the session with the most running
+ * sequences gives up its youngest, among equal sessions the youngest of them all: its pages go, and
+ * it waits at the head of its line to be computed again from its tokens.
+ * So the oldest running sequence is never stopped, and alone every sequence has room.
  */
 #ifndef LLM_SCHEDULER_H
 #define LLM_SCHEDULER_H
@@ -20,6 +24,8 @@ typedef struct LlmSchedulerLimits
 	int32_t		max_sequences;	/* running at once */
 	int32_t		step_tokens;	/* of prompts in one step */
 	int32_t		max_logits;		/* rows in one step, >= max_sequences */
+	bool		prefix_cache;	/* requests that want to may share pages */
+	bool		speculation;	/* whoever decodes may add drafts */
 } LlmSchedulerLimits;
 
 extern LlmScheduler *llm_scheduler_create(LlmKvCache *cache, const LlmSchedulerLimits *limits);
@@ -34,6 +40,9 @@ extern void llm_scheduler_remove(LlmScheduler *scheduler, LlmSequence *sequence)
 /* Make the next sequence run and return it, or NULL when none can. */
 extern LlmSequence *llm_scheduler_admit(LlmScheduler *scheduler);
 
+/* So many tokens more of a running sequence have been computed. */
+extern void llm_scheduler_advance(LlmScheduler *scheduler, LlmSequence *sequence, int32_t n_tokens);
+
 /*
  * One slice for every running sequence that takes part in the next step;
  * slices and owners have max_sequences places.  Returns how many.
@@ -44,7 +53,10 @@ extern int32_t llm_scheduler_plan(LlmScheduler *scheduler, LlmSlice *slices, Llm
 extern LlmSequence *llm_scheduler_find(const LlmScheduler *scheduler,
 									   bool (*wanted) (const LlmSequence *sequence));
 
-extern int32_t llm_scheduler_n_running(const LlmScheduler *scheduler);
-extern int32_t llm_scheduler_n_waiting(const LlmScheduler *scheduler);
+/* How many run or wait. */
+extern int32_t llm_scheduler_n_sequences(const LlmScheduler *scheduler);
+
+/* Fill in what the scheduler knows: who runs and waits, pages, cached tokens, preemptions. */
+extern void llm_scheduler_statistics(const LlmScheduler *scheduler, LlmEngineStatistics *statistics);
 
 #endif							/* LLM_SCHEDULER_H */

@@ -55,11 +55,19 @@ llm_sequence_free(LlmSequence *sequence)
 
 /* The last token that is scored is not itself an input. */
 int32_t
-llm_sequence_prompt_length(const LlmSequence *sequence)
+llm_sequence_prefill_length(const LlmSequence *sequence)
+{
+	return sequence->request->kind == LLM_SCORE ? sequence->n_tokens - 1 : sequence->n_tokens;
+}
+
+int32_t
+llm_sequence_first_logits(const LlmSequence *sequence)
 {
 	const LlmRequest *request = sequence->request;
 
-	return request->kind == LLM_SCORE ? request->n_prompt - 1 : request->n_prompt;
+	if (request->kind == LLM_SCORE)
+		return request->score_from - 1 + request->n_results;
+	return sequence->n_tokens - 1;
 }
 
 LlmFinishReason

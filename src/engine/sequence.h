@@ -8,20 +8,26 @@
 #ifndef LLM_SEQUENCE_H
 #define LLM_SEQUENCE_H
 
+#include "engine/draft.h"
 #include "engine/engine.h"
 #include "engine/stop_match.h"
 
-typedef struct LlmSession LlmSession;	/* scheduler.c */
+typedef struct LlmSession LlmSession;	/* session.h */
 
 typedef struct LlmSequence
 {
 	LlmRequest *request;		/* NULL once it is done: its memory may be gone */
 
-	int32_t    *tokens;			/* [max_tokens] the prompt, then what was generated */
+	int32_t    *tokens;			/* [max_tokens] the prompt, what was generated, then drafts */
 	int32_t		n_tokens;
 	int32_t		max_tokens;		/* as many as it can come to have */
 	int32_t		n_computed;		/* the first so many are in the cache */
-	LlmPageTable pages;			/* room for max_tokens positions; filled at admission */
+	LlmPageTable pages;			/* room for those of max_tokens positions; taken as it grows */
+	bool		shares;			/* finds others' pages and leaves its own */
+	int32_t		n_kept_pages;	/* of its pages the first so many can be found */
+
+	int32_t		n_drafted;		/* tokens of this step that follow the n_tokens */
+	LlmDraftPace pace;
 
 	LlmStopMatcher *stops;
 	uint64_t	n_text_bytes;	/* raw bytes of the text so far */
@@ -31,6 +37,7 @@ typedef struct LlmSequence
 	uint64_t	arrival;		/* rises from one request to the next */
 	struct LlmSequence *previous;	/* in its session's waiting line */
 	struct LlmSequence *next;	/* the same, or the next that waits to be freed */
+	bool		waits_for_page; /* that another computes in this step */
 	int32_t		chunk;			/* tokens in this step */
 	int32_t		slice;			/* its place in this step, or -1 */
 } LlmSequence;
@@ -39,8 +46,11 @@ typedef struct LlmSequence
 extern LlmSequence *llm_sequence_create(LlmRequest *request, int32_t context_length, LlmError *error);
 extern void llm_sequence_free(LlmSequence *sequence);
 
-/* How many tokens of the prompt must go through the model. */
-extern int32_t llm_sequence_prompt_length(const LlmSequence *sequence);
+/* How many of its tokens must be computed before it decodes; of a score, before it is done. */
+extern int32_t llm_sequence_prefill_length(const LlmSequence *sequence);
+
+/* The first position whose logits are still wanted; those before it matter for their keys and values only. */
+extern int32_t llm_sequence_first_logits(const LlmSequence *sequence);
 
 /*
  * Add a generated token, whose raw bytes are text[length], to the request's results.

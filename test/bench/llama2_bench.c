@@ -242,6 +242,7 @@ create_engine(Bench *bench)
 	engine_options.n_threads = options->n_threads;
 	engine_options.kernels = options->kernels;
 	engine_options.use_blas = options->use_blas;
+	engine_options.speculation = false; /* one token a step is what is measured */
 	engine_options.max_sequences = 1;
 	for (int i = 0; i < options->n_batches; i++)
 	{

@@ -23,6 +23,7 @@ test_story(const LlmKernels *kernels)
 		Job			job;
 
 		options.kernels = kernels->name;
+		options.speculation = false;
 		engine = create_engine(story_fixture, &options);
 		start_story(&job, STORY_TOKENS);
 		submit(engine, &job);

@@ -155,6 +155,79 @@ test_fairness(const Fixture *fixture)
 	free(jobs);
 }
 
+/* Ten long prompts of one session, and then one of another, which gets half of each step. */
+static void
+test_prompt_fairness(const Fixture *fixture)
+{
+	LlmEngineOptions options = engine_options(fixture, 1);
+	LlmEngine  *engine;
+	Job		   *jobs = calloc(11, sizeof(Job));
+	int			n_steps = 0;
+	int			n_prompts = 0;
+
+	options.step_tokens = 40;
+	options.kv_bytes = 200 * PAGE_BYTES(fixture);
+	engine = create_engine(fixture, &options);
+	for (int i = 0; i < 11; i++)
+	{
+		start_job(&jobs[i], 1);
+		set_prompt(&jobs[i], 400, (uint64_t) i);
+		jobs[i].request.session = i == 10;
+		if (i == 10)
+			llm_engine_step(engine);
+		submit(engine, &jobs[i]);
+	}
+	for (; jobs[10].request.state != LLM_REQUEST_DONE; n_steps++)
+		llm_engine_step(engine);
+	for (int i = 0; i < 10; i++)
+		n_prompts += jobs[i].request.state == LLM_REQUEST_DONE;
+	ok(n_steps == 400 / 20 && n_prompts == 1,
+	   "sessions share the prompt tokens of a step evenly (%d steps, %d other prompts)", n_steps, n_prompts);
+	run_all(engine);
+	llm_engine_free(engine);
+	free(jobs);
+}
+
+/* Texts go on token by token, whatever prompts there are beside them. */
+static void
+test_long_prompts(const Fixture *fixture)
+{
+	LlmEngineOptions options = engine_options(fixture, 1);
+	LlmEngine  *engine;
+	LlmEngineStatistics statistics;
+	Job		   *jobs = calloc(8, sizeof(Job));
+	uint64_t	most = 0;
+	uint64_t	before = 0;
+	bool		steady = true;
+
+	options.kv_bytes = 200 * PAGE_BYTES(fixture);
+	options.speculation = false;
+	engine = create_engine(fixture, &options);
+	for (int i = 0; i < 8; i++)
+	{
+		start_story(&jobs[i], i < 2 ? 60 : 5);
+		if (i >= 2)
+			set_prompt(&jobs[i], 450, (uint64_t) i);
+		submit(engine, &jobs[i]);
+		if (i == 1)
+			llm_engine_step(engine);
+	}
+	for (int step = 2; step <= 60; step++)
+	{
+		llm_engine_step(engine);
+		llm_engine_statistics(engine, &statistics);
+		if (step > 2 && statistics.prefill_tokens - before > most)
+			most = statistics.prefill_tokens - before;
+		before = statistics.prefill_tokens;
+		steady = steady && jobs[0].request.n_results == step && jobs[1].request.n_results == step;
+	}
+	ok(steady, "every step brings every text a token");
+	ok(most > 0 && most <= 32, "and computes no more than %d prompt tokens beside", (int) most);
+	run_all(engine);
+	llm_engine_free(engine);
+	free(jobs);
+}
+
 int
 main(void)
 {
@@ -169,6 +242,8 @@ main(void)
 	test_context(&fixture);
 	test_options(&fixture);
 	test_fairness(&fixture);
+	test_prompt_fairness(&fixture);
+	test_long_prompts(&fixture);
 	free_fixture(&fixture);
 	return done_testing();
 }
