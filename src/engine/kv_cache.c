@@ -2,9 +2,9 @@
  * kv_cache.c
  *		The pool of key/value pages: one mapping, a free list, reference counts.
  *
- * A page is [layer][kv_head] of halves, keys [head_dim][LLM_KV_PAGE] followed by
- * values [LLM_KV_PAGE][head_dim].  All of one page is contiguous, so that a
- * page that is never used never costs memory.
+ * A page is [layer][kv_head] of two halves, keys and values, whose layout
+ * kernels.h describes.  All of one page is contiguous, so that a page that is
+ * never used never costs memory.
  */
 #include "engine/kv_cache.h"
 
@@ -27,15 +27,22 @@ struct LlmKvCache
 	int32_t    *references;		/* [n_pages], 0 while free */
 };
 
-static uint64_t half_page_bytes(const LlmModelConfig *config, LlmKvType type);
 static uint8_t *map_pool(uint64_t bytes);
+
+const char *
+llm_kv_type_name(LlmKvType type)
+{
+	static const char *const names[LLM_KV_TYPE_LIMIT] = {"F32", "F16", "Q8_0"};
+
+	return names[type];
+}
 
 uint64_t
 llm_kv_page_bytes(const LlmModelConfig *config, LlmKvType type)
 {
 	uint64_t	bytes;
 
-	if (!llm_multiply_sizes(half_page_bytes(config, type), 2, &bytes) ||
+	if (!llm_multiply_sizes(llm_kv_half_page_bytes(type, config->head_dim), 2, &bytes) ||
 		!llm_multiply_sizes(bytes, (uint64_t) config->n_kv_heads, &bytes) ||
 		!llm_multiply_sizes(bytes, (uint64_t) config->n_layers, &bytes))
 		return UINT64_MAX;
@@ -69,7 +76,7 @@ llm_kv_cache_create(const LlmModelConfig *config, LlmKvType type, int32_t n_page
 		cache->n_pages = n_pages;
 		cache->n_free = n_pages;
 		cache->n_kv_heads = config->n_kv_heads;
-		cache->half_bytes = half_page_bytes(config, type);
+		cache->half_bytes = llm_kv_half_page_bytes(type, config->head_dim);
 		cache->page_bytes = page_bytes;
 		cache->pool_bytes = pool_bytes;
 		cache->free_pages = calloc((size_t) n_pages, sizeof(int32_t));
@@ -164,14 +171,6 @@ void *
 llm_kv_values(const LlmKvCache *cache, int32_t page, int32_t layer, int32_t kv_head)
 {
 	return (uint8_t *) llm_kv_keys(cache, page, layer, kv_head) + cache->half_bytes;
-}
-
-static uint64_t
-half_page_bytes(const LlmModelConfig *config, LlmKvType type)
-{
-	uint64_t	value_bytes = type == LLM_KV_F32 ? sizeof(float) : sizeof(uint16_t);
-
-	return (uint64_t) config->head_dim * LLM_KV_PAGE * value_bytes;
 }
 
 /* Zeroed address space, backed by memory as it is touched; NULL when refused. */

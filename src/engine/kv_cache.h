@@ -24,6 +24,9 @@ typedef struct LlmPageTable
 	int32_t		capacity;
 } LlmPageTable;
 
+/* "F32", "F16", "Q8_0" */
+extern const char *llm_kv_type_name(LlmKvType type);
+
 extern uint64_t llm_kv_page_bytes(const LlmModelConfig *config, LlmKvType type);
 extern LlmKvCache *llm_kv_cache_create(const LlmModelConfig *config, LlmKvType type, int32_t n_pages, LlmError *error);
 extern void llm_kv_cache_free(LlmKvCache *cache);

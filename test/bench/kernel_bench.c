@@ -14,17 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
 
 #include "engine/kernels/kernels.h"
+#include "machine_limits.h"
 
 #define PANEL_CHUNK 16			/* panels that a thread takes at once */
 #define SLICES 9				/* measurements of which the median counts */
-#define MEMORY_SLICES 8
+#define PEAK_ROUNDS 200000
 
 typedef struct Options
 {
@@ -37,24 +33,11 @@ typedef struct Options
 	double		seconds;
 } Options;
 
-/* What is read to measure memory: more than the caches hold. */
-typedef struct Memory
-{
-	uint64_t   *word;
-	size_t		words;
-} Memory;
-
-/* Runs so many rounds of independent multiply-adds; returns its operations. */
-typedef double (*Loop) (long rounds);
-
 static Options parse_options(int argc, char **argv);
 static Loop best_loop(bool takes_int8);
-static double peak_gops(Loop loop);
-static double memory_gbytes(const Memory *memory, int slice);
-static void bench_type(const Options *options, const LlmKernels *kernels, const Memory *memory,
+static void bench_type(const Options *options, const LlmKernels *kernels, const ReadMemory *memory,
 					   const LlmTensorTypeInfo *info);
 static void *allocate(size_t bytes);
-static double now(void);
 
 int
 main(int argc, char **argv)
@@ -63,7 +46,7 @@ main(int argc, char **argv)
 	LlmError	error;
 	const LlmKernels *kernels = llm_kernels_select(options.set, &error);
 	const LlmTensorTypeInfo *types;
-	Memory		memory = {.words = (size_t) 64 << 20};
+	ReadMemory	memory;
 	int			count;
 
 	if (kernels == NULL)
@@ -72,10 +55,7 @@ main(int argc, char **argv)
 		return 1;
 	}
 	omp_set_num_threads(options.threads);
-	memory.word = allocate(memory.words * sizeof(uint64_t));
-#pragma omp parallel for
-	for (size_t i = 0; i < memory.words; i++)
-		memory.word[i] = i;
+	memory = map_read_memory(options.threads);
 	printf("kernels %s, %d threads, %d x %d\n", kernels->name, options.threads,
 		   options.rows, options.cols);
 	printf("%-6s %8s %10s %8s %8s %10s\n", "type", "columns", "GOPS", "of peak", "GB/s", "of memory");
@@ -86,14 +66,14 @@ main(int argc, char **argv)
 		if (options.type == NULL || strcmp(options.type, types[i].name) == 0)
 			bench_type(&options, kernels, &memory, &types[i]);
 	}
-	free(memory.word);
+	unmap_read_memory(&memory);
 	return 0;
 }
 
 static Options
 parse_options(int argc, char **argv)
 {
-	Options		options = {.rows = 4096,.cols = 4096,.threads = 1,.seconds = 0.2};
+	Options		options = {.rows = 4096, .cols = 4096, .threads = 1, .seconds = 0.2};
 
 	for (int i = 1; i + 1 < argc; i += 2)
 	{
@@ -120,139 +100,14 @@ parse_options(int argc, char **argv)
 	return options;
 }
 
-/* --- the processor's limits -------------------------------------------------------- */
-
-#ifdef __x86_64__
-
-__attribute__((target("avx512f,avx512vnni")))
-static double
-int8_loop_avx512(long rounds)
-{
-	__m512i		sum[16];
-
-#pragma GCC unroll 16
-	for (int i = 0; i < 16; i++)
-		sum[i] = _mm512_set1_epi32(i);
-	for (long r = 0; r < rounds; r++)
-	{
-#pragma GCC unroll 16
-		for (int i = 0; i < 16; i++)
-		{
-			sum[i] = _mm512_dpbusd_epi32(sum[i], sum[i], sum[i]);
-			__asm__ volatile("" : "+v"(sum[i]));
-		}
-	}
-	return (double) rounds * 16 * 128;
-}
-
-__attribute__((target("avx512f")))
-static double
-float_loop_avx512(long rounds)
-{
-	__m512		sum[16];
-
-#pragma GCC unroll 16
-	for (int i = 0; i < 16; i++)
-		sum[i] = _mm512_set1_ps(0.5f);
-	for (long r = 0; r < rounds; r++)
-	{
-#pragma GCC unroll 16
-		for (int i = 0; i < 16; i++)
-		{
-			sum[i] = _mm512_fmadd_ps(sum[i], sum[i], sum[i]);
-			__asm__ volatile("" : "+v"(sum[i]));
-		}
-	}
-	return (double) rounds * 16 * 32;
-}
-
-__attribute__((target("avx2")))
-static double
-int8_loop_avx2(long rounds)
-{
-	__m256i		sum[12];
-
-#pragma GCC unroll 12
-	for (int i = 0; i < 12; i++)
-		sum[i] = _mm256_set1_epi8(1);
-	for (long r = 0; r < rounds; r++)
-	{
-#pragma GCC unroll 12
-		for (int i = 0; i < 12; i++)
-		{
-			sum[i] = _mm256_maddubs_epi16(sum[i], sum[i]);
-			__asm__ volatile("" : "+x"(sum[i]));
-		}
-	}
-	return (double) rounds * 12 * 64;
-}
-
-__attribute__((target("avx2,fma")))
-static double
-float_loop_avx2(long rounds)
-{
-	__m256		sum[12];
-
-#pragma GCC unroll 12
-	for (int i = 0; i < 12; i++)
-		sum[i] = _mm256_set1_ps(0.5f);
-	for (long r = 0; r < rounds; r++)
-	{
-#pragma GCC unroll 12
-		for (int i = 0; i < 12; i++)
-		{
-			sum[i] = _mm256_fmadd_ps(sum[i], sum[i], sum[i]);
-			__asm__ volatile("" : "+x"(sum[i]));
-		}
-	}
-	return (double) rounds * 12 * 16;
-}
-
-#endif
-
+/* The peak of the best instructions here, whichever set is measured. */
 static Loop
 best_loop(bool takes_int8)
 {
-#ifdef __x86_64__
-	if (__builtin_cpu_supports("avx512vnni"))
-		return takes_int8 ? int8_loop_avx512 : float_loop_avx512;
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-		return takes_int8 ? int8_loop_avx2 : float_loop_avx2;
-#endif
-	(void) takes_int8;
-	return NULL;
+	const char *best = llm_kernels_select(NULL, NULL)->name;
+
+	return takes_int8 ? int8_loop(best) : float_loop(best);
 }
-
-/* 0 where there is no loop for this processor. */
-static double
-peak_gops(Loop loop)
-{
-	double		operations = 0;
-	double		start = now();
-
-	if (loop == NULL)
-		return 0;
-#pragma omp parallel reduction(+:operations)
-	operations += loop(200000);
-	return operations / (now() - start) * 1e-9;
-}
-
-static double
-memory_gbytes(const Memory *memory, int slice)
-{
-	const size_t n = memory->words / MEMORY_SLICES;
-	const uint64_t *words = memory->word + (size_t) (slice % MEMORY_SLICES) * n;
-	double		start = now();
-	uint64_t	sum = 0;
-
-#pragma omp parallel for reduction(+:sum)
-	for (size_t i = 0; i < n; i += 8)
-		sum += words[i];
-	__asm__ volatile("" : : "r"(sum));
-	return (double) (n * sizeof(uint64_t)) / (now() - start) * 1e-9;
-}
-
-/* --- the products -------------------------------------------------------------------- */
 
 /* A panel of random codes and small scales. */
 static void
@@ -301,8 +156,8 @@ make_matrices(const Options *options, const LlmTensorTypeInfo *info, int *count)
 		memcpy(memory + (uint64_t) i * panel_bytes, memory, panel_bytes);
 	for (int i = 0; i < *count; i++)
 		matrices[i] = (LlmMatrix) {
-			.type = info->type,.rows = options->rows,.cols = options->cols,
-			.n_panels = n_panels,.panel_bytes = panel_bytes,
+			.type = info->type, .rows = options->rows, .cols = options->cols,
+			.n_panels = n_panels, .panel_bytes = panel_bytes,
 			.panels = memory + (uint64_t) i * bytes
 		};
 	return matrices;
@@ -311,7 +166,7 @@ make_matrices(const Options *options, const LlmTensorTypeInfo *info, int *count)
 static LlmActivations
 make_activations(int32_t n_cols, int32_t width)
 {
-	LlmActivations x = {.n_cols = n_cols,.width = width};
+	LlmActivations x = {.n_cols = n_cols, .width = width};
 	size_t		n = (size_t) n_cols * (size_t) width;
 
 	x.x = allocate(n * sizeof(float));
@@ -333,29 +188,13 @@ product(const LlmKernels *kernels, const LlmMatrix *w, const LlmActivations *x, 
 								  x, y, (int64_t) w->n_panels * LLM_PANEL_ROWS);
 }
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-	const double x = *(const double *) a;
-	const double y = *(const double *) b;
-
-	return (x > y) - (x < y);
-}
-
-static double
-median(double *values)
-{
-	qsort(values, SLICES, sizeof(double), compare_doubles);
-	return values[SLICES / 2];
-}
-
 /*
  * The machine may be shared and its speed change from one moment to the next: so
  * the peaks are measured around each slice of the products, and what is printed
  * is the median of the slices.
  */
 static void
-bench_columns(const Options *options, const LlmKernels *kernels, const Memory *memory,
+bench_columns(const Options *options, const LlmKernels *kernels, const ReadMemory *memory,
 			  const LlmMatrix *matrices, int count, const char *name, int32_t n_cols)
 {
 	const double operations = 2.0 * matrices->rows * matrices->cols * n_cols;
@@ -373,27 +212,27 @@ bench_columns(const Options *options, const LlmKernels *kernels, const Memory *m
 	product(kernels, &matrices[next++ % count], &x, y);
 	for (int slice = 0; slice < SLICES; slice++)
 	{
-		double		peak = peak_gops(loop);
-		double		memory_peak = memory_gbytes(memory, 2 * slice);
-		double		start = now();
+		double		peak = peak_gops(loop, PEAK_ROUNDS, options->threads);
+		double		memory_peak = read_gbytes(memory, 2 * slice);
+		double		start = seconds_now();
 		double		each;
 		int			products = 0;
 
-		while (now() - start < options->seconds / SLICES)
+		while (seconds_now() - start < options->seconds / SLICES)
 		{
 			product(kernels, &matrices[next++ % count], &x, y);
 			products++;
 		}
-		each = (now() - start) / products;
-		memory_peak = (memory_peak + memory_gbytes(memory, 2 * slice + 1)) / 2;
-		peak = (peak + peak_gops(loop)) / 2;
+		each = (seconds_now() - start) / products;
+		memory_peak = (memory_peak + read_gbytes(memory, 2 * slice + 1)) / 2;
+		peak = (peak + peak_gops(loop, PEAK_ROUNDS, options->threads)) / 2;
 		gops[slice] = operations / each * 1e-9;
 		of_peak[slice] = 100 * gops[slice] / peak;
 		gbytes[slice] = bytes / each * 1e-9;
 		of_memory[slice] = 100 * gbytes[slice] / memory_peak;
 	}
-	printf("%-6s %8d %10.1f %7.1f%% %8.2f %9.1f%%\n", name, n_cols, median(gops), median(of_peak),
-		   median(gbytes), median(of_memory));
+	printf("%-6s %8d %10.1f %7.1f%% %8.2f %9.1f%%\n", name, n_cols, median_of(gops, SLICES), median_of(of_peak, SLICES),
+		   median_of(gbytes, SLICES), median_of(of_memory, SLICES));
 	fflush(stdout);
 	free(x.x);
 	free(x.q);
@@ -403,7 +242,7 @@ bench_columns(const Options *options, const LlmKernels *kernels, const Memory *m
 }
 
 static void
-bench_type(const Options *options, const LlmKernels *kernels, const Memory *memory,
+bench_type(const Options *options, const LlmKernels *kernels, const ReadMemory *memory,
 		   const LlmTensorTypeInfo *info)
 {
 	static const int32_t series[] = {1, 2, 4, 8, 16, 32, 64, 128, 512};
@@ -419,8 +258,6 @@ bench_type(const Options *options, const LlmKernels *kernels, const Memory *memo
 	free(matrices);
 }
 
-/* --- small helpers --------------------------------------------------------------------- */
-
 static void *
 allocate(size_t bytes)
 {
@@ -432,13 +269,4 @@ allocate(size_t bytes)
 		exit(1);
 	}
 	return memory;
-}
-
-static double
-now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double) time.tv_sec + (double) time.tv_nsec * 1e-9;
 }

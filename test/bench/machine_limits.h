@@ -2,8 +2,9 @@
  * machine_limits.h
  *		What this machine can do at most: memory bandwidth and arithmetic peaks.
  *
- * Each is measured by the plainest loop that reaches it, and is the best of several
- * measurements, since whatever else the machine does only lowers them.
+ * Each is measured by the plainest loop that reaches it.  Whatever else the
+ * machine does only lowers them: so measure_machine_limits takes the best of several
+ * measurements, and other programs may measure once more beside what they compare.
  */
 #ifndef MACHINE_LIMITS_H
 #define MACHINE_LIMITS_H
@@ -20,6 +21,7 @@
 #endif
 
 #define READ_BYTES ((size_t) 1 << 30)	/* more than any cache holds */
+#define READ_SLICES 8			/* of it, to be read one at a time */
 #define REPETITIONS 7
 #define ROUNDS 2000000
 
@@ -31,13 +33,22 @@ typedef struct MachineLimits
 	double		int8_gops;		/* the same of int8 with int32 sums; 0 unknown */
 } MachineLimits;
 
+/* What is read to measure memory. */
+typedef struct ReadMemory
+{
+	uint64_t   *words;			/* NULL where there is too little memory */
+	int			n_threads;
+} ReadMemory;
+
 /* Runs so many rounds of independent multiply-adds; returns its operations. */
 typedef double (*Loop) (long rounds);
 
 static inline double seconds_now(void);
 static inline double median_of(double *values, int n);
-static inline double read_bandwidth(int n_threads);
-static inline double peak(Loop loop, int n_threads);
+static inline ReadMemory map_read_memory(int n_threads);
+static inline void unmap_read_memory(ReadMemory *memory);
+static inline double read_gbytes(const ReadMemory *memory, int slice);
+static inline double peak_gops(Loop loop, long rounds, int n_threads);
 static inline Loop float_loop(const char *kernels);
 static inline Loop int8_loop(const char *kernels);
 static inline int compare_doubles(const void *a, const void *b);
@@ -50,12 +61,18 @@ static inline int compare_doubles(const void *a, const void *b);
 static inline MachineLimits
 measure_machine_limits(int n_threads, const char *kernels)
 {
-	return (MachineLimits)
+	MachineLimits limits = {0};
+	ReadMemory	memory = map_read_memory(n_threads);
+
+	for (int k = 0; k < REPETITIONS * READ_SLICES; k++)
+		limits.read_gbytes = fmax(limits.read_gbytes, read_gbytes(&memory, k));
+	unmap_read_memory(&memory);
+	for (int k = 0; k < REPETITIONS; k++)
 	{
-		.read_gbytes = read_bandwidth(n_threads),
-		.float_gflops = peak(float_loop(kernels), n_threads),
-		.int8_gops = peak(int8_loop(kernels), n_threads)
-	};
+		limits.float_gflops = fmax(limits.float_gflops, peak_gops(float_loop(kernels), ROUNDS, n_threads));
+		limits.int8_gops = fmax(limits.int8_gops, peak_gops(int8_loop(kernels), ROUNDS, n_threads));
+	}
+	return limits;
 }
 
 /* CLOCK_MONOTONIC in seconds. */
@@ -76,56 +93,63 @@ median_of(double *values, int n)
 	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-static inline double
-read_bandwidth(int n_threads)
+static inline ReadMemory
+map_read_memory(int n_threads)
 {
 	size_t		n = READ_BYTES / sizeof(uint64_t);
-	double		best = 0;
 	uint64_t   *words = mmap(NULL, READ_BYTES, PROT_READ | PROT_WRITE,
 							 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (words == MAP_FAILED)
-		return 0;
+		return (ReadMemory) {NULL, n_threads};
 #ifdef MADV_HUGEPAGE
 	(void) madvise(words, READ_BYTES, MADV_HUGEPAGE);
 #endif
 #pragma omp parallel for num_threads(n_threads) schedule(static)
 	for (size_t i = 0; i < n; i++)
 		words[i] = i;
-
-	for (int k = 0; k < REPETITIONS; k++)
-	{
-		double		started = seconds_now();
-		uint64_t	sum = 0;
-
-		/* One word of each cache line: the line is read whole. */
-#pragma omp parallel for num_threads(n_threads) schedule(static) reduction(+:sum)
-		for (size_t i = 0; i < n; i += 8)
-			sum += words[i];
-		__asm__ volatile("" : : "r"(sum));
-		best = fmax(best, (double) READ_BYTES / (seconds_now() - started) * 1e-9);
-	}
-	munmap(words, READ_BYTES);
-	return best;
+	return (ReadMemory) {words, n_threads};
 }
 
-static inline double
-peak(Loop loop, int n_threads)
+static inline void
+unmap_read_memory(ReadMemory *memory)
 {
-	double		best = 0;
+	if (memory->words != NULL)
+		munmap(memory->words, READ_BYTES);
+}
+
+/* Measured once, on one slice; take them in turn. */
+static inline double
+read_gbytes(const ReadMemory *memory, int slice)
+{
+	size_t		n = READ_BYTES / sizeof(uint64_t) / READ_SLICES;
+	const uint64_t *words = memory->words + (size_t) (slice % READ_SLICES) * n;
+	double		started = seconds_now();
+	uint64_t	sum = 0;
+
+	if (memory->words == NULL)
+		return 0;
+
+	/* One word of each cache line: the line is read whole. */
+#pragma omp parallel for num_threads(memory->n_threads) schedule(static) reduction(+:sum)
+	for (size_t i = 0; i < n; i += 8)
+		sum += words[i];
+	__asm__ volatile("" : : "r"(sum));
+	return (double) (n * sizeof(uint64_t)) / (seconds_now() - started) * 1e-9;
+}
+
+/* Measured once; 0 without a loop. */
+static inline double
+peak_gops(Loop loop, long rounds, int n_threads)
+{
+	double		started = seconds_now();
+	double		operations = 0;
 
 	if (loop == NULL)
 		return 0;
-	for (int k = 0; k < REPETITIONS; k++)
-	{
-		double		started = seconds_now();
-		double		operations = 0;
-
 #pragma omp parallel num_threads(n_threads) reduction(+:operations)
-		operations += loop(ROUNDS);
-		best = fmax(best, operations / (seconds_now() - started) * 1e-9);
-	}
-	return best;
+	operations += loop(rounds);
+	return operations / (seconds_now() - started) * 1e-9;
 }
 
 #ifdef __x86_64__

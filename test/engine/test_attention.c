@@ -4,6 +4,7 @@
  */
 #include <math.h>
 
+#include "engine/kv_cache.h"
 #include "kernel_sets.h"
 #include "random_blocks.h"
 
@@ -27,7 +28,7 @@ typedef struct History
 static size_t
 page_bytes(const History *history)
 {
-	return (size_t) history->head_dim * LLM_KV_PAGE * (history->type == LLM_KV_F32 ? 4 : 2);
+	return llm_kv_half_page_bytes(history->type, history->head_dim);
 }
 
 /* Pages that hold the first `length` positions and NaN everywhere else. */
@@ -78,10 +79,39 @@ free_history(History *history)
 	}
 }
 
+/* Element i of a half page, of the features' group g at position t. */
 static double
-stored(const History *history, float value)
+element(const History *history, const void *half_page, int i, int g, int t)
 {
-	return history->type == LLM_KV_F32 ? value : llm_half_to_float(llm_float_to_half(value));
+	const uint16_t *scales = llm_kv_scales(half_page, history->head_dim);
+
+	switch (history->type)
+	{
+		case LLM_KV_F32:
+			return ((const float *) half_page)[i];
+		case LLM_KV_F16:
+			return llm_half_to_float(((const uint16_t *) half_page)[i]);
+		default:
+			return (double) llm_half_to_float(scales[g * LLM_KV_PAGE + t]) * ((const int8_t *) half_page)[i];
+	}
+}
+
+static double
+stored_key(const History *history, int position, int feature)
+{
+	int			t = position % LLM_KV_PAGE;
+
+	return element(history, history->k_pages[position / LLM_KV_PAGE], feature * LLM_KV_PAGE + t,
+				   feature / LLM_GROUP, t);
+}
+
+static double
+stored_value(const History *history, int position, int feature)
+{
+	int			t = position % LLM_KV_PAGE;
+
+	return element(history, history->v_pages[position / LLM_KV_PAGE], t * history->head_dim + feature,
+				   feature / LLM_GROUP, t);
 }
 
 /*
@@ -106,7 +136,7 @@ check_output(const History *history, const float *query, int length, const float
 		scores[t] = 0;
 		for (int i = 0; i < n; i++)
 		{
-			double		term = query[i] * stored(history, history->keys[t * n + i]) / sqrt(n);
+			double		term = query[i] * stored_key(history, t, i) / sqrt(n);
 
 			scores[t] += term;
 			size += fabs(term);
@@ -125,7 +155,7 @@ check_output(const History *history, const float *query, int length, const float
 
 		for (int t = 0; t < length; t++)
 		{
-			double		term = scores[t] / sum * stored(history, history->values[t * n + i]);
+			double		term = scores[t] / sum * stored_value(history, t, i);
 
 			expected += term;
 			size += fabs(term);
@@ -193,7 +223,7 @@ test_attention(const LlmKernels *kernels, LlmKvType type, int head_dim, float qu
 		independent = independent && memcmp(alone, output_places[i], bytes) == 0;
 	}
 	ok(accurate, "%s: attention, %s, head_dim %d, queries of size %g", kernels->name,
-	   type == LLM_KV_F32 ? "F32" : "F16", head_dim, query_size);
+	   llm_kv_type_name(type), head_dim, query_size);
 	ok(independent, "%s: a query's result does not depend on others, nor on later positions",
 	   kernels->name);
 	free(queries);
@@ -229,8 +259,91 @@ test_store(const LlmKernels *kernels, LlmKvType type, int head_dim)
 			memcmp((char *) history.k_pages[0] + i * size, key_here ? k : untouched, size) == 0 &&
 			memcmp((char *) history.v_pages[0] + i * size, value_here ? v : untouched, size) == 0;
 	}
-	ok(good, "%s: store_kv, %s, head_dim %d", kernels->name, type == LLM_KV_F32 ? "F32" : "F16",
-	   head_dim);
+	ok(good, "%s: store_kv, %s, head_dim %d", kernels->name, llm_kv_type_name(type), head_dim);
+	free_history(&history);
+}
+
+/* What a group of Q8_0 should come to, by the formula. */
+static bool
+check_group(const float *x, int n, const int8_t *codes, int stride, uint16_t scale)
+{
+	float		max = 0;
+	float		d;
+
+	for (int i = 0; i < n; i++)
+		max = fmaxf(max, fabsf(x[i]));
+	if (scale != llm_float_to_half(max / 127))
+		return false;
+	d = llm_half_to_float(scale);
+	for (int i = 0; i < n; i++)
+	{
+		float		code = d > 0 ? fmaxf(-127, fminf(127, nearbyintf(x[i] / d))) : 0;
+
+		if (codes[i * stride] != code)
+			return false;
+	}
+	return true;
+}
+
+/* Nothing but the slot may change. */
+static bool
+untouched_elsewhere(const History *history, int slot)
+{
+	const uint8_t *bytes[2] = {history->k_pages[0], history->v_pages[0]};
+	int			codes = history->head_dim * LLM_KV_PAGE;
+
+	for (int i = 0; i < codes; i++)
+		if ((i % LLM_KV_PAGE != slot && bytes[0][i] != 0xa5) ||
+			(i / history->head_dim != slot && bytes[1][i] != 0xa5))
+			return false;
+	for (int i = codes; i < (int) page_bytes(history); i++)
+		if ((i - codes) / 2 % LLM_KV_PAGE != slot && (bytes[0][i] != 0xa5 || bytes[1][i] != 0xa5))
+			return false;
+	return true;
+}
+
+/* Random numbers in the first group, with ties; zeros, tiny and odd ones in the others. */
+static void
+test_store_q8_0(const LlmKernels *kernels, int head_dim)
+{
+	static const float sizes[] = {127, 0, 1e-6f, 1e-12f, 1e30f};
+	History		history = random_history(LLM_KV_Q8_0, head_dim);
+	int			slot = 21;
+	bool		good = true;
+
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
+	{
+		uint16_t   *key_scales = llm_kv_scales(history.k_pages[0], head_dim);
+		uint16_t   *value_scales = llm_kv_scales(history.v_pages[0], head_dim);
+
+		for (int i = 0; i < head_dim; i++)
+		{
+			history.keys[i] = i % 3 == 0 ? sizes[s] : roundf(random_float() * 60) / 2 * sizes[s];
+			history.values[i] = -random_float() * sizes[s];
+		}
+		kernels->store_kv(LLM_KV_Q8_0, history.keys, history.values, head_dim, slot,
+						  history.k_pages[0], history.v_pages[0]);
+		for (int first = 0; first < head_dim && sizes[s] < 1e20f; first += LLM_GROUP)
+		{
+			int			n = head_dim - first < LLM_GROUP ? head_dim - first : LLM_GROUP;
+			int			row = first / LLM_GROUP * LLM_KV_PAGE + slot;
+
+			good = good &&
+				check_group(history.keys + first, n, (int8_t *) history.k_pages[0] + first * LLM_KV_PAGE + slot,
+							LLM_KV_PAGE, key_scales[row]) &&
+				check_group(history.values + first, n, (int8_t *) history.v_pages[0] + slot * head_dim + first,
+							1, value_scales[row]);
+		}
+	}
+	ok(good && untouched_elsewhere(&history, slot), "%s: store_kv, Q8_0, head_dim %d", kernels->name, head_dim);
+	ok(!isfinite(stored_key(&history, slot, 0)), "%s: what exceeds a half's range is no number", kernels->name);
+
+	history.keys[0] = NAN;
+	history.values[0] = INFINITY;
+	kernels->store_kv(LLM_KV_Q8_0, history.keys, history.values, head_dim, slot,
+					  history.k_pages[0], history.v_pages[0]);
+	ok(isnan(stored_key(&history, slot, 0)) && isnan(stored_value(&history, slot, 0)),
+	   "%s: NaN and infinity stay visible in a group", kernels->name);
 	free_history(&history);
 }
 
@@ -238,9 +351,12 @@ static void
 test_set(const LlmKernels *kernels)
 {
 	for (size_t i = 0; i < sizeof(head_dims) / sizeof(head_dims[0]); i++)
-		for (LlmKvType type = LLM_KV_F32; type <= LLM_KV_F16; type++)
+		for (LlmKvType type = LLM_KV_F32; type < LLM_KV_TYPE_LIMIT; type++)
 		{
-			test_store(kernels, type, head_dims[i]);
+			if (type == LLM_KV_Q8_0)
+				test_store_q8_0(kernels, head_dims[i]);
+			else
+				test_store(kernels, type, head_dims[i]);
 			test_attention(kernels, type, head_dims[i], 2);
 			test_attention(kernels, type, head_dims[i], 500);
 		}

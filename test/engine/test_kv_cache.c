@@ -22,10 +22,10 @@ small_config(void)
 }
 
 static void
-test_layout(LlmKvType type, const char *name, uint64_t value_bytes)
+test_layout(LlmKvType type, uint64_t half)
 {
 	LlmModelConfig config = small_config();
-	uint64_t	half = 6 * LLM_KV_PAGE * value_bytes;
+	const char *name = llm_kv_type_name(type);
 	LlmError	error;
 	LlmKvCache *cache = llm_kv_cache_create(&config, type, 5, &error);
 	uint8_t    *base = llm_kv_keys(cache, 0, 0, 0);
@@ -51,6 +51,16 @@ test_layout(LlmKvType type, const char *name, uint64_t value_bytes)
 	ok(in_order, "%s: halves follow one another, aligned", name);
 	ok(zero, "%s: new pages are zero and do not overlap", name);
 	llm_kv_cache_free(cache);
+}
+
+/* A scale for each 32 features begun. */
+static void
+test_q8_0_bytes(void)
+{
+	ok(llm_kv_half_page_bytes(LLM_KV_Q8_0, 64) == (64 + 2 * 2) * LLM_KV_PAGE &&
+	   llm_kv_half_page_bytes(LLM_KV_Q8_0, 66) == (66 + 3 * 2) * LLM_KV_PAGE &&
+	   llm_kv_half_page_bytes(LLM_KV_Q8_0, 128) == (128 + 4 * 2) * LLM_KV_PAGE,
+	   "Q8_0: bytes of half a page");
 }
 
 static void
@@ -97,8 +107,10 @@ test_refusals(void)
 int
 main(void)
 {
-	test_layout(LLM_KV_F32, "F32", 4);
-	test_layout(LLM_KV_F16, "F16", 2);
+	test_layout(LLM_KV_F32, 6 * LLM_KV_PAGE * 4);
+	test_layout(LLM_KV_F16, 6 * LLM_KV_PAGE * 2);
+	test_layout(LLM_KV_Q8_0, 6 * LLM_KV_PAGE + LLM_KV_PAGE * 2);
+	test_q8_0_bytes();
 	test_references();
 	test_refusals();
 	return done_testing();

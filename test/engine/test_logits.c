@@ -12,6 +12,7 @@
 #include "reference_logits.h"
 
 #define EXACT_LIMIT 1e-5		/* for float32 weights, where both are rounding alone */
+#define KV_Q8_0_LIMIT 2e-2		/* where the KV cache alone is rounded */
 
 static LoadedModel loaded;
 static Reference reference;
@@ -57,11 +58,15 @@ test_kernels(const LlmKernels *kernels)
 {
 	double		with_f32 = measure(kernels, LLM_KV_F32);
 	double		with_f16 = measure(kernels, LLM_KV_F16);
+	double		with_q8_0 = measure(kernels, LLM_KV_Q8_0);
 
-	diag("%-12s %-8s ours %.3e  (KV F16 %.3e)  peer %.3e", label, kernels->name,
-		 with_f32, with_f16, reference.peer_error);
+	diag("%-12s %-8s ours %.3e  (KV F16 %.3e, Q8_0 %.3e)  peer %.3e", label, kernels->name,
+		 with_f32, with_f16, with_q8_0, reference.peer_error);
 	ok(with_f32 <= limit, "%s, %s: relative L2 %.3e is within %.3e", label, kernels->name,
 	   with_f32, limit);
+	if (limit == EXACT_LIMIT)
+		ok(with_q8_0 <= KV_Q8_0_LIMIT, "%s, %s: KV Q8_0 costs %.3e of %.3e", label, kernels->name,
+		   with_q8_0, KV_Q8_0_LIMIT);
 }
 
 static void

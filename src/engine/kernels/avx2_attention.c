@@ -3,20 +3,23 @@
  *		The KV cache's layout and attention over it, for AVX2.
  *
  * Pages are the outer loop, so that a page is in the first cache while all
- * queries that share it read it; the outputs are the accumulators.  Queries are taken four
- * at a time where they see the same positions of a page; a query's operations and their
- * order are the same alone and among others.
+ * queries that share it read it, and the next one is prefetched meanwhile; the outputs are the
+ * accumulators.  Queries are taken four at a time where they see the same positions of a
+ * page, and for many a page is converted to floats once; a query's operations and
+ * their order are the same alone and among others.
  */
 #if defined(__x86_64__)
 
 #include <math.h>
 #include <string.h>
 
+#include "engine/kernels/attention_pages.h"
 #include "engine/kernels/avx2.h"
+#include "engine/kernels/kv_quantize.h"
 
-#define BATCH 32				/* queries whose state is kept at once */
 #define TILE 4					/* queries computed together */
 #define PAGE_VECTORS (LLM_KV_PAGE / LANES)
+#define LINE 64
 
 /* The online softmax of one query. */
 typedef struct Softmax
@@ -28,30 +31,39 @@ typedef struct Softmax
 /* One page as some queries see it. */
 typedef struct PageView
 {
-	const void *k;
-	const void *v;
+	HalfPage	keys;
+	HalfPage	values;
 	int32_t		head_dim;
 	int32_t		n_positions;	/* 1 .. 32 */
 } PageView;
 
-INLINE void attend(LlmKvType type, const LlmAttentionWork *work, int32_t first, int32_t n);
-INLINE void attend_page(LlmKvType type, int queries, const PageView *page, const float *const *q,
+static HalfPage convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out);
+static void attend_queries(PageForm form, bool together, const PageView *page, const float *const *q,
+						   float *const *o, Softmax *softmax);
+INLINE void attend_page(PageForm form, int queries, const PageView *page, const float *const *q,
 						float *const *o, Softmax *softmax);
-INLINE void score_page(LlmKvType type, int queries, int vectors, const PageView *page, int32_t position,
+INLINE void score_page(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
 					   const float *const *q, float (*scores)[LLM_KV_PAGE]);
+INLINE void score_features(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
+						   int32_t first, int32_t last, const float *const *q, __m256 (*s)[PAGE_VECTORS]);
 INLINE float soften(float *scores, int32_t n_positions, Softmax *softmax);
-INLINE void add_values(LlmKvType type, int queries, int vectors, const PageView *page, int32_t feature,
+INLINE void add_values(PageForm form, int queries, int vectors, const PageView *page, int32_t feature,
 					   float (*p)[LLM_KV_PAGE], const float *factors, float *const *o);
-INLINE void add_last_values(LlmKvType type, const PageView *page, int32_t feature, const float *p,
+INLINE void add_last_values(PageForm form, const PageView *page, int32_t feature, const float *p,
 							float factor, float *o);
-INLINE __m256 load_elements(LlmKvType type, const void *from, int64_t element);
+INLINE void scale_weights(PageForm form, const PageView *page, int32_t feature, const float *p, float *scaled);
+INLINE __m256 load_elements(PageForm form, const void *from, int64_t element);
+INLINE __m256 load_scales(PageForm form, const void *scales, int64_t index);
+static void scale(float *x, int32_t n, float factor);
 static void divide(float *o, int32_t n, float divisor);
 
 void
 llm_avx2_store_kv(LlmKvType type, const float *k, const float *v, int32_t head_dim,
 				  int32_t slot, void *k_page, void *v_page)
 {
-	if (type == LLM_KV_F32)
+	if (type == LLM_KV_Q8_0)
+		llm_kv_store_q8_0(k, v, head_dim, slot, k_page, v_page);
+	else if (type == LLM_KV_F32)
 	{
 		float	   *keys = (float *) k_page + slot;
 
@@ -72,20 +84,6 @@ llm_avx2_store_kv(LlmKvType type, const float *k, const float *v, int32_t head_d
 	}
 }
 
-void
-llm_avx2_attention(const LlmAttentionWork *work)
-{
-	for (int32_t first = 0; first < work->n_queries; first += BATCH)
-	{
-		int32_t		n = work->n_queries - first < BATCH ? work->n_queries - first : BATCH;
-
-		if (work->kv_type == LLM_KV_F32)
-			attend(LLM_KV_F32, work, first, n);
-		else
-			attend(LLM_KV_F16, work, first, n);
-	}
-}
-
 /* How many of a page's positions a query of this length sees. */
 INLINE int32_t
 visible(int32_t length, int32_t page)
@@ -95,108 +93,226 @@ visible(int32_t length, int32_t page)
 	return rest < 0 ? 0 : rest > LLM_KV_PAGE ? LLM_KV_PAGE : (int32_t) rest;
 }
 
-/* The whole attention of n <= BATCH queries. */
-INLINE void
-attend(LlmKvType type, const LlmAttentionWork *work, int32_t first, int32_t n)
+void
+llm_avx2_attention(const LlmAttentionWork *work)
 {
-	const float *const *q = work->queries + first;
-	float	   *const *o = work->outputs + first;
-	const int32_t *lengths = work->lengths + first;
-	Softmax		softmax[BATCH];
+	const LlmKvType type = work->kv_type;
+	const int32_t head_dim = work->head_dim;
+	const int32_t n = work->n_queries;
+	const int32_t *lengths = work->lengths;
+	const float *const *q = work->queries;
+	float	   *const *o = work->outputs;
+	float	   *keys = work->scratch;
+	float	   *values = keys + llm_kv_half_page_floats(head_dim);
+	Softmax    *softmax = (Softmax *) (values + llm_kv_half_page_floats(head_dim));
 	int32_t		n_pages = (lengths[n - 1] + LLM_KV_PAGE - 1) / LLM_KV_PAGE;
+	int32_t		first = 0;
 
 	for (int32_t i = 0; i < n; i++)
 	{
 		softmax[i] = (Softmax) {-INFINITY, 0.0f};
-		memset(o[i], 0, (size_t) work->head_dim * sizeof(float));
+		memset(o[i], 0, (size_t) head_dim * sizeof(float));
 	}
 
 	for (int32_t page = 0; page < n_pages; page++)
 	{
-		PageView	view = {work->k_pages[page], work->v_pages[page], work->head_dim, 0};
-		int32_t		i = 0;
+		PageView	view = {
+			.keys = half_page(type, work->k_pages, page, n_pages, head_dim),
+			.values = half_page(type, work->v_pages, page, n_pages, head_dim),
+			.head_dim = head_dim
+		};
+		bool		converted;
 
-		while (i < n)
+		while (visible(lengths[first], page) == 0)
+			first++;
+		converted = type != LLM_KV_F32 && n - first >= CONVERT_FOR;
+		if (converted)
 		{
+			view.keys = convert(type, &view.keys, head_dim, keys);
+			view.values = convert(type, &view.values, head_dim, values);
+		}
+		for (int32_t i = first; i < n;)
+		{
+			bool		together;
+
 			view.n_positions = visible(lengths[i], page);
-			if (i + TILE <= n && visible(lengths[i + TILE - 1], page) == view.n_positions)
-			{
-				if (view.n_positions > 0)
-					attend_page(type, TILE, &view, q + i, o + i, softmax + i);
-				i += TILE;
-			}
-			else
-			{
-				if (view.n_positions > 0)
-					attend_page(type, 1, &view, q + i, o + i, softmax + i);
-				i++;
-			}
+			together = i + TILE <= n && visible(lengths[i + TILE - 1], page) == view.n_positions;
+			attend_queries(page_form(type, converted), together, &view, q + i, o + i, softmax + i);
+			view.keys.next = view.keys.elements;
+			view.values.next = view.values.elements;
+			i += together ? TILE : 1;
 		}
 	}
 
 	for (int32_t i = 0; i < n; i++)
-		divide(o[i], work->head_dim, softmax[i].sum);
+		divide(o[i], head_dim, softmax[i].sum);
+}
+
+/* A half page of F16 or Q8_0 as floats, with its scales behind it; prefetches the next one. */
+static HalfPage
+convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out)
+{
+	PageForm	form = page_form(type, false);
+	int64_t		n = LLM_KV_PAGE * (int64_t) head_dim;
+	int64_t		n_scales = form == FORM_Q8_0 ? (head_dim + LLM_GROUP - 1) / LLM_GROUP * LLM_KV_PAGE : 0;
+	int64_t		bytes = (int64_t) llm_kv_half_page_bytes(type, head_dim);
+	HalfPage	converted = {out, out + n, (const char *) out};
+
+	for (int64_t i = 0; i < bytes; i += LINE)
+		_mm_prefetch(half->next + i, _MM_HINT_T0);
+	if (form == FORM_F16)
+		for (int64_t i = 0; i < n; i += LANES)
+			_mm256_store_ps(out + i, load_elements(FORM_F16, half->elements, i));
+	else
+		for (int64_t i = 0; i < n; i += LANES)
+			_mm256_store_ps(out + i, load_elements(FORM_Q8_0, half->elements, i));
+	for (int64_t i = 0; i < n_scales; i += LANES)
+		_mm256_store_ps(out + n + i, load_scales(FORM_Q8_0, half->scales, i));
+	return converted;
+}
+
+/* One query, or TILE of them together. */
+static void
+attend_queries(PageForm form, bool together, const PageView *page, const float *const *q,
+			   float *const *o, Softmax *softmax)
+{
+	switch (form)
+	{
+		case FORM_F32:
+			if (together)
+				attend_page(FORM_F32, TILE, page, q, o, softmax);
+			else
+				attend_page(FORM_F32, 1, page, q, o, softmax);
+			break;
+		case FORM_F16:
+			if (together)
+				attend_page(FORM_F16, TILE, page, q, o, softmax);
+			else
+				attend_page(FORM_F16, 1, page, q, o, softmax);
+			break;
+		case FORM_Q8_0:
+			if (together)
+				attend_page(FORM_Q8_0, TILE, page, q, o, softmax);
+			else
+				attend_page(FORM_Q8_0, 1, page, q, o, softmax);
+			break;
+		case FORM_CODES:
+			if (together)
+				attend_page(FORM_CODES, TILE, page, q, o, softmax);
+			else
+				attend_page(FORM_CODES, 1, page, q, o, softmax);
+			break;
+	}
 }
 
 /* Take one page into the softmax and the outputs of some queries. */
 INLINE void
-attend_page(LlmKvType type, int queries, const PageView *page, const float *const *q,
+attend_page(PageForm form, int queries, const PageView *page, const float *const *q,
 			float *const *o, Softmax *softmax)
 {
 	float		p[TILE][LLM_KV_PAGE] __attribute__((aligned(32)));
 	float		factors[TILE];
-	float		root = sqrtf((float) page->head_dim);
+	float		factor = 1.0f / sqrtf((float) page->head_dim);
 	int32_t		feature = 0;
 
 	if (queries == 1)
-		score_page(type, 1, PAGE_VECTORS, page, 0, q, p);
+		score_page(form, 1, PAGE_VECTORS, page, 0, q, p);
 	else
 		for (int32_t position = 0; position < page->n_positions; position += 2 * LANES)
-			score_page(type, queries, 2, page, position, q, p);
+			score_page(form, queries, 2, page, position, q, p);
 
 	for (int i = 0; i < queries; i++)
 	{
-		divide(p[i], page->n_positions, root);
+		scale(p[i], page->n_positions, factor);
 		factors[i] = soften(p[i], page->n_positions, &softmax[i]);
 	}
 
 	if (queries == 1)
 	{
 		for (; feature + 8 * LANES <= page->head_dim; feature += 8 * LANES)
-			add_values(type, 1, 8, page, feature, p, factors, o);
+			add_values(form, 1, 8, page, feature, p, factors, o);
 		for (; feature + 4 * LANES <= page->head_dim; feature += 4 * LANES)
-			add_values(type, 1, 4, page, feature, p, factors, o);
+			add_values(form, 1, 4, page, feature, p, factors, o);
 	}
 	else
 		for (; feature + 2 * LANES <= page->head_dim; feature += 2 * LANES)
-			add_values(type, queries, 2, page, feature, p, factors, o);
+			add_values(form, queries, 2, page, feature, p, factors, o);
 	for (; feature + LANES <= page->head_dim; feature += LANES)
-		add_values(type, queries, 1, page, feature, p, factors, o);
+		add_values(form, queries, 1, page, feature, p, factors, o);
 	for (; feature < page->head_dim; feature++)
 		for (int i = 0; i < queries; i++)
-			add_last_values(type, page, feature, p[i], factors[i], o[i]);
+			add_last_values(form, page, feature, p[i], factors[i], o[i]);
 }
 
-/* scores[..][position ..] = q k, for some vectors of positions. */
+/* scores[..][position ..] = q k, for some vectors of positions; with scales, group by group. */
 INLINE void
-score_page(LlmKvType type, int queries, int vectors, const PageView *page, int32_t position,
+score_page(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
 		   const float *const *q, float (*scores)[LLM_KV_PAGE])
 {
 	__m256		s[TILE][PAGE_VECTORS];
+
+	if (!has_scales(form))
+		score_features(form, queries, vectors, page, position, 0, page->head_dim, q, s);
+	else
+	{
+#pragma GCC unroll 4
+		for (int i = 0; i < queries; i++)
+#pragma GCC unroll 4
+			for (int j = 0; j < vectors; j++)
+				_mm256_store_ps(scores[i] + position + j * LANES, _mm256_setzero_ps());
+		for (int32_t first = 0; first < page->head_dim; first += LLM_GROUP)
+		{
+			int32_t		last = first + LLM_GROUP < page->head_dim ? first + LLM_GROUP : page->head_dim;
+			int64_t		row = (int64_t) first / LLM_GROUP * LLM_KV_PAGE + position;
+
+			score_features(form, queries, vectors, page, position, first, last, q, s);
+#pragma GCC unroll 4
+			for (int j = 0; j < vectors; j++)
+			{
+				__m256		d = load_scales(form, page->keys.scales, row + j * LANES);
+
+#pragma GCC unroll 4
+				for (int i = 0; i < queries; i++)
+				{
+					float	   *place = scores[i] + position + j * LANES;
+
+					_mm256_store_ps(place, _mm256_fmadd_ps(d, s[i][j], _mm256_load_ps(place)));
+				}
+			}
+		}
+		return;
+	}
+#pragma GCC unroll 4
+	for (int i = 0; i < queries; i++)
+#pragma GCC unroll 4
+		for (int j = 0; j < vectors; j++)
+			_mm256_store_ps(scores[i] + position + j * LANES, s[i][j]);
+}
+
+/* s = the sums over features first .. last - 1. */
+INLINE void
+score_features(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
+			   int32_t first, int32_t last, const float *const *q, __m256 (*s)[PAGE_VECTORS])
+{
+	__m256		sums[TILE][PAGE_VECTORS];
 
 #pragma GCC unroll 4
 	for (int i = 0; i < queries; i++)
 #pragma GCC unroll 4
 		for (int j = 0; j < vectors; j++)
-			s[i][j] = _mm256_setzero_ps();
+			sums[i][j] = _mm256_setzero_ps();
 
-	for (int64_t feature = 0; feature < page->head_dim; feature++)
+	for (int64_t feature = first; feature < last; feature++)
 	{
+		int64_t		element = feature * LLM_KV_PAGE + position;
 		__m256		k[PAGE_VECTORS];
 
 #pragma GCC unroll 4
 		for (int j = 0; j < vectors; j++)
-			k[j] = load_elements(type, page->k, feature * LLM_KV_PAGE + position + j * LANES);
+			k[j] = load_elements(form, page->keys.elements, element + j * LANES);
+		if (form != FORM_CODES)
+			for (int byte = 0; byte < vectors * LANES * element_bytes(form); byte += LINE)
+				_mm_prefetch(page->keys.next + element * element_bytes(form) + byte, _MM_HINT_T0);
 #pragma GCC unroll 4
 		for (int i = 0; i < queries; i++)
 		{
@@ -204,7 +320,7 @@ score_page(LlmKvType type, int queries, int vectors, const PageView *page, int32
 
 #pragma GCC unroll 4
 			for (int j = 0; j < vectors; j++)
-				s[i][j] = _mm256_fmadd_ps(value, k[j], s[i][j]);
+				sums[i][j] = _mm256_fmadd_ps(value, k[j], sums[i][j]);
 		}
 	}
 
@@ -212,7 +328,7 @@ score_page(LlmKvType type, int queries, int vectors, const PageView *page, int32
 	for (int i = 0; i < queries; i++)
 #pragma GCC unroll 4
 		for (int j = 0; j < vectors; j++)
-			_mm256_store_ps(scores[i] + position + j * LANES, s[i][j]);
+			s[i][j] = sums[i][j];
 }
 
 /*
@@ -256,10 +372,18 @@ soften(float *scores, int32_t n_positions, Softmax *softmax)
 
 /* o = o factor + sum of p v, for some vectors of features. */
 INLINE void
-add_values(LlmKvType type, int queries, int vectors, const PageView *page, int32_t feature,
+add_values(PageForm form, int queries, int vectors, const PageView *page, int32_t feature,
 		   float (*p)[LLM_KV_PAGE], const float *factors, float *const *o)
 {
+	int			per_group = LLM_GROUP / LANES;
+	int			groups = has_scales(form) ? (vectors + per_group - 1) / per_group : 1;
+	float		scaled[2 * TILE][LLM_KV_PAGE] __attribute__((aligned(32)));
+	const float (*weights)[LLM_KV_PAGE] = (const float (*)[LLM_KV_PAGE]) (has_scales(form) ? scaled : p);
 	__m256		a[TILE][8];
+
+	for (int i = 0; has_scales(form) && i < queries; i++)
+		for (int g = 0; g < groups; g++)
+			scale_weights(form, page, feature + g * LLM_GROUP, p[i], scaled[i * groups + g]);
 
 #pragma GCC unroll 4
 	for (int i = 0; i < queries; i++)
@@ -269,19 +393,23 @@ add_values(LlmKvType type, int queries, int vectors, const PageView *page, int32
 
 	for (int64_t t = 0; t < page->n_positions; t++)
 	{
-		__m256		weights[TILE];
+		int64_t		element = t * page->head_dim + feature;
 
-#pragma GCC unroll 4
-		for (int i = 0; i < queries; i++)
-			weights[i] = _mm256_broadcast_ss(&p[i][t]);
+		if (form != FORM_CODES)
+			for (int byte = 0; byte < vectors * LANES * element_bytes(form); byte += LINE)
+				_mm_prefetch(page->values.next + element * element_bytes(form) + byte, _MM_HINT_T0);
 #pragma GCC unroll 8
 		for (int j = 0; j < vectors; j++)
 		{
-			__m256		v = load_elements(type, page->v, t * page->head_dim + feature + j * LANES);
+			__m256		v = load_elements(form, page->values.elements, element + j * LANES);
 
 #pragma GCC unroll 4
 			for (int i = 0; i < queries; i++)
-				a[i][j] = _mm256_fmadd_ps(weights[i], v, a[i][j]);
+			{
+				__m256		weight = _mm256_broadcast_ss(&weights[i * groups + j / per_group % groups][t]);
+
+				a[i][j] = _mm256_fmadd_ps(weight, v, a[i][j]);
+			}
 		}
 	}
 
@@ -294,28 +422,64 @@ add_values(LlmKvType type, int queries, int vectors, const PageView *page, int32
 
 /* add_values for one query and one of the features that do not fill a vector. */
 INLINE void
-add_last_values(LlmKvType type, const PageView *page, int32_t feature, const float *p,
+add_last_values(PageForm form, const PageView *page, int32_t feature, const float *p,
 				float factor, float *o)
 {
+	float		scaled[LLM_KV_PAGE] __attribute__((aligned(32)));
 	float		a = o[feature] * factor;
 
+	if (has_scales(form))
+	{
+		scale_weights(form, page, feature, p, scaled);
+		p = scaled;
+	}
 	for (int64_t t = 0; t < page->n_positions; t++)
 	{
 		int64_t		element = t * page->head_dim + feature;
-		float		v = type == LLM_KV_F32 ? ((const float *) page->v)[element] :
-			_cvtsh_ss(((const uint16_t *) page->v)[element]);
+		float		v = form == FORM_F16 ? _cvtsh_ss(((const uint16_t *) page->values.elements)[element]) :
+			form == FORM_Q8_0 ? (float) ((const int8_t *) page->values.elements)[element] :
+			((const float *) page->values.elements)[element];
 
 		a = __builtin_fmaf(p[t], v, a);
 	}
 	o[feature] = a;
 }
 
-INLINE __m256
-load_elements(LlmKvType type, const void *from, int64_t element)
+/* The weights times the scales of the feature's group. */
+INLINE void
+scale_weights(PageForm form, const PageView *page, int32_t feature, const float *p, float *scaled)
 {
-	if (type == LLM_KV_F32)
-		return _mm256_loadu_ps((const float *) from + element);
-	return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) ((const uint16_t *) from + element)));
+	int64_t		row = (int64_t) feature / LLM_GROUP * LLM_KV_PAGE;
+
+#pragma GCC unroll 4
+	for (int j = 0; j < LLM_KV_PAGE; j += LANES)
+		_mm256_store_ps(scaled + j, _mm256_mul_ps(_mm256_load_ps(p + j),
+												  load_scales(form, page->values.scales, row + j)));
+}
+
+INLINE __m256
+load_elements(PageForm form, const void *from, int64_t element)
+{
+	if (form == FORM_F16)
+		return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) ((const uint16_t *) from + element)));
+	if (form == FORM_Q8_0)
+		return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)
+																	   ((const int8_t *) from + element))));
+	return _mm256_loadu_ps((const float *) from + element);
+}
+
+/* Eight scales. */
+INLINE __m256
+load_scales(PageForm form, const void *scales, int64_t index)
+{
+	return load_elements(form == FORM_Q8_0 ? FORM_F16 : FORM_F32, scales, index);
+}
+
+static void
+scale(float *x, int32_t n, float factor)
+{
+	for (int32_t i = 0; i < n; i += LANES)
+		_mm256_store_ps(x + i, _mm256_mul_ps(_mm256_load_ps(x + i), _mm256_set1_ps(factor)));
 }
 
 static void

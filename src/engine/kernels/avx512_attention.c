@@ -2,24 +2,28 @@
  * avx512_attention.c
  *		Attention over the pages of one KV head, and the storing into them.
  *
- * Up to four queries pass a page together.  Half-precision pages are turned to floats
- * once for many queries and on the fly for few.
+ * Pages are the outer loop, so that a page is in the first caches while all queries read
+ * it, and the next one is prefetched meanwhile.  Up to eight queries pass a page together
+ * and share its conversion to floats; for more, a page is converted once.
  */
 #if defined(__x86_64__)
 
+#include "engine/kernels/attention_pages.h"
 #include "engine/kernels/avx512.h"
+#include "engine/kernels/kv_quantize.h"
 
 #include <math.h>
 
-#define TOGETHER 4				/* queries that pass a page at once */
-#define FEATURES 4				/* vectors of features of each of them in registers */
+#define TOGETHER 8				/* queries that pass a page at once */
+#define SUMS 16					/* of them and their features, in registers */
+#define LINE 64
 
 /* One page and the part of the softmax's state that belongs to some queries. */
 typedef struct PageStep
 {
 	int32_t		head_dim;
-	const void *keys;
-	const void *values;
+	HalfPage	keys;
+	HalfPage	values;
 	const float *const *queries;
 	float	   *const *outputs;
 	const int32_t *lengths;
@@ -28,20 +32,35 @@ typedef struct PageStep
 	float	   *sum;
 } PageStep;
 
-static void attend_one_f32(const PageStep *step);
-static void attend_one_f16(const PageStep *step);
-static void attend_together_f32(const PageStep *step);
-static void page_to_floats(const void *page, int32_t n, float *out);
+static HalfPage convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out);
+static void attend_queries(PageForm form, int count, const PageStep *step);
+AVX512_INLINE void attend_in_tiles(PageForm form, int count, const PageStep *step);
+AVX512_INLINE void attend(PageForm form, int count, const PageStep *step);
+AVX512_INLINE void score_page(PageForm form, int count, const PageStep *step, __m512 (*s)[2]);
+AVX512_INLINE void score_features(PageForm form, int count, int chains, const PageStep *step, int32_t first,
+								  int32_t n, __m512 (*s)[2]);
+AVX512_INLINE void add_scaled(PageForm form, int count, const PageStep *step, int32_t feature,
+							  __m512 (*parts)[2], __m512 (*s)[2]);
+AVX512_INLINE void soften(int count, const PageStep *step, __m512 (*s)[2], float (*p)[LLM_KV_PAGE],
+						  float *correction);
+AVX512_INLINE void add_all_values(PageForm form, int count, const PageStep *step, int32_t first, int32_t last,
+								  const float (*p)[LLM_KV_PAGE], const float *correction);
+AVX512_INLINE void add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageStep *step,
+							  int32_t feature, int32_t first, int32_t last,
+							  const float (*p)[LLM_KV_PAGE], const float *correction);
+AVX512_INLINE __m512 load_elements(PageForm form, const void *from, int64_t index, __mmask16 lanes);
+AVX512_INLINE __m512 load_scales(PageForm form, const void *scales, int64_t index);
 
 void
 avx512_attention(const LlmAttentionWork *work)
 {
+	const LlmKvType type = work->kv_type;
 	const int32_t head_dim = work->head_dim;
 	const int32_t n_queries = work->n_queries;
 	const int32_t n_pages = (work->lengths[n_queries - 1] + LLM_KV_PAGE - 1) / LLM_KV_PAGE;
 	float	   *keys = work->scratch;
-	float	   *values = keys + LLM_KV_PAGE * head_dim;
-	float	   *max = values + LLM_KV_PAGE * head_dim;
+	float	   *values = keys + llm_kv_half_page_floats(head_dim);
+	float	   *max = values + llm_kv_half_page_floats(head_dim);
 	float	   *sum = max + n_queries;
 	int32_t		first = 0;
 
@@ -49,46 +68,41 @@ avx512_attention(const LlmAttentionWork *work)
 	{
 		max[i] = -INFINITY;
 		sum[i] = 0;
-		for (int32_t j = 0; j < head_dim; j++)
-			work->outputs[i][j] = 0;
+		memset(work->outputs[i], 0, (size_t) head_dim * sizeof(float));
 	}
 
 	for (int32_t page = 0; page < n_pages; page++)
 	{
+		bool		converted;
 		PageStep	step = {
 			.head_dim = head_dim,
-			.keys = work->k_pages[page],
-			.values = work->v_pages[page],
+			.keys = half_page(type, work->k_pages, page, n_pages, head_dim),
+			.values = half_page(type, work->v_pages, page, n_pages, head_dim),
 			.seen = page * LLM_KV_PAGE
 		};
-		bool		is_half = work->kv_type == LLM_KV_F16;
 
 		while (work->lengths[first] <= step.seen)
 			first++;
-		if (is_half && n_queries - first >= TOGETHER)
+		converted = type != LLM_KV_F32 && n_queries - first >= CONVERT_FOR;
+		if (converted)
 		{
-			page_to_floats(step.keys, LLM_KV_PAGE * head_dim, keys);
-			page_to_floats(step.values, LLM_KV_PAGE * head_dim, values);
-			step.keys = keys;
-			step.values = values;
-			is_half = false;
+			step.keys = convert(type, &step.keys, head_dim, keys);
+			step.values = convert(type, &step.values, head_dim, values);
 		}
 		for (int32_t i = first; i < n_queries;)
 		{
-			const bool	together = !is_half && n_queries - i >= TOGETHER;
+			const int32_t left = n_queries - i;
+			const int	count = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 
 			step.queries = work->queries + i;
 			step.outputs = work->outputs + i;
 			step.lengths = work->lengths + i;
 			step.max = max + i;
 			step.sum = sum + i;
-			if (together)
-				attend_together_f32(&step);
-			else if (is_half)
-				attend_one_f16(&step);
-			else
-				attend_one_f32(&step);
-			i += together ? TOGETHER : 1;
+			attend_queries(page_form(type, converted), count, &step);
+			step.keys.next = step.keys.elements;
+			step.values.next = step.values.elements;
+			i += count;
 		}
 	}
 
@@ -101,6 +115,11 @@ void
 avx512_store_kv(LlmKvType type, const float *k, const float *v, int32_t head_dim, int32_t slot,
 				void *k_page, void *v_page)
 {
+	if (type == LLM_KV_Q8_0)
+	{
+		llm_kv_store_q8_0(k, v, head_dim, slot, k_page, v_page);
+		return;
+	}
 	for (int32_t i = 0; i < head_dim; i += AVX512_LANES)
 	{
 		const __mmask16 lanes = avx512_first_lanes(head_dim - i);
@@ -127,12 +146,261 @@ avx512_store_kv(LlmKvType type, const float *k, const float *v, int32_t head_dim
 	}
 }
 
-AVX512_INLINE __m512
-load_elements(LlmKvType type, const void *page, int64_t index, __mmask16 lanes)
+/* A half page of F16 or Q8_0 as floats, with its scales behind it; prefetches the next one. */
+static HalfPage
+convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out)
 {
-	if (type == LLM_KV_F32)
-		return _mm512_maskz_loadu_ps(lanes, (const float *) page + index);
-	return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, (const uint16_t *) page + index));
+	const PageForm form = page_form(type, false);
+	const int32_t n = LLM_KV_PAGE * head_dim;
+	const int32_t n_scales = form == FORM_Q8_0 ? (head_dim + LLM_GROUP - 1) / LLM_GROUP * LLM_KV_PAGE : 0;
+	const int64_t bytes = (int64_t) llm_kv_half_page_bytes(type, head_dim);
+
+	for (int64_t i = 0; i < bytes; i += LINE)
+		_mm_prefetch(half->next + i, _MM_HINT_T0);
+	if (form == FORM_F16)
+		for (int32_t i = 0; i < n; i += AVX512_LANES)
+			_mm512_store_ps(out + i, load_elements(FORM_F16, half->elements, i, 0xffff));
+	else
+		for (int32_t i = 0; i < n; i += AVX512_LANES)
+			_mm512_store_ps(out + i, load_elements(FORM_Q8_0, half->elements, i, 0xffff));
+	for (int32_t i = 0; i < n_scales; i += AVX512_LANES)
+		_mm512_store_ps(out + n + i, load_scales(FORM_Q8_0, half->scales, i));
+	return (HalfPage)
+	{
+		.elements = out, .scales = out + n, .next = (const char *) out
+	};
+}
+
+static void
+attend_queries(PageForm form, int count, const PageStep *step)
+{
+	switch (form)
+	{
+		case FORM_F32:
+			attend_in_tiles(FORM_F32, count, step);
+			break;
+		case FORM_F16:
+			attend_in_tiles(FORM_F16, count, step);
+			break;
+		case FORM_Q8_0:
+			attend_in_tiles(FORM_Q8_0, count, step);
+			break;
+		case FORM_CODES:
+			attend_in_tiles(FORM_CODES, count, step);
+			break;
+	}
+}
+
+AVX512_INLINE void
+attend_in_tiles(PageForm form, int count, const PageStep *step)
+{
+	switch (count)
+	{
+		case 8:
+			attend(form, 8, step);
+			break;
+		case 4:
+			attend(form, 4, step);
+			break;
+		case 2:
+			attend(form, 2, step);
+			break;
+		default:
+			attend(form, 1, step);
+			break;
+	}
+}
+
+/* One page's step of the online softmax for `count` queries. */
+AVX512_INLINE void
+attend(PageForm form, int count, const PageStep *step)
+{
+	static const float unchanged[1] = {1.0f};
+	_Alignas(64) float p[TOGETHER][LLM_KV_PAGE];
+	_Alignas(64) float correction[AVX512_LANES];
+	int32_t		positions[TOGETHER];
+	int32_t		common = LLM_KV_PAGE;
+	__m512		s[TOGETHER][2];
+
+	score_page(form, count, step, s);
+	soften(count, step, s, p, correction);
+
+	/* The lengths ascend. */
+#pragma GCC unroll 8
+	for (int i = 0; i < count; i++)
+	{
+		positions[i] = step->lengths[i] - step->seen;
+		positions[i] = positions[i] < LLM_KV_PAGE ? positions[i] : LLM_KV_PAGE;
+	}
+	common = positions[0];
+	add_all_values(form, count, step, 0, common, (const float (*)[LLM_KV_PAGE]) p, correction);
+	for (int i = 1; i < count; i++)
+	{
+		PageStep	alone = *step;
+
+		if (positions[i] == common)
+			continue;
+		alone.outputs += i;
+		add_all_values(form, 1, &alone, common, positions[i], (const float (*)[LLM_KV_PAGE]) (p + i),
+					   unchanged);
+	}
+}
+
+/* s = the sums of the products of queries and keys; with scales, groups of features ascending. */
+AVX512_INLINE void
+score_page(PageForm form, int count, const PageStep *step, __m512 (*s)[2])
+{
+	const int	chains = count <= 2 ? 2 : 1;
+	int32_t		feature = 0;
+	__m512		parts[2 * TOGETHER][2];
+
+	if (!has_scales(form))
+	{
+		score_features(form, count, 1, step, 0, step->head_dim, s);
+		return;
+	}
+
+#pragma GCC unroll 8
+	for (int i = 0; i < count; i++)
+		s[i][0] = s[i][1] = _mm512_setzero_ps();
+	for (; feature + chains * LLM_GROUP <= step->head_dim; feature += chains * LLM_GROUP)
+	{
+		score_features(form, count, chains, step, feature, LLM_GROUP, parts);
+#pragma GCC unroll 2
+		for (int c = 0; c < chains; c++)
+			add_scaled(form, count, step, feature + c * LLM_GROUP, parts + c * count, s);
+	}
+	for (; feature < step->head_dim; feature += LLM_GROUP)
+	{
+		const int32_t rest = step->head_dim - feature;
+
+		score_features(form, count, 1, step, feature, rest < LLM_GROUP ? rest : LLM_GROUP, parts);
+		add_scaled(form, count, step, feature, parts, s);
+	}
+}
+
+/* s += the group's sums times its scales. */
+AVX512_INLINE void
+add_scaled(PageForm form, int count, const PageStep *step, int32_t feature, __m512 (*parts)[2],
+		   __m512 (*s)[2])
+{
+	const int64_t row = (int64_t) feature / LLM_GROUP * LLM_KV_PAGE;
+	const __m512 d0 = load_scales(form, step->keys.scales, row);
+	const __m512 d1 = load_scales(form, step->keys.scales, row + AVX512_LANES);
+
+#pragma GCC unroll 8
+	for (int i = 0; i < count; i++)
+	{
+		s[i][0] = _mm512_fmadd_ps(d0, parts[i][0], s[i][0]);
+		s[i][1] = _mm512_fmadd_ps(d1, parts[i][1], s[i][1]);
+	}
+}
+
+/*
+ * The sums over features first .. first + n - 1 for each query; and, in as many chains, over
+ * the n features behind those, and so on.
+ */
+AVX512_INLINE void
+score_features(PageForm form, int count, int chains, const PageStep *step, int32_t first, int32_t n,
+			   __m512 (*s)[2])
+{
+	const int	row_bytes = LLM_KV_PAGE * element_bytes(form);
+	__m512		sums[2 * TOGETHER][2];
+
+#pragma GCC unroll 16
+	for (int i = 0; i < chains * count; i++)
+		sums[i][0] = sums[i][1] = _mm512_setzero_ps();
+	for (int32_t j = first; j < first + n; j++)
+	{
+#pragma GCC unroll 2
+		for (int c = 0; c < chains; c++)
+		{
+			const int64_t feature = j + c * n;
+			__m512		k0 = load_elements(form, step->keys.elements, feature * LLM_KV_PAGE, 0xffff);
+			__m512		k1 = load_elements(form, step->keys.elements, feature * LLM_KV_PAGE + AVX512_LANES,
+										   0xffff);
+
+			if (form != FORM_CODES)
+				for (int byte = 0; byte < row_bytes; byte += LINE)
+					_mm_prefetch(step->keys.next + feature * row_bytes + byte, _MM_HINT_T0);
+#pragma GCC unroll 8
+			for (int i = 0; i < count; i++)
+			{
+				__m512		q = _mm512_set1_ps(step->queries[i][feature]);
+
+				sums[c * count + i][0] = _mm512_fmadd_ps(q, k0, sums[c * count + i][0]);
+				sums[c * count + i][1] = _mm512_fmadd_ps(q, k1, sums[c * count + i][1]);
+			}
+		}
+	}
+#pragma GCC unroll 16
+	for (int i = 0; i < chains * count; i++)
+	{
+		s[i][0] = sums[i][0];
+		s[i][1] = sums[i][1];
+	}
+}
+
+/*
+ * Turn the sums into weights p, 0 beyond a query's length; correction is the factor by which
+ * everything before this page shrinks.
+ */
+AVX512_INLINE void
+soften(int count, const PageStep *step, __m512 (*s)[2], float (*p)[LLM_KV_PAGE], float *correction)
+{
+	const __m512 factor = _mm512_set1_ps(1.0f / sqrtf((float) step->head_dim));
+	const __m512 least = _mm512_set1_ps(-INFINITY);
+	const __mmask16 all = avx512_first_lanes(count);
+	_Alignas(64) float max[AVX512_LANES];
+
+#pragma GCC unroll 8
+	for (int i = 0; i < count; i++)
+	{
+		const int32_t rest = step->lengths[i] - step->seen;
+		const __mmask16 lanes0 = avx512_first_lanes(rest);
+		const __mmask16 lanes1 = avx512_first_lanes(rest < AVX512_LANES ? 0 : rest - AVX512_LANES);
+		float		page_max;
+
+		s[i][0] = _mm512_mask_mul_ps(least, lanes0, s[i][0], factor);
+		s[i][1] = _mm512_mask_mul_ps(least, lanes1, s[i][1], factor);
+		page_max = _mm512_reduce_max_ps(_mm512_max_ps(s[i][0], s[i][1]));
+		max[i] = step->max[i] > page_max ? step->max[i] : page_max;
+	}
+	_mm512_store_ps(correction, avx512_exp(_mm512_sub_ps(_mm512_maskz_loadu_ps(all, step->max),
+														 _mm512_maskz_load_ps(all, max))));
+#pragma GCC unroll 8
+	for (int i = 0; i < count; i++)
+	{
+		const int32_t rest = step->lengths[i] - step->seen;
+		const __mmask16 lanes0 = avx512_first_lanes(rest);
+		const __mmask16 lanes1 = avx512_first_lanes(rest < AVX512_LANES ? 0 : rest - AVX512_LANES);
+		const __m512 new_max = _mm512_set1_ps(max[i]);
+		__m512		p0 = _mm512_maskz_mov_ps(lanes0, avx512_exp(_mm512_sub_ps(s[i][0], new_max)));
+		__m512		p1 = _mm512_maskz_mov_ps(lanes1, avx512_exp(_mm512_sub_ps(s[i][1], new_max)));
+
+		step->max[i] = max[i];
+		step->sum[i] = step->sum[i] * correction[i] + avx512_sum(_mm512_add_ps(p0, p1));
+		_mm512_store_ps(p[i], p0);
+		_mm512_store_ps(p[i] + AVX512_LANES, p1);
+	}
+}
+
+/* Take positions first .. last - 1 into all features of the outputs. */
+AVX512_INLINE void
+add_all_values(PageForm form, int count, const PageStep *step, int32_t first, int32_t last,
+			   const float (*p)[LLM_KV_PAGE], const float *correction)
+{
+	const int	vectors = SUMS / count < 8 ? SUMS / count : 8;
+	int32_t		feature = 0;
+
+	for (; feature + vectors * AVX512_LANES <= step->head_dim; feature += vectors * AVX512_LANES)
+		add_values(form, count, vectors, 0xffff, step, feature, first, last, p, correction);
+	if (vectors > 4)
+		for (; feature + 4 * AVX512_LANES <= step->head_dim; feature += 4 * AVX512_LANES)
+			add_values(form, count, 4, 0xffff, step, feature, first, last, p, correction);
+	for (; feature < step->head_dim; feature += AVX512_LANES)
+		add_values(form, count, 1, avx512_first_lanes(step->head_dim - feature), step, feature,
+				   first, last, p, correction);
 }
 
 /*
@@ -140,144 +408,77 @@ load_elements(LlmKvType type, const void *page, int64_t index, __mmask16 lanes)
  * `count` queries, whose outputs are first scaled by their corrections.
  */
 AVX512_INLINE void
-add_values(LlmKvType type, int count, int vectors, __mmask16 lanes, const PageStep *step,
+add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageStep *step,
 		   int32_t feature, int32_t first, int32_t last, const float (*p)[LLM_KV_PAGE],
 		   const float *correction)
 {
-	__m512		o[TOGETHER][FEATURES];
+	const bool	scaled = has_scales(form);
+	const int	per_group = LLM_GROUP / AVX512_LANES;
+	const int	groups = scaled ? (vectors + per_group - 1) / per_group : 1;
+	_Alignas(64) float scaled_p[TOGETHER * 4][LLM_KV_PAGE];
+	const float (*weights)[LLM_KV_PAGE] = scaled ? (const float (*)[LLM_KV_PAGE]) scaled_p : p;
+	__m512		o[TOGETHER][SUMS / 2];
 
-#pragma GCC unroll 4
+	for (int g = 0; scaled && g < groups; g++)
+		for (int half = 0; half < 2; half++)
+		{
+			const int64_t row = (int64_t) (feature / LLM_GROUP + g) * LLM_KV_PAGE;
+			const __m512 d = load_scales(form, step->values.scales, row + half * AVX512_LANES);
+
+#pragma GCC unroll 8
+			for (int i = 0; i < count; i++)
+				_mm512_store_ps(scaled_p[i * groups + g] + half * AVX512_LANES,
+								_mm512_mul_ps(_mm512_load_ps(p[i] + half * AVX512_LANES), d));
+		}
+
+#pragma GCC unroll 8
 	for (int i = 0; i < count; i++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
 		for (int j = 0; j < vectors; j++)
 			o[i][j] = _mm512_mul_ps(_mm512_set1_ps(correction[i]),
 									_mm512_maskz_loadu_ps(lanes, step->outputs[i] + feature + j * AVX512_LANES));
 
-	for (int32_t t = first; t < last; t++)
+	for (int64_t t = first; t < last; t++)
 	{
-		__m512		v[FEATURES];
+		const int64_t index = t * step->head_dim + feature;
+		__m512		v[SUMS / 2];
 
-#pragma GCC unroll 4
+#pragma GCC unroll 8
 		for (int j = 0; j < vectors; j++)
-			v[j] = load_elements(type, step->values,
-								 t * step->head_dim + feature + j * AVX512_LANES, lanes);
-#pragma GCC unroll 4
+			v[j] = load_elements(form, step->values.elements, index + j * AVX512_LANES, lanes);
+		if (form != FORM_CODES)
+			for (int byte = 0; byte < vectors * AVX512_LANES * element_bytes(form); byte += LINE)
+				_mm_prefetch(step->values.next + index * element_bytes(form) + byte, _MM_HINT_T0);
+#pragma GCC unroll 8
 		for (int i = 0; i < count; i++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
 			for (int j = 0; j < vectors; j++)
-				o[i][j] = _mm512_fmadd_ps(_mm512_set1_ps(p[i][t]), v[j], o[i][j]);
+				o[i][j] = _mm512_fmadd_ps(_mm512_set1_ps(weights[i * groups + (scaled ? j / per_group : 0)][t]), v[j],
+										  o[i][j]);
 	}
 
-#pragma GCC unroll 4
+#pragma GCC unroll 8
 	for (int i = 0; i < count; i++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
 		for (int j = 0; j < vectors; j++)
 			_mm512_mask_storeu_ps(step->outputs[i] + feature + j * AVX512_LANES, lanes, o[i][j]);
 }
 
-AVX512_INLINE void
-add_all_values(LlmKvType type, int count, const PageStep *step, int32_t first, int32_t last,
-			   const float (*p)[LLM_KV_PAGE], const float *correction)
+AVX512_INLINE __m512
+load_elements(PageForm form, const void *from, int64_t index, __mmask16 lanes)
 {
-	int32_t		feature = 0;
-
-	for (; feature + FEATURES * AVX512_LANES <= step->head_dim; feature += FEATURES * AVX512_LANES)
-		add_values(type, count, FEATURES, 0xffff, step, feature, first, last, p, correction);
-	for (; feature < step->head_dim; feature += AVX512_LANES)
-		add_values(type, count, 1, avx512_first_lanes(step->head_dim - feature), step, feature,
-				   first, last, p, correction);
+	if (form == FORM_F16)
+		return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, (const uint16_t *) from + index));
+	if (form == FORM_Q8_0)
+		return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes, (const int8_t *) from + index)));
+	return _mm512_maskz_loadu_ps(lanes, (const float *) from + index);
 }
 
-/* One page's step of the online softmax for `count` queries. */
-AVX512_INLINE void
-attend(LlmKvType type, int count, const PageStep *step)
+/* Sixteen scales. */
+AVX512_INLINE __m512
+load_scales(PageForm form, const void *scales, int64_t index)
 {
-	const __m512 root = _mm512_set1_ps(sqrtf((float) step->head_dim));
-	const __m512 least = _mm512_set1_ps(-INFINITY);
-	static const float unchanged[1] = {1.0f};
-	_Alignas(64) float p[TOGETHER][LLM_KV_PAGE];
-	float		correction[TOGETHER];
-	int32_t		positions[TOGETHER];
-	int32_t		common = LLM_KV_PAGE;
-	__m512		s[TOGETHER][2];
-
-#pragma GCC unroll 4
-	for (int i = 0; i < count; i++)
-		s[i][0] = s[i][1] = _mm512_setzero_ps();
-	for (int32_t j = 0; j < step->head_dim; j++)
-	{
-		__m512		k0 = load_elements(type, step->keys, j * LLM_KV_PAGE, 0xffff);
-		__m512		k1 = load_elements(type, step->keys, j * LLM_KV_PAGE + AVX512_LANES, 0xffff);
-
-#pragma GCC unroll 4
-		for (int i = 0; i < count; i++)
-		{
-			__m512		q = _mm512_set1_ps(step->queries[i][j]);
-
-			s[i][0] = _mm512_fmadd_ps(q, k0, s[i][0]);
-			s[i][1] = _mm512_fmadd_ps(q, k1, s[i][1]);
-		}
-	}
-
-#pragma GCC unroll 4
-	for (int i = 0; i < count; i++)
-	{
-		const int32_t rest = step->lengths[i] - step->seen;
-		const __mmask16 lanes0 = avx512_first_lanes(rest);
-		const __mmask16 lanes1 = avx512_first_lanes(rest < AVX512_LANES ? 0 : rest - AVX512_LANES);
-		__m512		s0 = _mm512_mask_div_ps(least, lanes0, s[i][0], root);
-		__m512		s1 = _mm512_mask_div_ps(least, lanes1, s[i][1], root);
-		float		page_max = _mm512_reduce_max_ps(_mm512_max_ps(s0, s1));
-		float		max = step->max[i] > page_max ? step->max[i] : page_max;
-		__m512		new_max = _mm512_set1_ps(max);
-		__m512		p0 = _mm512_maskz_mov_ps(lanes0, avx512_exp(_mm512_sub_ps(s0, new_max)));
-		__m512		p1 = _mm512_maskz_mov_ps(lanes1, avx512_exp(_mm512_sub_ps(s1, new_max)));
-
-		correction[i] = _mm512_cvtss_f32(avx512_exp(_mm512_set1_ps(step->max[i] - max)));
-		step->max[i] = max;
-		step->sum[i] = step->sum[i] * correction[i] + avx512_sum(_mm512_add_ps(p0, p1));
-		_mm512_store_ps(p[i], p0);
-		_mm512_store_ps(p[i] + AVX512_LANES, p1);
-		positions[i] = rest < LLM_KV_PAGE ? rest : LLM_KV_PAGE;
-		common = positions[i] < common ? positions[i] : common;
-	}
-
-	add_all_values(type, count, step, 0, common, p, correction);
-	for (int i = 0; count > 1 && i < count; i++)
-	{
-		PageStep	alone = *step;
-
-		if (positions[i] == common)
-			continue;
-		alone.outputs += i;
-		add_all_values(type, 1, &alone, common, positions[i], p + i, unchanged);
-	}
-}
-
-static void
-attend_one_f32(const PageStep *step)
-{
-	attend(LLM_KV_F32, 1, step);
-}
-
-static void
-attend_one_f16(const PageStep *step)
-{
-	attend(LLM_KV_F16, 1, step);
-}
-
-static void
-attend_together_f32(const PageStep *step)
-{
-	attend(LLM_KV_F32, TOGETHER, step);
-}
-
-/* n is a multiple of 32. */
-static void
-page_to_floats(const void *page, int32_t n, float *out)
-{
-	for (int32_t i = 0; i < n; i += AVX512_LANES)
-		_mm512_storeu_ps(out + i, load_elements(LLM_KV_F16, page, i, 0xffff));
+	return load_elements(form == FORM_Q8_0 ? FORM_F16 : FORM_F32, scales, index, 0xffff);
 }
 
 #endif							/* __x86_64__ */

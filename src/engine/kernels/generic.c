@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "engine/half.h"
+#include "engine/kernels/kv_quantize.h"
 
 static void quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16);
 static float sum_of_squares(const float *x, int32_t n);
@@ -62,6 +63,11 @@ static void
 store_kv(LlmKvType type, const float *k, const float *v, int32_t head_dim, int32_t slot,
 		 void *k_page, void *v_page)
 {
+	if (type == LLM_KV_Q8_0)
+	{
+		llm_kv_store_q8_0(k, v, head_dim, slot, k_page, v_page);
+		return;
+	}
 	for (int32_t i = 0; i < head_dim; i++)
 	{
 		int32_t		k_index = i * LLM_KV_PAGE + slot;

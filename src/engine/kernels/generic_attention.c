@@ -8,11 +8,23 @@
 
 #include "engine/half.h"
 
-static const float *page_as_floats(LlmKvType type, const void *page, int32_t head_dim,
-								   float *buffer);
-static void attend_page(const float *query, const float *keys, const float *values,
-						int32_t head_dim, int32_t count, float *max, float *sum, float *output);
-static void page_scores(const float *query, const float *keys, int32_t head_dim, float *scores);
+/*
+ * A half page as floats.  Where it is quantized these are the codes, and each
+ * group of features has a row of scales, one for each position.
+ */
+typedef struct Half
+{
+	const float *elements;
+	const float *scales;		/* [ceil(head_dim / group)][LLM_KV_PAGE], or NULL */
+	int32_t		head_dim;
+	int32_t		group;			/* features of a group; all where there are no scales */
+} Half;
+
+static Half half_as_floats(LlmKvType type, const void *half_page, int32_t head_dim, float *buffer);
+static void attend_page(const float *query, const Half *keys, const Half *values, int32_t count,
+						float *max, float *sum, float *output);
+static void page_scores(const float *query, const Half *keys, float *scores);
+static void add_values(const Half *values, const float *weights, int32_t count, float *output);
 static void scale_in_place(float *x, int32_t n, float factor);
 
 void
@@ -20,8 +32,8 @@ generic_attention(const LlmAttentionWork *work)
 {
 	int32_t		head_dim = work->head_dim;
 	float	   *key_buffer = work->scratch;
-	float	   *value_buffer = key_buffer + LLM_KV_PAGE * head_dim;
-	float	   *max = value_buffer + LLM_KV_PAGE * head_dim;
+	float	   *value_buffer = key_buffer + llm_kv_half_page_floats(head_dim);
+	float	   *max = value_buffer + llm_kv_half_page_floats(head_dim);
 	float	   *sum = max + work->n_queries;
 	int32_t		n_pages = (work->lengths[work->n_queries - 1] + LLM_KV_PAGE - 1) / LLM_KV_PAGE;
 	int32_t		first = 0;
@@ -36,8 +48,8 @@ generic_attention(const LlmAttentionWork *work)
 
 	for (int32_t page = 0; page < n_pages; page++)
 	{
-		const float *keys = page_as_floats(work->kv_type, work->k_pages[page], head_dim, key_buffer);
-		const float *values = page_as_floats(work->kv_type, work->v_pages[page], head_dim, value_buffer);
+		Half		keys = half_as_floats(work->kv_type, work->k_pages[page], head_dim, key_buffer);
+		Half		values = half_as_floats(work->kv_type, work->v_pages[page], head_dim, value_buffer);
 		int32_t		seen = page * LLM_KV_PAGE;
 
 		while (work->lengths[first] <= seen)
@@ -46,8 +58,8 @@ generic_attention(const LlmAttentionWork *work)
 		{
 			int32_t		count = work->lengths[i] - seen;
 
-			attend_page(work->queries[i], keys, values, head_dim,
-						count < LLM_KV_PAGE ? count : LLM_KV_PAGE, &max[i], &sum[i], work->outputs[i]);
+			attend_page(work->queries[i], &keys, &values, count < LLM_KV_PAGE ? count : LLM_KV_PAGE,
+						&max[i], &sum[i], work->outputs[i]);
 		}
 	}
 
@@ -56,29 +68,47 @@ generic_attention(const LlmAttentionWork *work)
 			work->outputs[i][j] /= sum[i];
 }
 
-static const float *
-page_as_floats(LlmKvType type, const void *page, int32_t head_dim, float *buffer)
+static Half
+half_as_floats(LlmKvType type, const void *half_page, int32_t head_dim, float *buffer)
 {
-	const uint16_t *halves = page;
+	Half		half = {buffer, NULL, head_dim, head_dim};
+	int32_t		n = LLM_KV_PAGE * head_dim;
+	const uint16_t *halves = half_page;
+	const int8_t *codes = half_page;
 
-	if (type == LLM_KV_F32)
-		return page;
-	for (int32_t i = 0; i < LLM_KV_PAGE * head_dim; i++)
-		buffer[i] = llm_half_value(halves[i]);
-	return buffer;
+	switch (type)
+	{
+		case LLM_KV_F32:
+			half.elements = half_page;
+			break;
+		case LLM_KV_F16:
+			for (int32_t i = 0; i < n; i++)
+				buffer[i] = llm_half_value(halves[i]);
+			break;
+		case LLM_KV_Q8_0:
+			for (int32_t i = 0; i < n; i++)
+				buffer[i] = codes[i];
+			half.scales = buffer + n;
+			half.group = LLM_GROUP;
+			halves = llm_kv_scales(half_page, head_dim);
+			for (int32_t i = 0; i < (head_dim + LLM_GROUP - 1) / LLM_GROUP * LLM_KV_PAGE; i++)
+				buffer[n + i] = llm_half_value(halves[i]);
+			break;
+	}
+	return half;
 }
 
 /* One step of the online softmax: the first `count` positions of a page. */
 static void
-attend_page(const float *query, const float *keys, const float *values, int32_t head_dim,
-			int32_t count, float *max, float *sum, float *output)
+attend_page(const float *query, const Half *keys, const Half *values, int32_t count,
+			float *max, float *sum, float *output)
 {
 	float		scores[LLM_KV_PAGE];
 	float		lanes[LANES];
 	float		new_max = *max;
 	float		correction;
 
-	page_scores(query, keys, head_dim, scores);
+	page_scores(query, keys, scores);
 	for (int32_t t = 0; t < count; t++)
 		new_max = scores[t] > new_max ? scores[t] : new_max;
 	for (int32_t t = 0; t < LLM_KV_PAGE; t++)
@@ -89,23 +119,46 @@ attend_page(const float *query, const float *keys, const float *values, int32_t 
 	correction = expf(*max - new_max);
 	*max = new_max;
 	*sum = *sum * correction + generic_sum_lanes(lanes);
-	scale_in_place(output, head_dim, correction);
-	for (int32_t t = 0; t < count; t++)
-		for (int32_t i = 0; i < head_dim; i++)
-			output[i] += scores[t] * values[t * head_dim + i];
+	scale_in_place(output, values->head_dim, correction);
+	add_values(values, scores, count, output);
 }
 
 static void
-page_scores(const float *query, const float *keys, int32_t head_dim, float *scores)
+page_scores(const float *query, const Half *keys, float *scores)
 {
-	float		root = sqrtf((float) head_dim);
-	float		sums[LLM_KV_PAGE] = {0};
+	float		factor = 1.0f / sqrtf((float) keys->head_dim);
+	float		totals[LLM_KV_PAGE] = {0};
 
-	for (int32_t i = 0; i < head_dim; i++)
+	for (int32_t first = 0; first < keys->head_dim; first += keys->group)
+	{
+		int32_t		last = first + keys->group < keys->head_dim ? first + keys->group : keys->head_dim;
+		const float *scales = keys->scales == NULL ? NULL : keys->scales + first / keys->group * LLM_KV_PAGE;
+		float		sums[LLM_KV_PAGE] = {0};
+
+		for (int32_t i = first; i < last; i++)
+			for (int t = 0; t < LLM_KV_PAGE; t++)
+				sums[t] += query[i] * keys->elements[i * LLM_KV_PAGE + t];
 		for (int t = 0; t < LLM_KV_PAGE; t++)
-			sums[t] += query[i] * keys[i * LLM_KV_PAGE + t];
+			totals[t] += scales == NULL ? sums[t] : scales[t] * sums[t];
+	}
 	for (int t = 0; t < LLM_KV_PAGE; t++)
-		scores[t] = sums[t] / root;
+		scores[t] = totals[t] * factor;
+}
+
+static void
+add_values(const Half *values, const float *weights, int32_t count, float *output)
+{
+	for (int32_t t = 0; t < count; t++)
+		for (int32_t first = 0; first < values->head_dim; first += values->group)
+		{
+			int32_t		last = first + values->group < values->head_dim ? first + values->group : values->head_dim;
+			float		weight = weights[t];
+
+			if (values->scales != NULL)
+				weight *= values->scales[first / values->group * LLM_KV_PAGE + t];
+			for (int32_t i = first; i < last; i++)
+				output[i] += weight * values->elements[t * values->head_dim + i];
+		}
 }
 
 static void

@@ -43,13 +43,39 @@ typedef struct LlmActivations
 typedef enum LlmKvType
 {
 	LLM_KV_F32,
-	LLM_KV_F16
+	LLM_KV_F16,
+	LLM_KV_Q8_0
 } LlmKvType;
+
+#define LLM_KV_TYPE_LIMIT (LLM_KV_Q8_0 + 1)
 
 /*
  * One KV head's half page in one layer: keys transposed, k[head_dim][32], so that
  * lanes are positions; values as v[32][head_dim], so that lanes are features.
+ *
+ * Q8_0: int8 codes in these orders; behind them, for keys and values alike, halves
+ * d[ceil(head_dim / 32)][32]: the scale of group g (features 32g .. 32g+31) of a position
+ * is d[g][position].  A group is stored as d = max|x| / 127 rounded to half, code = round(x / d), both
+ * to nearest even, the code within -127 .. 127.  Where d comes out as 0 or as
+ * no finite number the codes are 0: such a group reads as 0, or as NaN.
  */
+static inline uint64_t
+llm_kv_half_page_bytes(LlmKvType type, int32_t head_dim)
+{
+	uint64_t	n = (uint64_t) head_dim * LLM_KV_PAGE;
+	uint64_t	n_groups = ((uint64_t) head_dim + LLM_GROUP - 1) / LLM_GROUP;
+
+	return type == LLM_KV_F32 ? n * sizeof(float) :
+		type == LLM_KV_F16 ? n * sizeof(uint16_t) :
+		n + n_groups * LLM_KV_PAGE * sizeof(uint16_t);
+}
+
+/* The scales of a half page of Q8_0. */
+static inline uint16_t *
+llm_kv_scales(const void *half_page, int32_t head_dim)
+{
+	return (uint16_t *) ((uint8_t *) half_page + (int64_t) head_dim * LLM_KV_PAGE);
+}
 
 /* Queries of one sequence that read one KV head's pages. */
 typedef struct LlmAttentionWork
@@ -62,9 +88,8 @@ typedef struct LlmAttentionWork
 	const int32_t *lengths;		/* [n_queries] positions seen, >= 1, ascending */
 	const void *const *k_pages; /* [ceil(max length / 32)] -> [head_dim][32] */
 	const void *const *v_pages; /* the same -> [32][head_dim] */
-	float	   *scratch;		/* llm_attention_scratch(head_dim, n_queries) floats, private to the caller's
-								 * thread: for each query head_dim rounded up to 16, plus 64; and two half pages
-								 * [32][head_dim rounded up to 16]; 64-byte aligned */
+	float	   *scratch;		/* llm_attention_scratch(head_dim, n_queries) floats, private to
+								 * the caller's thread, 64-byte aligned */
 } LlmAttentionWork;
 
 typedef struct LlmKernels
@@ -116,25 +141,29 @@ typedef struct LlmKernels
 
 	/*
 	 * Store one position's key and value of one KV head: slot (0..31) of the page
-	 * halves; F16 rounds to nearest even.
+	 * halves; F16 rounds to nearest even, Q8_0 as said above.
 	 */
 	void		(*store_kv) (LlmKvType type, const float *k, const float *v, int32_t head_dim,
 							 int32_t slot, void *k_page, void *v_page);
 
 	/*
 	 * Attention of each query over its first `length` positions, blocks of 32 ascending, online softmax
-	 * (Milakov and Gimelshein 2018):  s[t] = (sum over i of q[i] k[i][t]) / sqrt(head_dim), i
+	 * (Milakov and Gimelshein 2018):  s[t] = (sum over i of q[i] k[i][t]) * (1 / sqrt(head_dim)), i
 	 * ascending;  m' = max(m, max s);  p[t] = exp(s[t] - m'), 0 beyond length;
 	 * l = l exp(m - m') + sum p (16 lanes, then pairwise);  o = o exp(m - m'), then o = fma(p[t], v[t], o), t
 	 * ascending;  at the end o / l.  Slots beyond length may hold anything, NaN too: they reach no sum.
+	 * Q8_0:  a = 0, for groups g ascending a = fma(d[g][t], sum over i in g of q[i] code[i][t], a), s[t] = a * (1 /
+	 * sqrt(head_dim));  o = fma(p[t] d[g][t], code[t], o).
 	 */
 	void		(*attention) (const LlmAttentionWork *work);
 
 	/* The index of the greatest of x[n]; the first of equals; NaN is never chosen unless all are. */
 	int32_t		(*argmax) (const float *x, int32_t n);
 
-	/* log of the sum of exp(x[i]), i ascending by 16 lanes as in rms_norm, after subtracting max x; max x itself
-	 * where that is infinite. */
+	/*
+	 * log of the sum of exp(x[i]), i ascending by 16 lanes as in rms_norm, after subtracting max
+	 * x; max x itself where that is infinite.
+	 */
 	float		(*log_sum_exp) (const float *x, int32_t n);
 } LlmKernels;
 
@@ -151,6 +180,16 @@ extern const LlmKernels *llm_kernels_select(const char *name, LlmError *error);
 /* Does this type take int8 activations?  (false: floats) */
 extern bool llm_type_takes_int8(LlmTensorType type);
 
+/* Floats of a half page and its scales, were both converted. */
+static inline size_t
+llm_kv_half_page_floats(int32_t head_dim)
+{
+	size_t		n_groups = ((size_t) head_dim + LLM_GROUP - 1) / LLM_GROUP;
+
+	return n_groups * (LLM_GROUP + 1) * LLM_KV_PAGE;
+}
+
+/* Two half pages, and for each query two floats. */
 extern size_t llm_attention_scratch(int32_t head_dim, int32_t n_queries);
 
 #endif							/* LLM_KERNELS_H */

@@ -57,9 +57,7 @@ llm_type_takes_int8(LlmTensorType type)
 size_t
 llm_attention_scratch(int32_t head_dim, int32_t n_queries)
 {
-	size_t		rounded = ((size_t) head_dim + 15) / 16 * 16;
-
-	return (size_t) n_queries * (rounded + 64) + 2 * LLM_KV_PAGE * rounded;
+	return 2 * (llm_kv_half_page_floats(head_dim) + (size_t) n_queries);
 }
 
 /* The compiler's own test asks the operating system too: whether it saves the registers. */
