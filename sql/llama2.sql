@@ -174,7 +174,7 @@ COMMENT ON FUNCTION llama2_unload(text) IS
 CREATE FUNCTION llama2_status(
 	OUT model text, OUT state text, OUT worker_pid int, OUT kernels text, OUT threads int, OUT context_length int,
 	OUT weight_bytes bigint, OUT kv_cache_bytes bigint, OUT activation_bytes bigint, OUT running int, OUT queued int,
-	OUT kv_pages int, OUT kv_pages_free int, OUT loaded_at timestamptz, OUT error text
+	OUT kv_pages int, OUT kv_pages_free int, OUT kv_pages_cached int, OUT loaded_at timestamptz, OUT error text
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'llama2_status' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000 ROWS 2;
 
@@ -207,7 +207,8 @@ COMMENT ON VIEW llama2_requests IS
 CREATE FUNCTION llama2_stats(
 	OUT requests bigint, OUT completed bigint, OUT failed bigint, OUT cancelled bigint, OUT prompt_tokens bigint,
 	OUT cached_tokens bigint, OUT completion_tokens bigint, OUT scored_tokens bigint, OUT steps bigint,
-	OUT mean_batch float8, OUT prefill_tokens bigint, OUT decode_tokens bigint, OUT preemptions bigint,
+	OUT mean_batch float8, OUT prefill_tokens bigint, OUT decode_tokens bigint, OUT drafted_tokens bigint,
+	OUT accepted_tokens bigint, OUT preemptions bigint,
 	OUT queue_ms float8, OUT prefill_ms float8, OUT decode_ms float8, OUT step_ms float8, OUT worker_starts bigint,
 	OUT model_loads bigint, OUT stats_reset timestamptz
 ) RETURNS record

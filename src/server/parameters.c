@@ -35,6 +35,8 @@ int			llama2_kv_cache_type = LLM_KV_F16;
 int			llama2_context_length = 0;
 int			llama2_kernels = 0;
 bool		llama2_blas = false;
+bool		llama2_prefix_cache = true;
+bool		llama2_speculation = true;
 
 int			llama2_max_tokens = 256;
 int			llama2_max_tokens_limit = 4096;
@@ -56,6 +58,7 @@ static const struct config_enum_entry kernels_options[] = {
 static const struct config_enum_entry kv_cache_type_options[] = {
 	{"f16", LLM_KV_F16, false},
 	{"f32", LLM_KV_F32, false},
+	{"q8_0", LLM_KV_Q8_0, false},
 	{NULL, 0, false}
 };
 
@@ -148,6 +151,16 @@ define_server_parameters(void)
 							 "Multiply long prompts by float matrices with OpenBLAS.",
 							 "Results then depend, in their last bits, on how requests are batched.",
 							 &llama2_blas, false,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("llama2.prefix_cache",
+							 "Keep what was computed for prompts, for later ones that begin alike.",
+							 "Shared between requests of the same role only.  Results are the same.",
+							 &llama2_prefix_cache, true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("llama2.speculation",
+							 "Guess at next tokens from the text so far while the processor is idle.",
+							 "Results are the same.",
+							 &llama2_speculation, true,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 

@@ -19,6 +19,8 @@ extern PGDLLEXPORT int llama2_kv_cache_type;	/* LlmKvType */
 extern PGDLLEXPORT int llama2_context_length;	/* 0: the model's */
 extern PGDLLEXPORT int llama2_kernels;	/* index of Llama2KernelsName */
 extern PGDLLEXPORT bool llama2_blas;
+extern PGDLLEXPORT bool llama2_prefix_cache;
+extern PGDLLEXPORT bool llama2_speculation;
 
 /* of the role, database or session */
 extern int	llama2_max_tokens;

@@ -22,9 +22,9 @@ PG_FUNCTION_INFO_V1(llama2_requests);
 PG_FUNCTION_INFO_V1(llama2_stats);
 PG_FUNCTION_INFO_V1(llama2_stats_reset);
 
-#define STATUS_COLUMNS 15
+#define STATUS_COLUMNS 16
 #define REQUEST_COLUMNS 14
-#define STATS_COLUMNS 20
+#define STATS_COLUMNS 22
 
 static const char *slot_state_name(const Llama2RequestSlot *slot);
 static int64 counter(pg_atomic_uint64 *value);
@@ -66,14 +66,15 @@ llama2_status(PG_FUNCTION_ARGS)
 		values[10] = Int32GetDatum(n_queued);
 		values[11] = Int32GetDatum((int32) pg_atomic_read_u32(&entry.kv_pages));
 		values[12] = Int32GetDatum((int32) pg_atomic_read_u32(&entry.kv_pages_free));
-		values[13] = TimestampTzGetDatum(entry.loaded_at);
-		values[14] = CStringGetTextDatum(entry.failure.message);
+		values[13] = Int32GetDatum((int32) pg_atomic_read_u32(&entry.kv_pages_cached));
+		values[14] = TimestampTzGetDatum(entry.loaded_at);
+		values[15] = CStringGetTextDatum(entry.failure.message);
 		set_null_if(nulls, 2, entry.worker_pid == 0);
 		set_null_if(nulls, 3, entry.kernels[0] == '\0');
-		for (int column = 4; column <= 12; column++)
+		for (int column = 4; column <= 13; column++)
 			set_null_if(nulls, column, entry.kernels[0] == '\0');
-		set_null_if(nulls, 13, entry.loaded_at == 0);
-		set_null_if(nulls, 14, entry.state != LLAMA2_MODEL_FAILED);
+		set_null_if(nulls, 14, entry.loaded_at == 0);
+		set_null_if(nulls, 15, entry.state != LLAMA2_MODEL_FAILED);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();
@@ -152,6 +153,8 @@ llama2_stats(PG_FUNCTION_ARGS)
 									  (double) counter(&statistics->sequence_steps) / (double) steps);
 	values[column++] = Int64GetDatum(counter(&statistics->prefill_tokens));
 	values[column++] = Int64GetDatum(counter(&statistics->decode_tokens));
+	values[column++] = Int64GetDatum(counter(&statistics->drafted_tokens));
+	values[column++] = Int64GetDatum(counter(&statistics->accepted_tokens));
 	values[column++] = Int64GetDatum(counter(&statistics->preemptions));
 	values[column++] = Float8GetDatum((double) counter(&statistics->queue_us) / 1000.0);
 	values[column++] = Float8GetDatum((double) counter(&statistics->prefill_us) / 1000.0);

@@ -139,6 +139,7 @@ initialize_control_block(void)
 		pg_atomic_init_u32(&entry->running, 0);
 		pg_atomic_init_u32(&entry->kv_pages, 0);
 		pg_atomic_init_u32(&entry->kv_pages_free, 0);
+		pg_atomic_init_u32(&entry->kv_pages_cached, 0);
 	}
 	Llama2ResetStatistics();
 

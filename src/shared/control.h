@@ -139,6 +139,7 @@ typedef struct Llama2ModelEntry
 	pg_atomic_uint32 running;
 	pg_atomic_uint32 kv_pages;
 	pg_atomic_uint32 kv_pages_free;
+	pg_atomic_uint32 kv_pages_cached;
 } Llama2ModelEntry;
 
 /* Counters since the server started or llama2_stats_reset(). */
@@ -156,6 +157,8 @@ typedef struct Llama2Statistics
 	pg_atomic_uint64 sequence_steps;
 	pg_atomic_uint64 prefill_tokens;
 	pg_atomic_uint64 decode_tokens;
+	pg_atomic_uint64 drafted_tokens;
+	pg_atomic_uint64 accepted_tokens;
 	pg_atomic_uint64 preemptions;
 	pg_atomic_uint64 queue_us;
 	pg_atomic_uint64 prefill_us;

@@ -99,6 +99,8 @@ Llama2EngineOptions(LlmEngineOptions *options)
 	options->context_length = llama2_context_length;
 	options->max_sequences = llama2_max_batch;
 	options->use_blas = llama2_blas;
+	options->prefix_cache = llama2_prefix_cache;
+	options->speculation = llama2_speculation;
 }
 
 static void
@@ -282,11 +284,14 @@ publish_statistics(void)
 	Llama2AddStatistic(sequence_steps, now.sequence_steps - published.sequence_steps);
 	Llama2AddStatistic(prefill_tokens, now.prefill_tokens - published.prefill_tokens);
 	Llama2AddStatistic(decode_tokens, now.decode_tokens - published.decode_tokens);
+	Llama2AddStatistic(drafted_tokens, now.drafted_tokens - published.drafted_tokens);
+	Llama2AddStatistic(accepted_tokens, now.accepted_tokens - published.accepted_tokens);
 	Llama2AddStatistic(preemptions, now.preemptions - published.preemptions);
 	Llama2AddStatistic(step_us, now.step_us - published.step_us);
 	pg_atomic_write_u32(&entry->running, n_running);
 	pg_atomic_write_u32(&entry->kv_pages, now.kv_pages);
 	pg_atomic_write_u32(&entry->kv_pages_free, now.kv_pages_free);
+	pg_atomic_write_u32(&entry->kv_pages_cached, now.kv_pages_cached);
 	published = now;
 }
 
@@ -321,7 +326,9 @@ reload_parameters(void)
 		wanted.kv_bytes != engine_options.kv_bytes ||
 		wanted.context_length != engine_options.context_length ||
 		wanted.max_sequences != engine_options.max_sequences ||
-		wanted.use_blas != engine_options.use_blas;
+		wanted.use_blas != engine_options.use_blas ||
+		wanted.prefix_cache != engine_options.prefix_cache ||
+		wanted.speculation != engine_options.speculation;
 }
 
 static bool

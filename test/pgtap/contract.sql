@@ -40,7 +40,7 @@ INSERT INTO expected VALUES
 	('llama2_status()',
 		'OUT model text, OUT state text, OUT worker_pid integer, OUT kernels text, OUT threads integer, OUT context_length integer, '
 		'OUT weight_bytes bigint, OUT kv_cache_bytes bigint, OUT activation_bytes bigint, OUT running integer, OUT queued integer, '
-		'OUT kv_pages integer, OUT kv_pages_free integer, OUT loaded_at timestamp with time zone, OUT error text',
+		'OUT kv_pages integer, OUT kv_pages_free integer, OUT kv_pages_cached integer, OUT loaded_at timestamp with time zone, OUT error text',
 		'SETOF record', 'v', 1000, 2, false, true),
 	('llama2_requests()',
 		'OUT id bigint, OUT pid integer, OUT datid oid, OUT usesysid oid, OUT model text, OUT kind text, OUT state text, '
@@ -50,7 +50,7 @@ INSERT INTO expected VALUES
 	('llama2_stats()',
 		'OUT requests bigint, OUT completed bigint, OUT failed bigint, OUT cancelled bigint, OUT prompt_tokens bigint, '
 		'OUT cached_tokens bigint, OUT completion_tokens bigint, OUT scored_tokens bigint, OUT steps bigint, OUT mean_batch double precision, '
-		'OUT prefill_tokens bigint, OUT decode_tokens bigint, OUT preemptions bigint, OUT queue_ms double precision, '
+		'OUT prefill_tokens bigint, OUT decode_tokens bigint, OUT drafted_tokens bigint, OUT accepted_tokens bigint, OUT preemptions bigint, OUT queue_ms double precision, '
 		'OUT prefill_ms double precision, OUT decode_ms double precision, OUT step_ms double precision, OUT worker_starts bigint, '
 		'OUT model_loads bigint, OUT stats_reset timestamp with time zone', 'record', 'v', 1000, 0, false, true),
 	('llama2_stats_reset()', '', 'void', 'v', 1, 0, false, false);
@@ -91,11 +91,11 @@ SELECT set_eq(
 	ARRAY['llama2_status', 'llama2_requests', 'llama2_stats'],
 	'the extension has these views and no others');
 SELECT columns_are('llama2_status', ARRAY['model', 'state', 'worker_pid', 'kernels', 'threads', 'context_length', 'weight_bytes',
-	'kv_cache_bytes', 'activation_bytes', 'running', 'queued', 'kv_pages', 'kv_pages_free', 'loaded_at', 'error']);
+	'kv_cache_bytes', 'activation_bytes', 'running', 'queued', 'kv_pages', 'kv_pages_free', 'kv_pages_cached', 'loaded_at', 'error']);
 SELECT columns_are('llama2_requests', ARRAY['id', 'pid', 'datid', 'datname', 'usesysid', 'usename', 'model', 'kind', 'state', 'queued_at',
 	'started_at', 'prompt_tokens', 'prefilled_tokens', 'result_tokens', 'max_tokens', 'cancelled']);
 SELECT columns_are('llama2_stats', ARRAY['requests', 'completed', 'failed', 'cancelled', 'prompt_tokens', 'cached_tokens',
-	'completion_tokens', 'scored_tokens', 'steps', 'mean_batch', 'prefill_tokens', 'decode_tokens', 'preemptions', 'queue_ms',
+	'completion_tokens', 'scored_tokens', 'steps', 'mean_batch', 'prefill_tokens', 'decode_tokens', 'drafted_tokens', 'accepted_tokens', 'preemptions', 'queue_ms',
 	'prefill_ms', 'decode_ms', 'step_ms', 'worker_starts', 'model_loads', 'stats_reset']);
 SELECT unnest(ARRAY[ok(length(obj_description(name::regclass, 'pg_class')) > 10, name || ': has a comment'),
 	ok(has_table_privilege('public', name, 'SELECT'), name || ': everybody may read it'),
@@ -134,8 +134,10 @@ SELECT results_eq(
 		('llama2.model', 'user', 'string', 'tinychat-6m', NULL, NULL, NULL),
 		('llama2.model_directory', 'sighup', 'string', '', NULL, NULL, NULL),
 		('llama2.nice', 'sighup', 'integer', '0', '0', '19', NULL),
+		('llama2.prefix_cache', 'sighup', 'bool', 'on', NULL, NULL, NULL),
 		('llama2.repeat_penalty', 'user', 'real', '1', '0.01', '100', NULL),
 		('llama2.seed', 'user', 'integer', '-1', '-1', '2147483647', NULL),
+		('llama2.speculation', 'sighup', 'bool', 'on', NULL, NULL, NULL),
 		('llama2.temperature', 'user', 'real', '0.6', '0', '100', NULL),
 		('llama2.threads', 'sighup', 'integer', '0', '0', '256', NULL),
 		('llama2.top_k', 'user', 'integer', '40', '0', '2147483647', NULL),
