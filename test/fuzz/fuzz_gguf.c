@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "../engine/small_model.h"
+#include "engine/engine.h"
 #include "engine/model.h"
 
 #define FUZZ_OWN_MAIN
@@ -21,8 +22,9 @@
 #define MAX_IMAGE_BYTES (UINT64_C(64) << 20)
 
 static bool read_model(const char *path);
-static bool read_vocabulary(LlmModelFile *file);
-static bool read_image(LlmModelFile *file);
+static void *read_vocabulary(LlmModelFile *file);
+static bool read_image(LlmModelFile *file, const LlmVocabulary *vocabulary);
+static void generate(const LlmModel *model, const LlmVocabulary *vocabulary);
 static void read_rows(const LlmMatrix *matrix, float *row);
 
 /* 1 where the last input was accepted as a model. */
@@ -49,6 +51,7 @@ read_model(const char *path)
 {
 	LlmError	error = {0};
 	LlmModelFile *file = llm_model_open(path, &error);
+	void	   *vocabulary;
 	bool		good;
 
 	/* Whatever is refused is refused with a message. */
@@ -58,12 +61,15 @@ read_model(const char *path)
 			abort();
 		return false;
 	}
-	good = read_vocabulary(file) && read_image(file);
+	vocabulary = read_vocabulary(file);
+	good = vocabulary != NULL && read_image(file, vocabulary);
+	free(vocabulary);
 	llm_model_close(file);
 	return good;
 }
 
-static bool
+/* The block, to be freed, or NULL. */
+static void *
 read_vocabulary(LlmModelFile *file)
 {
 	uint64_t	size = llm_model_vocabulary_size(file);
@@ -72,7 +78,7 @@ read_vocabulary(LlmModelFile *file)
 	bool		good;
 
 	if (block == NULL)
-		return false;
+		return NULL;
 	good = llm_model_build_vocabulary(file, block, size, NULL);
 	for (int32_t i = 0; good && i < llm_vocabulary_count(block); i++)
 	{
@@ -83,12 +89,14 @@ read_vocabulary(LlmModelFile *file)
 		if (llm_vocabulary_find(block, piece.bytes, piece.length) < 0)
 			sum++;
 	}
+	if (good && sum != 1)
+		return block;
 	free(block);
-	return good && sum != 1;
+	return NULL;
 }
 
 static bool
-read_image(LlmModelFile *file)
+read_image(LlmModelFile *file, const LlmVocabulary *vocabulary)
 {
 	LlmError	error = {0};
 	uint64_t	size = llm_model_image_size(file);
@@ -114,9 +122,41 @@ read_image(LlmModelFile *file)
 		}
 	}
 	free(row);
+	generate(&model, vocabulary);
 	llm_model_detach(&model);
 	free(image);
 	return true;
+}
+
+/* A model that was accepted must run, whatever its numbers are. */
+static void
+generate(const LlmModel *model, const LlmVocabulary *vocabulary)
+{
+	const int32_t prompt[] = {0, 1, model->config.vocabulary_size - 1};
+	LlmTokenResult results[4];
+	LlmEngineOptions options;
+	LlmRequest	request = {0};
+	LlmEngine  *engine;
+
+	llm_engine_defaults(&options);
+	options.n_threads = 1;
+	options.context_length = 16;
+	options.max_sequences = 1;
+	options.step_tokens = 8;
+	request.kind = LLM_GENERATE;
+	request.prompt = prompt;
+	request.n_prompt = 3;
+	request.max_tokens = 4;
+	request.results = results;
+	llm_sampling_defaults(&request.sampling);
+	engine = llm_engine_create(model, vocabulary, &options, NULL);
+	if (engine == NULL)
+		return;
+	if (llm_engine_submit(engine, &request, NULL))
+		for (int steps = 0; llm_engine_step(engine) > 0; steps++)
+			if (steps > 100)
+				abort();
+	llm_engine_free(engine);
 }
 
 static void
