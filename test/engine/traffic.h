@@ -42,7 +42,7 @@ start_overlapping_job(Job *job, int i)
 
 	start_job(job, 1 + (int32_t) (noise >> 20) % 60);
 	set_prompt(job, n_prompt, (uint64_t) i);
-	memcpy(job->prompt + n_shared, job->prompt, (size_t) (n_prompt - n_shared) * sizeof(int32_t));
+	memmove(job->prompt + n_shared, job->prompt, (size_t) (n_prompt - n_shared) * sizeof(int32_t));
 	set_prompt(job, 1 + n_shared, 1000 + (noise >> 28) % 3);
 	job->request.n_prompt = n_prompt;
 	job->request.keep_cached = i % 7 != 3;
