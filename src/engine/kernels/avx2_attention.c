@@ -38,23 +38,23 @@ typedef struct PageView
 } PageView;
 
 static HalfPage convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out);
-static void attend_queries(PageForm form, bool together, const PageView *page, const float *const *q,
+static void attend_queries(PageForm form, bool together, const PageView *page, const float *q,
 						   float *const *o, Softmax *softmax);
-INLINE void attend_page(PageForm form, int queries, const PageView *page, const float *const *q,
+INLINE void attend_page(PageForm form, int queries, const PageView *page, const float *q,
 						float *const *o, Softmax *softmax);
 INLINE void score_page(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
-					   const float *const *q, float (*scores)[LLM_KV_PAGE]);
+					   const float *q, float (*scores)[LLM_KV_PAGE]);
 INLINE void score_features(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
-						   int32_t first, int32_t last, const float *const *q, __m256 (*s)[PAGE_VECTORS]);
+						   int32_t first, int32_t last, const float *q, __m256 (*s)[PAGE_VECTORS]);
 INLINE float soften(float *scores, int32_t n_positions, Softmax *softmax);
 INLINE void add_values(PageForm form, int queries, int vectors, const PageView *page, int32_t feature,
 					   float (*p)[LLM_KV_PAGE], const float *factors, float *const *o);
 INLINE void add_last_values(PageForm form, const PageView *page, int32_t feature, const float *p,
 							float factor, float *o);
 INLINE void scale_weights(PageForm form, const PageView *page, int32_t feature, const float *p, float *scaled);
+INLINE __m256 exp2_lanes(__m256 x);
 INLINE __m256 load_elements(PageForm form, const void *from, int64_t element);
 INLINE __m256 load_scales(PageForm form, const void *scales, int64_t index);
-static void scale(float *x, int32_t n, float factor);
 static void divide(float *o, int32_t n, float divisor);
 
 void
@@ -100,11 +100,12 @@ llm_avx2_attention(const LlmAttentionWork *work)
 	const int32_t head_dim = work->head_dim;
 	const int32_t n = work->n_queries;
 	const int32_t *lengths = work->lengths;
-	const float *const *q = work->queries;
 	float	   *const *o = work->outputs;
 	float	   *keys = work->scratch;
 	float	   *values = keys + llm_kv_half_page_floats(head_dim);
 	Softmax    *softmax = (Softmax *) (values + llm_kv_half_page_floats(head_dim));
+	float	   *scaled = (float *) (softmax + n);
+	float		factor = llm_attention_factor(head_dim);
 	int32_t		n_pages = (lengths[n - 1] + LLM_KV_PAGE - 1) / LLM_KV_PAGE;
 	int32_t		first = 0;
 
@@ -112,6 +113,8 @@ llm_avx2_attention(const LlmAttentionWork *work)
 	{
 		softmax[i] = (Softmax) {-INFINITY, 0.0f};
 		memset(o[i], 0, (size_t) head_dim * sizeof(float));
+		for (int64_t j = 0; j < head_dim; j++)
+			scaled[i * head_dim + j] = work->queries[i][j] * factor;
 	}
 
 	for (int32_t page = 0; page < n_pages; page++)
@@ -137,7 +140,7 @@ llm_avx2_attention(const LlmAttentionWork *work)
 
 			view.n_positions = visible(lengths[i], page);
 			together = i + TILE <= n && visible(lengths[i + TILE - 1], page) == view.n_positions;
-			attend_queries(page_form(type, converted), together, &view, q + i, o + i, softmax + i);
+			attend_queries(page_form(type, converted), together, &view, scaled + (int64_t) i * head_dim, o + i, softmax + i);
 			view.keys.next = view.keys.elements;
 			view.values.next = view.values.elements;
 			i += together ? TILE : 1;
@@ -173,7 +176,7 @@ convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out)
 
 /* One query, or TILE of them together. */
 static void
-attend_queries(PageForm form, bool together, const PageView *page, const float *const *q,
+attend_queries(PageForm form, bool together, const PageView *page, const float *q,
 			   float *const *o, Softmax *softmax)
 {
 	switch (form)
@@ -207,12 +210,11 @@ attend_queries(PageForm form, bool together, const PageView *page, const float *
 
 /* Take one page into the softmax and the outputs of some queries. */
 INLINE void
-attend_page(PageForm form, int queries, const PageView *page, const float *const *q,
+attend_page(PageForm form, int queries, const PageView *page, const float *q,
 			float *const *o, Softmax *softmax)
 {
 	float		p[TILE][LLM_KV_PAGE] __attribute__((aligned(32)));
 	float		factors[TILE];
-	float		factor = 1.0f / sqrtf((float) page->head_dim);
 	int32_t		feature = 0;
 
 	if (queries == 1)
@@ -222,10 +224,7 @@ attend_page(PageForm form, int queries, const PageView *page, const float *const
 			score_page(form, queries, 2, page, position, q, p);
 
 	for (int i = 0; i < queries; i++)
-	{
-		scale(p[i], page->n_positions, factor);
 		factors[i] = soften(p[i], page->n_positions, &softmax[i]);
-	}
 
 	if (queries == 1)
 	{
@@ -247,7 +246,7 @@ attend_page(PageForm form, int queries, const PageView *page, const float *const
 /* scores[..][position ..] = q k, for some vectors of positions; with scales, group by group. */
 INLINE void
 score_page(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
-		   const float *const *q, float (*scores)[LLM_KV_PAGE])
+		   const float *q, float (*scores)[LLM_KV_PAGE])
 {
 	__m256		s[TILE][PAGE_VECTORS];
 
@@ -292,7 +291,7 @@ score_page(PageForm form, int queries, int vectors, const PageView *page, int32_
 /* s = the sums over features first .. last - 1. */
 INLINE void
 score_features(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
-			   int32_t first, int32_t last, const float *const *q, __m256 (*s)[PAGE_VECTORS])
+			   int32_t first, int32_t last, const float *q, __m256 (*s)[PAGE_VECTORS])
 {
 	__m256		sums[TILE][PAGE_VECTORS];
 
@@ -316,7 +315,7 @@ score_features(PageForm form, int queries, int vectors, const PageView *page, in
 #pragma GCC unroll 4
 		for (int i = 0; i < queries; i++)
 		{
-			__m256		value = _mm256_broadcast_ss(q[i] + feature);
+			__m256		value = _mm256_broadcast_ss(q + i * page->head_dim + feature);
 
 #pragma GCC unroll 4
 			for (int j = 0; j < vectors; j++)
@@ -356,18 +355,42 @@ soften(float *scores, int32_t n_positions, Softmax *softmax)
 	page_max = max_lane(max);
 	page_max = page_max > softmax->max ? page_max : softmax->max;
 	maxes = _mm256_set1_ps(page_max);
-	factor = _mm256_cvtss_f32(exp_lanes(_mm256_set1_ps(softmax->max - page_max)));
+	factor = _mm256_cvtss_f32(exp2_lanes(_mm256_set1_ps(softmax->max - page_max)));
 
 #pragma GCC unroll 4
 	for (int j = 0; j < PAGE_VECTORS; j++)
 	{
-		s[j] = exp_lanes(_mm256_sub_ps(s[j], maxes));
+		s[j] = exp2_lanes(_mm256_sub_ps(s[j], maxes));
 		_mm256_store_ps(scores + j * LANES, s[j]);
 	}
 	softmax->max = page_max;
 	softmax->sum = __builtin_fmaf(softmax->sum, factor,
 								  sum_lanes(_mm256_add_ps(s[0], s[2]), _mm256_add_ps(s[1], s[3])));
 	return factor;
+}
+
+/*
+ * 2^x for x <= 0 or NaN; 0 where that would be subnormal.  x = n + r with |r| <= 1/2; the
+ * polynomial is that of Cephes' exp2f (Moshier).
+ */
+INLINE __m256
+exp2_lanes(__m256 x)
+{
+	const __m256 smallest = _mm256_set1_ps(-126.0f);
+	__m256		bounded = _mm256_max_ps(smallest, x);
+	__m256		n = _mm256_round_ps(bounded, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+	__m256		r = _mm256_sub_ps(bounded, n);
+	__m256		p = _mm256_set1_ps(1.535336188319500e-4f);
+	__m256i		power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.339887440266574e-3f));
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(9.618437357674640e-3f));
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.550332471162809e-2f));
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(2.402264791363012e-1f));
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(6.931472028550421e-1f));
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+	p = _mm256_mul_ps(p, _mm256_castsi256_ps(power));
+	return _mm256_andnot_ps(_mm256_cmp_ps(x, smallest, _CMP_LT_OQ), p);
 }
 
 /* o = o factor + sum of p v, for some vectors of features. */
@@ -473,13 +496,6 @@ INLINE __m256
 load_scales(PageForm form, const void *scales, int64_t index)
 {
 	return load_elements(form == FORM_Q8_0 ? FORM_F16 : FORM_F32, scales, index);
-}
-
-static void
-scale(float *x, int32_t n, float factor)
-{
-	for (int32_t i = 0; i < n; i += LANES)
-		_mm256_store_ps(x + i, _mm256_mul_ps(_mm256_load_ps(x + i), _mm256_set1_ps(factor)));
 }
 
 static void

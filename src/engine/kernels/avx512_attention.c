@@ -3,7 +3,7 @@
  *		Attention over the pages of one KV head, and the storing into them.
  *
  * Pages are the outer loop, so that a page is in the first caches while all queries read
- * it, and the next one is prefetched meanwhile.  Up to eight queries pass a page together
+ * it, and the next one is prefetched meanwhile.  Up to eight queries, a tile, pass a page together
  * and share its conversion to floats; for more, a page is converted once.
  */
 #if defined(__x86_64__)
@@ -24,7 +24,7 @@ typedef struct PageStep
 	int32_t		head_dim;
 	HalfPage	keys;
 	HalfPage	values;
-	const float *const *queries;
+	const float *queries;		/* scaled, [head_dim][queries] */
 	float	   *const *outputs;
 	const int32_t *lengths;
 	int32_t		seen;			/* positions before the page */
@@ -33,16 +33,20 @@ typedef struct PageStep
 } PageStep;
 
 static HalfPage convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out);
-static void attend_queries(PageForm form, int count, const PageStep *step);
-AVX512_INLINE void attend_in_tiles(PageForm form, int count, const PageStep *step);
+static void pack_queries(const float *const *queries, int count, int32_t head_dim, float *packed);
+static void attend_tile(PageForm form, int count, const PageStep *step);
+AVX512_INLINE void attend_tile_of(PageForm form, int count, const PageStep *step);
 AVX512_INLINE void attend(PageForm form, int count, const PageStep *step);
+AVX512_INLINE int32_t positions_seen(const PageStep *step, int query);
 AVX512_INLINE void score_page(PageForm form, int count, const PageStep *step, __m512 (*s)[2]);
 AVX512_INLINE void score_features(PageForm form, int count, int chains, const PageStep *step, int32_t first,
 								  int32_t n, __m512 (*s)[2]);
 AVX512_INLINE void add_scaled(PageForm form, int count, const PageStep *step, int32_t feature,
-							  __m512 (*parts)[2], __m512 (*s)[2]);
+							  __m512 (*sums)[2], __m512 (*s)[2]);
 AVX512_INLINE void soften(int count, const PageStep *step, __m512 (*s)[2], float (*p)[LLM_KV_PAGE],
 						  float *correction);
+AVX512_INLINE __m512 reduce(int count, __m512 (*take) (__m512 a, __m512 b), const __m512 *v);
+AVX512_INLINE __m512 exp2_lanes(__mmask16 lanes, __m512 x);
 AVX512_INLINE void add_all_values(PageForm form, int count, const PageStep *step, int32_t first, int32_t last,
 								  const float (*p)[LLM_KV_PAGE], const float *correction);
 AVX512_INLINE void add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageStep *step,
@@ -50,6 +54,13 @@ AVX512_INLINE void add_values(PageForm form, int count, int vectors, __mmask16 l
 							  const float (*p)[LLM_KV_PAGE], const float *correction);
 AVX512_INLINE __m512 load_elements(PageForm form, const void *from, int64_t index, __mmask16 lanes);
 AVX512_INLINE __m512 load_scales(PageForm form, const void *scales, int64_t index);
+
+/* How many of n queries the next tile takes. */
+static inline int
+tile_size(int32_t n)
+{
+	return n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
+}
 
 void
 avx512_attention(const LlmAttentionWork *work)
@@ -62,7 +73,7 @@ avx512_attention(const LlmAttentionWork *work)
 	float	   *values = keys + llm_kv_half_page_floats(head_dim);
 	float	   *max = values + llm_kv_half_page_floats(head_dim);
 	float	   *sum = max + n_queries;
-	int32_t		first = 0;
+	float	   *queries = sum + n_queries;
 
 	for (int32_t i = 0; i < n_queries; i++)
 	{
@@ -70,8 +81,10 @@ avx512_attention(const LlmAttentionWork *work)
 		sum[i] = 0;
 		memset(work->outputs[i], 0, (size_t) head_dim * sizeof(float));
 	}
+	for (int32_t i = 0; i < n_queries; i += tile_size(n_queries - i))
+		pack_queries(work->queries + i, tile_size(n_queries - i), head_dim, queries + i * head_dim);
 
-	for (int32_t page = 0; page < n_pages; page++)
+	for (int32_t page = 0, first = 0; page < n_pages; page++)
 	{
 		bool		converted;
 		PageStep	step = {
@@ -81,28 +94,24 @@ avx512_attention(const LlmAttentionWork *work)
 			.seen = page * LLM_KV_PAGE
 		};
 
-		while (work->lengths[first] <= step.seen)
-			first++;
+		while (work->lengths[first + tile_size(n_queries - first) - 1] <= step.seen)
+			first += tile_size(n_queries - first);
 		converted = type != LLM_KV_F32 && n_queries - first >= CONVERT_FOR;
 		if (converted)
 		{
 			step.keys = convert(type, &step.keys, head_dim, keys);
 			step.values = convert(type, &step.values, head_dim, values);
 		}
-		for (int32_t i = first; i < n_queries;)
+		for (int32_t i = first; i < n_queries; i += tile_size(n_queries - i))
 		{
-			const int32_t left = n_queries - i;
-			const int	count = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-
-			step.queries = work->queries + i;
+			step.queries = queries + i * head_dim;
 			step.outputs = work->outputs + i;
 			step.lengths = work->lengths + i;
 			step.max = max + i;
 			step.sum = sum + i;
-			attend_queries(page_form(type, converted), count, &step);
+			attend_tile(page_form(type, converted), tile_size(n_queries - i), &step);
 			step.keys.next = step.keys.elements;
 			step.values.next = step.values.elements;
-			i += count;
 		}
 	}
 
@@ -172,27 +181,37 @@ convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out)
 }
 
 static void
-attend_queries(PageForm form, int count, const PageStep *step)
+pack_queries(const float *const *queries, int count, int32_t head_dim, float *packed)
+{
+	const float factor = llm_attention_factor(head_dim);
+
+	for (int query = 0; query < count; query++)
+		for (int64_t i = 0; i < head_dim; i++)
+			packed[i * count + query] = queries[query][i] * factor;
+}
+
+static void
+attend_tile(PageForm form, int count, const PageStep *step)
 {
 	switch (form)
 	{
 		case FORM_F32:
-			attend_in_tiles(FORM_F32, count, step);
+			attend_tile_of(FORM_F32, count, step);
 			break;
 		case FORM_F16:
-			attend_in_tiles(FORM_F16, count, step);
+			attend_tile_of(FORM_F16, count, step);
 			break;
 		case FORM_Q8_0:
-			attend_in_tiles(FORM_Q8_0, count, step);
+			attend_tile_of(FORM_Q8_0, count, step);
 			break;
 		case FORM_CODES:
-			attend_in_tiles(FORM_CODES, count, step);
+			attend_tile_of(FORM_CODES, count, step);
 			break;
 	}
 }
 
 AVX512_INLINE void
-attend_in_tiles(PageForm form, int count, const PageStep *step)
+attend_tile_of(PageForm form, int count, const PageStep *step)
 {
 	switch (count)
 	{
@@ -218,70 +237,112 @@ attend(PageForm form, int count, const PageStep *step)
 	static const float unchanged[1] = {1.0f};
 	_Alignas(64) float p[TOGETHER][LLM_KV_PAGE];
 	_Alignas(64) float correction[AVX512_LANES];
-	int32_t		positions[TOGETHER];
-	int32_t		common = LLM_KV_PAGE;
+	int32_t		common;
 	__m512		s[TOGETHER][2];
 
 	score_page(form, count, step, s);
 	soften(count, step, s, p, correction);
 
-	/* The lengths ascend. */
-#pragma GCC unroll 8
-	for (int i = 0; i < count; i++)
-	{
-		positions[i] = step->lengths[i] - step->seen;
-		positions[i] = positions[i] < LLM_KV_PAGE ? positions[i] : LLM_KV_PAGE;
-	}
-	common = positions[0];
+	/* The lengths ascend; what the first query sees all see. */
+	common = positions_seen(step, 0);
 	add_all_values(form, count, step, 0, common, (const float (*)[LLM_KV_PAGE]) p, correction);
 	for (int i = 1; i < count; i++)
 	{
 		PageStep	alone = *step;
 
-		if (positions[i] == common)
+		if (positions_seen(step, i) == common)
 			continue;
 		alone.outputs += i;
-		add_all_values(form, 1, &alone, common, positions[i], (const float (*)[LLM_KV_PAGE]) (p + i),
+		add_all_values(form, 1, &alone, common, positions_seen(step, i), (const float (*)[LLM_KV_PAGE]) (p + i),
 					   unchanged);
 	}
 }
 
-/* s = the sums of the products of queries and keys; with scales, groups of features ascending. */
+/* How many of the page's positions a query sees. */
+AVX512_INLINE int32_t
+positions_seen(const PageStep *step, int query)
+{
+	const int32_t rest = step->lengths[query] - step->seen;
+
+	return rest < 0 ? 0 : rest < LLM_KV_PAGE ? rest : LLM_KV_PAGE;
+}
+
+/* s = the products of queries and keys; with scales, groups of features ascending. */
 AVX512_INLINE void
 score_page(PageForm form, int count, const PageStep *step, __m512 (*s)[2])
 {
-	const int	chains = count <= 2 ? 2 : 1;
 	int32_t		feature = 0;
-	__m512		parts[2 * TOGETHER][2];
+	__m512		sums[TOGETHER][2];
 
 	if (!has_scales(form))
 	{
 		score_features(form, count, 1, step, 0, step->head_dim, s);
 		return;
 	}
-
 #pragma GCC unroll 8
 	for (int i = 0; i < count; i++)
 		s[i][0] = s[i][1] = _mm512_setzero_ps();
-	for (; feature + chains * LLM_GROUP <= step->head_dim; feature += chains * LLM_GROUP)
-	{
-		score_features(form, count, chains, step, feature, LLM_GROUP, parts);
-#pragma GCC unroll 2
-		for (int c = 0; c < chains; c++)
-			add_scaled(form, count, step, feature + c * LLM_GROUP, parts + c * count, s);
-	}
+	if (count <= 2)
+		for (; feature + 2 * LLM_GROUP <= step->head_dim; feature += 2 * LLM_GROUP)
+		{
+			score_features(form, count, 2, step, feature, LLM_GROUP, sums);
+			add_scaled(form, count, step, feature, sums, s);
+			add_scaled(form, count, step, feature + LLM_GROUP, sums + count, s);
+		}
 	for (; feature < step->head_dim; feature += LLM_GROUP)
 	{
 		const int32_t rest = step->head_dim - feature;
 
-		score_features(form, count, 1, step, feature, rest < LLM_GROUP ? rest : LLM_GROUP, parts);
-		add_scaled(form, count, step, feature, parts, s);
+		score_features(form, count, 1, step, feature, rest < LLM_GROUP ? rest : LLM_GROUP, sums);
+		add_scaled(form, count, step, feature, sums, s);
 	}
 }
 
-/* s += the group's sums times its scales. */
+/* s = the sums over n features, and behind them those over the n next, in as many chains. */
 AVX512_INLINE void
-add_scaled(PageForm form, int count, const PageStep *step, int32_t feature, __m512 (*parts)[2],
+score_features(PageForm form, int count, int chains, const PageStep *step, int32_t first, int32_t n,
+			   __m512 (*s)[2])
+{
+	const int	row_bytes = LLM_KV_PAGE * element_bytes(form);
+	__m512		sums[TOGETHER][2];
+
+#pragma GCC unroll 8
+	for (int i = 0; i < chains * count; i++)
+		sums[i][0] = sums[i][1] = _mm512_setzero_ps();
+	for (int64_t j = first; j < first + n; j++)
+	{
+#pragma GCC unroll 2
+		for (int c = 0; c < chains; c++)
+		{
+			const int64_t feature = j + c * n;
+			const int64_t element = feature * LLM_KV_PAGE;
+			__m512		k0 = load_elements(form, step->keys.elements, element, 0xffff);
+			__m512		k1 = load_elements(form, step->keys.elements, element + AVX512_LANES, 0xffff);
+
+			if (form != FORM_CODES)
+				for (int byte = 0; byte < row_bytes; byte += LINE)
+					_mm_prefetch(step->keys.next + feature * row_bytes + byte, _MM_HINT_T0);
+#pragma GCC unroll 8
+			for (int i = 0; i < count; i++)
+			{
+				__m512		q = _mm512_set1_ps(step->queries[feature * count + i]);
+
+				sums[c * count + i][0] = _mm512_fmadd_ps(q, k0, sums[c * count + i][0]);
+				sums[c * count + i][1] = _mm512_fmadd_ps(q, k1, sums[c * count + i][1]);
+			}
+		}
+	}
+#pragma GCC unroll 8
+	for (int i = 0; i < chains * count; i++)
+	{
+		s[i][0] = sums[i][0];
+		s[i][1] = sums[i][1];
+	}
+}
+
+/* Add the sums over a group of features to s, times its scales. */
+AVX512_INLINE void
+add_scaled(PageForm form, int count, const PageStep *step, int32_t feature, __m512 (*sums)[2],
 		   __m512 (*s)[2])
 {
 	const int64_t row = (int64_t) feature / LLM_GROUP * LLM_KV_PAGE;
@@ -291,98 +352,107 @@ add_scaled(PageForm form, int count, const PageStep *step, int32_t feature, __m5
 #pragma GCC unroll 8
 	for (int i = 0; i < count; i++)
 	{
-		s[i][0] = _mm512_fmadd_ps(d0, parts[i][0], s[i][0]);
-		s[i][1] = _mm512_fmadd_ps(d1, parts[i][1], s[i][1]);
+		s[i][0] = _mm512_fmadd_ps(d0, sums[i][0], s[i][0]);
+		s[i][1] = _mm512_fmadd_ps(d1, sums[i][1], s[i][1]);
 	}
 }
 
 /*
- * The sums over features first .. first + n - 1 for each query; and, in as many chains, over
- * the n features behind those, and so on.
- */
-AVX512_INLINE void
-score_features(PageForm form, int count, int chains, const PageStep *step, int32_t first, int32_t n,
-			   __m512 (*s)[2])
-{
-	const int	row_bytes = LLM_KV_PAGE * element_bytes(form);
-	__m512		sums[2 * TOGETHER][2];
-
-#pragma GCC unroll 16
-	for (int i = 0; i < chains * count; i++)
-		sums[i][0] = sums[i][1] = _mm512_setzero_ps();
-	for (int32_t j = first; j < first + n; j++)
-	{
-#pragma GCC unroll 2
-		for (int c = 0; c < chains; c++)
-		{
-			const int64_t feature = j + c * n;
-			__m512		k0 = load_elements(form, step->keys.elements, feature * LLM_KV_PAGE, 0xffff);
-			__m512		k1 = load_elements(form, step->keys.elements, feature * LLM_KV_PAGE + AVX512_LANES,
-										   0xffff);
-
-			if (form != FORM_CODES)
-				for (int byte = 0; byte < row_bytes; byte += LINE)
-					_mm_prefetch(step->keys.next + feature * row_bytes + byte, _MM_HINT_T0);
-#pragma GCC unroll 8
-			for (int i = 0; i < count; i++)
-			{
-				__m512		q = _mm512_set1_ps(step->queries[i][feature]);
-
-				sums[c * count + i][0] = _mm512_fmadd_ps(q, k0, sums[c * count + i][0]);
-				sums[c * count + i][1] = _mm512_fmadd_ps(q, k1, sums[c * count + i][1]);
-			}
-		}
-	}
-#pragma GCC unroll 16
-	for (int i = 0; i < chains * count; i++)
-	{
-		s[i][0] = sums[i][0];
-		s[i][1] = sums[i][1];
-	}
-}
-
-/*
- * Turn the sums into weights p, 0 beyond a query's length; correction is the factor by which
+ * Turn the products into weights p, 0 beyond a query's length; correction is the factor by which
  * everything before this page shrinks.
  */
 AVX512_INLINE void
 soften(int count, const PageStep *step, __m512 (*s)[2], float (*p)[LLM_KV_PAGE], float *correction)
 {
-	const __m512 factor = _mm512_set1_ps(1.0f / sqrtf((float) step->head_dim));
 	const __m512 least = _mm512_set1_ps(-INFINITY);
-	const __mmask16 all = avx512_first_lanes(count);
+	const __mmask16 all = (__mmask16) ((1 << count) - 1);
+	const __m512 old_max = _mm512_maskz_loadu_ps(all, step->max);
 	_Alignas(64) float max[AVX512_LANES];
+	__mmask16	seen[TOGETHER][2];
+	__m512		lanes[TOGETHER];
+	__m512		new_max;
+	__m512		factor;
+	__m512		sum;
 
 #pragma GCC unroll 8
 	for (int i = 0; i < count; i++)
 	{
-		const int32_t rest = step->lengths[i] - step->seen;
-		const __mmask16 lanes0 = avx512_first_lanes(rest);
-		const __mmask16 lanes1 = avx512_first_lanes(rest < AVX512_LANES ? 0 : rest - AVX512_LANES);
-		float		page_max;
+		const uint64_t bits = (UINT64_C(1) << positions_seen(step, i)) - 1;
 
-		s[i][0] = _mm512_mask_mul_ps(least, lanes0, s[i][0], factor);
-		s[i][1] = _mm512_mask_mul_ps(least, lanes1, s[i][1], factor);
-		page_max = _mm512_reduce_max_ps(_mm512_max_ps(s[i][0], s[i][1]));
-		max[i] = step->max[i] > page_max ? step->max[i] : page_max;
+		seen[i][0] = (__mmask16) bits;
+		seen[i][1] = (__mmask16) (bits >> AVX512_LANES);
+		lanes[i] = _mm512_mask_mov_ps(least, seen[i][0], s[i][0]);
+		lanes[i] = _mm512_mask_max_ps(lanes[i], seen[i][1], lanes[i], s[i][1]);
 	}
-	_mm512_store_ps(correction, avx512_exp(_mm512_sub_ps(_mm512_maskz_loadu_ps(all, step->max),
-														 _mm512_maskz_load_ps(all, max))));
+	new_max = _mm512_max_ps(reduce(count, _mm512_max_ps, lanes), old_max);
+	factor = exp2_lanes(all, _mm512_sub_ps(old_max, new_max));
+	_mm512_store_ps(max, new_max);
+
 #pragma GCC unroll 8
 	for (int i = 0; i < count; i++)
 	{
-		const int32_t rest = step->lengths[i] - step->seen;
-		const __mmask16 lanes0 = avx512_first_lanes(rest);
-		const __mmask16 lanes1 = avx512_first_lanes(rest < AVX512_LANES ? 0 : rest - AVX512_LANES);
-		const __m512 new_max = _mm512_set1_ps(max[i]);
-		__m512		p0 = _mm512_maskz_mov_ps(lanes0, avx512_exp(_mm512_sub_ps(s[i][0], new_max)));
-		__m512		p1 = _mm512_maskz_mov_ps(lanes1, avx512_exp(_mm512_sub_ps(s[i][1], new_max)));
+		const __m512 m = _mm512_set1_ps(max[i]);
+		__m512		p0 = exp2_lanes(seen[i][0], _mm512_sub_ps(s[i][0], m));
+		__m512		p1 = exp2_lanes(seen[i][1], _mm512_sub_ps(s[i][1], m));
 
-		step->max[i] = max[i];
-		step->sum[i] = step->sum[i] * correction[i] + avx512_sum(_mm512_add_ps(p0, p1));
+		lanes[i] = _mm512_add_ps(p0, p1);
 		_mm512_store_ps(p[i], p0);
 		_mm512_store_ps(p[i] + AVX512_LANES, p1);
 	}
+	sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(all, step->sum), factor, reduce(count, _mm512_add_ps, lanes));
+	_mm512_mask_storeu_ps(step->max, all, new_max);
+	_mm512_mask_storeu_ps(step->sum, all, sum);
+	_mm512_store_ps(correction, factor);
+}
+
+/*
+ * Lane i of the result holds all lanes of v[i], taken together pairwise at distances 8, 4, 2, 1.
+ * Each step halves two vectors into one.
+ */
+AVX512_INLINE __m512
+reduce(int count, __m512 (*take) (__m512 a, __m512 b), const __m512 *v)
+{
+	const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 4, 8, 12, 2, 6, 10, 14);
+	__m512		halves[TOGETHER / 2];
+	__m512		quarters[TOGETHER / 4];
+	__m512		eighths;
+
+#pragma GCC unroll 4
+	for (int i = 0; i < TOGETHER / 2; i++)
+	{
+		const __m512 a = v[2 * i % count];
+		const __m512 b = v[(2 * i + 1) % count];
+
+		halves[i] = take(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+	}
+#pragma GCC unroll 2
+	for (int i = 0; i < TOGETHER / 4; i++)
+		quarters[i] = take(_mm512_shuffle_f32x4(halves[2 * i], halves[2 * i + 1], 0x88),
+						   _mm512_shuffle_f32x4(halves[2 * i], halves[2 * i + 1], 0xdd));
+	eighths = take(_mm512_shuffle_ps(quarters[0], quarters[1], 0x44),
+				   _mm512_shuffle_ps(quarters[0], quarters[1], 0xee));
+	return _mm512_permutexvar_ps(order, take(eighths, _mm512_movehdup_ps(eighths)));
+}
+
+/*
+ * 2^x in some lanes, 0 in the others, for x <= 0 or NaN.  x = n + r with |r| <= 1/2; the
+ * polynomial is that of Cephes' exp2f (Moshier).
+ */
+AVX512_INLINE __m512
+exp2_lanes(__mmask16 lanes, __m512 x)
+{
+	__m512		bounded = _mm512_max_ps(_mm512_set1_ps(-256.0f), x);
+	__m512		n = _mm512_roundscale_ps(bounded, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+	__m512		r = _mm512_sub_ps(bounded, n);
+	__m512		p = _mm512_set1_ps(1.535336188319500e-4f);
+
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.339887440266574e-3f));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(9.618437357674640e-3f));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.550332471162809e-2f));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.402264791363012e-1f));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.931472028550421e-1f));
+	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+	return _mm512_maskz_scalef_ps(lanes, p, n);
 }
 
 /* Take positions first .. last - 1 into all features of the outputs. */

@@ -15,9 +15,8 @@
 typedef struct Half
 {
 	const float *elements;
-	const float *scales;		/* [ceil(head_dim / group)][LLM_KV_PAGE], or NULL */
+	const float *scales;		/* [ceil(head_dim / LLM_GROUP)][LLM_KV_PAGE], or NULL */
 	int32_t		head_dim;
-	int32_t		group;			/* features of a group; all where there are no scales */
 } Half;
 
 static Half half_as_floats(LlmKvType type, const void *half_page, int32_t head_dim, float *buffer);
@@ -35,6 +34,8 @@ generic_attention(const LlmAttentionWork *work)
 	float	   *value_buffer = key_buffer + llm_kv_half_page_floats(head_dim);
 	float	   *max = value_buffer + llm_kv_half_page_floats(head_dim);
 	float	   *sum = max + work->n_queries;
+	float	   *scaled = sum + work->n_queries;
+	float		factor = llm_attention_factor(head_dim);
 	int32_t		n_pages = (work->lengths[work->n_queries - 1] + LLM_KV_PAGE - 1) / LLM_KV_PAGE;
 	int32_t		first = 0;
 
@@ -43,7 +44,10 @@ generic_attention(const LlmAttentionWork *work)
 		max[i] = -INFINITY;
 		sum[i] = 0;
 		for (int32_t j = 0; j < head_dim; j++)
+		{
+			scaled[i * head_dim + j] = work->queries[i][j] * factor;
 			work->outputs[i][j] = 0;
+		}
 	}
 
 	for (int32_t page = 0; page < n_pages; page++)
@@ -58,7 +62,7 @@ generic_attention(const LlmAttentionWork *work)
 		{
 			int32_t		count = work->lengths[i] - seen;
 
-			attend_page(work->queries[i], &keys, &values, count < LLM_KV_PAGE ? count : LLM_KV_PAGE,
+			attend_page(scaled + i * head_dim, &keys, &values, count < LLM_KV_PAGE ? count : LLM_KV_PAGE,
 						&max[i], &sum[i], work->outputs[i]);
 		}
 	}
@@ -71,7 +75,7 @@ generic_attention(const LlmAttentionWork *work)
 static Half
 half_as_floats(LlmKvType type, const void *half_page, int32_t head_dim, float *buffer)
 {
-	Half		half = {buffer, NULL, head_dim, head_dim};
+	Half		half = {buffer, NULL, head_dim};
 	int32_t		n = LLM_KV_PAGE * head_dim;
 	const uint16_t *halves = half_page;
 	const int8_t *codes = half_page;
@@ -89,7 +93,6 @@ half_as_floats(LlmKvType type, const void *half_page, int32_t head_dim, float *b
 			for (int32_t i = 0; i < n; i++)
 				buffer[i] = codes[i];
 			half.scales = buffer + n;
-			half.group = LLM_GROUP;
 			halves = llm_kv_scales(half_page, head_dim);
 			for (int32_t i = 0; i < (head_dim + LLM_GROUP - 1) / LLM_GROUP * LLM_KV_PAGE; i++)
 				buffer[n + i] = llm_half_value(halves[i]);
@@ -112,11 +115,11 @@ attend_page(const float *query, const Half *keys, const Half *values, int32_t co
 	for (int32_t t = 0; t < count; t++)
 		new_max = scores[t] > new_max ? scores[t] : new_max;
 	for (int32_t t = 0; t < LLM_KV_PAGE; t++)
-		scores[t] = t < count ? expf(scores[t] - new_max) : 0;
+		scores[t] = t < count ? exp2f(scores[t] - new_max) : 0;
 	for (int lane = 0; lane < LANES; lane++)
 		lanes[lane] = scores[lane] + scores[lane + LANES];
 
-	correction = expf(*max - new_max);
+	correction = exp2f(*max - new_max);
 	*max = new_max;
 	*sum = *sum * correction + generic_sum_lanes(lanes);
 	scale_in_place(output, values->head_dim, correction);
@@ -126,36 +129,35 @@ attend_page(const float *query, const Half *keys, const Half *values, int32_t co
 static void
 page_scores(const float *query, const Half *keys, float *scores)
 {
-	float		factor = 1.0f / sqrtf((float) keys->head_dim);
-	float		totals[LLM_KV_PAGE] = {0};
+	int32_t		group = keys->scales == NULL ? keys->head_dim : LLM_GROUP;
 
-	for (int32_t first = 0; first < keys->head_dim; first += keys->group)
+	for (int t = 0; t < LLM_KV_PAGE; t++)
+		scores[t] = 0;
+	for (int32_t first = 0; first < keys->head_dim; first += group)
 	{
-		int32_t		last = first + keys->group < keys->head_dim ? first + keys->group : keys->head_dim;
-		const float *scales = keys->scales == NULL ? NULL : keys->scales + first / keys->group * LLM_KV_PAGE;
+		int32_t		last = first + group < keys->head_dim ? first + group : keys->head_dim;
 		float		sums[LLM_KV_PAGE] = {0};
 
 		for (int32_t i = first; i < last; i++)
 			for (int t = 0; t < LLM_KV_PAGE; t++)
 				sums[t] += query[i] * keys->elements[i * LLM_KV_PAGE + t];
 		for (int t = 0; t < LLM_KV_PAGE; t++)
-			totals[t] += scales == NULL ? sums[t] : scales[t] * sums[t];
+			scores[t] += keys->scales == NULL ? sums[t] :
+				keys->scales[first / LLM_GROUP * LLM_KV_PAGE + t] * sums[t];
 	}
-	for (int t = 0; t < LLM_KV_PAGE; t++)
-		scores[t] = totals[t] * factor;
 }
 
 static void
 add_values(const Half *values, const float *weights, int32_t count, float *output)
 {
 	for (int32_t t = 0; t < count; t++)
-		for (int32_t first = 0; first < values->head_dim; first += values->group)
+		for (int32_t first = 0; first < values->head_dim; first += LLM_GROUP)
 		{
-			int32_t		last = first + values->group < values->head_dim ? first + values->group : values->head_dim;
+			int32_t		last = first + LLM_GROUP < values->head_dim ? first + LLM_GROUP : values->head_dim;
 			float		weight = weights[t];
 
 			if (values->scales != NULL)
-				weight *= values->scales[first / values->group * LLM_KV_PAGE + t];
+				weight *= values->scales[first / LLM_GROUP * LLM_KV_PAGE + t];
 			for (int32_t i = first; i < last; i++)
 				output[i] += weight * values->elements[t * values->head_dim + i];
 		}

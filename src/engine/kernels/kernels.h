@@ -148,12 +148,12 @@ typedef struct LlmKernels
 
 	/*
 	 * Attention of each query over its first `length` positions, blocks of 32 ascending, online softmax
-	 * (Milakov and Gimelshein 2018):  s[t] = (sum over i of q[i] k[i][t]) * (1 / sqrt(head_dim)), i
-	 * ascending;  m' = max(m, max s);  p[t] = exp(s[t] - m'), 0 beyond length;
-	 * l = l exp(m - m') + sum p (16 lanes, then pairwise);  o = o exp(m - m'), then o = fma(p[t], v[t], o), t
-	 * ascending;  at the end o / l.  Slots beyond length may hold anything, NaN too: they reach no sum.
-	 * Q8_0:  a = 0, for groups g ascending a = fma(d[g][t], sum over i in g of q[i] code[i][t], a), s[t] = a * (1 /
-	 * sqrt(head_dim));  o = fma(p[t] d[g][t], code[t], o).
+	 * (Milakov and Gimelshein 2018):  r[i] = q[i] * (log2(e) / sqrt(head_dim));  s[t] = sum over i of r[i] k[i][t], i
+	 * ascending;  m' = max(m, max s);  p[t] = 2^(s[t] - m'), 0 beyond length;  l = l 2^(m - m') + sum p (16 lanes, then
+	 * pairwise);  o = o 2^(m - m'), then o = fma(p[t], v[t], o), t ascending;  at the end o / l.  Slots beyond length
+	 * may hold anything, NaN too: they reach no sum.
+	 * Q8_0, with codes k and v:  for groups g ascending, from s = 0, s[t] = fma(d[g][t], sum over i in g of
+	 * r[i] k[i][t], s[t]);  o = fma(p[t] d[g][t], v[t], o).
 	 */
 	void		(*attention) (const LlmAttentionWork *work);
 
@@ -189,7 +189,10 @@ llm_kv_half_page_floats(int32_t head_dim)
 	return n_groups * (LLM_GROUP + 1) * LLM_KV_PAGE;
 }
 
-/* Two half pages, and for each query two floats. */
+/* What attention multiplies queries with, so that weights are powers of two. */
+extern float llm_attention_factor(int32_t head_dim);
+
+/* Two half pages, and for each query its features and two more floats. */
 extern size_t llm_attention_scratch(int32_t head_dim, int32_t n_queries);
 
 #endif							/* LLM_KERNELS_H */

@@ -4,6 +4,7 @@
  */
 #include "engine/kernels/kernels.h"
 
+#include <math.h>
 #include <string.h>
 
 static bool runs_avx2(void);
@@ -54,10 +55,16 @@ llm_type_takes_int8(LlmTensorType type)
 	return llm_tensor_type_info(type)->block_weights > 1;
 }
 
+float
+llm_attention_factor(int32_t head_dim)
+{
+	return (float) (1.4426950408889634 / sqrt(head_dim));
+}
+
 size_t
 llm_attention_scratch(int32_t head_dim, int32_t n_queries)
 {
-	return 2 * (llm_kv_half_page_floats(head_dim) + (size_t) n_queries);
+	return 2 * llm_kv_half_page_floats(head_dim) + ((size_t) head_dim + 2) * (size_t) n_queries;
 }
 
 /* The compiler's own test asks the operating system too: whether it saves the registers. */
