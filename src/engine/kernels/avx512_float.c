@@ -14,7 +14,7 @@
 #define TILE_PANELS 4
 #define TILE_COLUMNS 6
 #define STRETCH 128				/* weights of a row in one stretch */
-#define PREFETCH_BYTES 2048		/* how far ahead of one or two columns weights are fetched */
+#define PREFETCH_BYTES 2048		/* how far ahead of few columns weights are fetched */
 
 /*
  * y += W x over `count` weights of each row (y = W x when is_first).  Panels are
@@ -122,7 +122,7 @@ tile(LlmTensorType type, int panels, int columns, const TileWork *work)
 		{
 			const uint8_t *panel = weights + (uint64_t) p * work->panel_bytes;
 
-			if (columns <= 2)
+			if (columns <= 4)
 				_mm_prefetch((const char *) panel + k * LLM_PANEL_ROWS * element_bytes(type) +
 							 PREFETCH_BYTES, _MM_HINT_T0);
 			w[p] = load_weights(type, panel, k);
@@ -149,13 +149,14 @@ tile(LlmTensorType type, int panels, int columns, const TileWork *work)
 AVX512_INLINE void
 multiply_stretch(TileTable tiles, int panels, TileWork work, int32_t n_cols)
 {
-	for (int32_t c = 0; c < n_cols; c += TILE_COLUMNS)
+	for (int32_t tiles_left = (n_cols + TILE_COLUMNS - 1) / TILE_COLUMNS; tiles_left > 0; tiles_left--)
 	{
-		const int	columns = n_cols - c < TILE_COLUMNS ? n_cols - c : TILE_COLUMNS;
+		const int	columns = (n_cols + tiles_left - 1) / tiles_left;
 
 		tiles[panels == 1 ? 0 : 1][columns - 1] (&work);
 		work.x += columns * work.x_stride;
 		work.y += columns * work.y_stride;
+		n_cols -= columns;
 	}
 }
 

@@ -2,17 +2,18 @@
  * avx512_quantized.c
  *		Matrix products with quantized weights: int8 dot products by VPDPBUSD.
  *
- * One template serves all types.  Its core, group_step, adds one group of 32 weights of one
- * to three panels to a tile of columns: the group's codes are in registers and
- * each dword of a column's q is broadcast to all rows.  Around it:
+ * One template serves all types.  Its core, group_step, multiplies one group of 32 weights
+ * of one to three panels with a tile of columns, each dword of a column's q broadcast to
+ * all rows.  Around it:
  *
- *	 few columns:	one tile; codes are unpacked straight from the panel, once.
+ *	 few columns:	one tile, whose codes are unpacked as they are needed.
  *	 many columns:	a stretch of three panels is unpacked to a scratch in the first-level
  *					cache and then used by all tiles of a block of columns.
  *
- * In both cases the columns' activations are first copied in the order in
- * which the tiles read them.  An output's own operations are the same on every way, so
- * its bits are too; between stretches accumulators rest in y, which loses nothing.
+ * In both cases the columns' activations are first copied in the order in which the tiles
+ * read them, and the weights that come next are prefetched.  An output's own operations are
+ * the same on every way, so its bits are too; between stretches the sums rest in y, which
+ * loses nothing.
  */
 #if defined(__x86_64__)
 
@@ -20,14 +21,14 @@
 
 #include "engine/kernels/avx512_unpack.h"
 
-#define FEW_COLUMNS 4			/* widest tile straight from the panels */
+#define FEW_COLUMNS 8			/* widest tile straight from the panels */
+#define PAIR_COLUMNS 4			/* widest of them that is two panels high */
 #define FEW_PANELS 2
 #define TILE_COLUMNS 4			/* tile of the scratch path */
 #define TILE_PANELS 3
 #define BLOCK_COLUMNS 128		/* columns that share one unpacked stretch */
 #define STRETCH_GROUPS 16		/* groups in a stretch */
-#define STRETCHES 64			/* room for so many stretches of one column's activations */
-#define PREFETCH_BYTES 4096		/* how far ahead of a few columns weights are fetched */
+#define STRETCHES 128			/* room for so many stretches of one column's activations */
 
 /* One stretch of one column's activations; what number holds depends on the formula. */
 typedef struct ColumnStretch
@@ -43,24 +44,24 @@ typedef struct Scratch
 	_Alignas(64) float scales[TILE_PANELS][STRETCH_GROUPS * MAX_SCALES * 16];
 } Scratch;
 
-typedef struct FetchParts
+/* Weights to fetch while a tile is computed: `lines` cache lines for each of its groups. */
+typedef struct Fetch
 {
-	int			count;
-	int64_t		low;
-	int64_t		high;
-	int64_t		sub;
-	int64_t		d;
-} FetchParts;
+	const uint8_t *bytes;
+	int			stride;			/* from one group's first line to the next one's */
+	int			lines;
+} Fetch;
 
 /*
  * Add groups to the sums at y of one tile: the first `groups` groups of the scratch, or
- * groups first_group .. first_group + groups - 1 of the panels.
+ * groups first_group .. first_group + groups - 1 of the panels.  `next` are the panels
+ * that come after these.
  */
 typedef void (*ScratchTile) (const Scratch *scratch, const ColumnStretch *x, int groups,
-							 bool is_first, float *y, int64_t y_stride);
-typedef void (*DirectTile) (const PanelPointers *panel, const ColumnStretch *x,
-							int64_t first_group, int64_t groups, bool is_first,
-							float *y, int64_t y_stride);
+							 Fetch fetch, bool is_first, float *y, int64_t y_stride);
+typedef void (*DirectTile) (const PanelPointers *panel, const PanelPointers *next,
+							const ColumnStretch *x, int64_t first_group, int64_t groups,
+							bool is_first, float *y, int64_t y_stride);
 
 static const ScratchTile scratch_tiles[4][TILE_PANELS][TILE_COLUMNS];
 
@@ -68,17 +69,17 @@ AVX512_INLINE void matmul(LlmTensorType type, const DirectTile (*direct_tiles)[F
 						  const LlmMatrix *w, int32_t first, int32_t last,
 						  const LlmActivations *x, float *y, int64_t y_stride);
 AVX512_INLINE void direct_tile(LlmTensorType type, int panels, int columns,
-							   const PanelPointers *panel, const ColumnStretch *x,
-							   int64_t first_group, int64_t groups, bool is_first,
-							   float *y, int64_t y_stride);
+							   const PanelPointers *panel, const PanelPointers *next,
+							   const ColumnStretch *x, int64_t first_group, int64_t groups,
+							   bool is_first, float *y, int64_t y_stride);
 
 #define DIRECT_TILE(name, type, panels, columns) \
 static void \
-name##_direct_##panels##_##columns(const PanelPointers *panel, const ColumnStretch *x, \
-								   int64_t first_group, int64_t groups, bool is_first, \
-								   float *y, int64_t y_stride) \
+name##_direct_##panels##_##columns(const PanelPointers *panel, const PanelPointers *next, \
+								   const ColumnStretch *x, int64_t first_group, int64_t groups, \
+								   bool is_first, float *y, int64_t y_stride) \
 { \
-	direct_tile(type, panels, columns, panel, x, first_group, groups, is_first, y, y_stride); \
+	direct_tile(type, panels, columns, panel, next, x, first_group, groups, is_first, y, y_stride); \
 }
 
 #define DIRECT_TILES(name, type, panels) \
@@ -90,8 +91,13 @@ DIRECT_TILE(name, type, panels, 4)
 #define MATMUL(name, type) \
 DIRECT_TILES(name, type, 1) \
 DIRECT_TILES(name, type, 2) \
+DIRECT_TILE(name, type, 1, 5) \
+DIRECT_TILE(name, type, 1, 6) \
+DIRECT_TILE(name, type, 1, 7) \
+DIRECT_TILE(name, type, 1, 8) \
 static const DirectTile name##_direct_tiles[FEW_PANELS][FEW_COLUMNS] = { \
-	{name##_direct_1_1, name##_direct_1_2, name##_direct_1_3, name##_direct_1_4}, \
+	{name##_direct_1_1, name##_direct_1_2, name##_direct_1_3, name##_direct_1_4, \
+	name##_direct_1_5, name##_direct_1_6, name##_direct_1_7, name##_direct_1_8}, \
 	{name##_direct_2_1, name##_direct_2_2, name##_direct_2_3, name##_direct_2_4}, \
 }; \
 \
@@ -128,36 +134,49 @@ prefetch_bytes(const uint8_t *bytes, int64_t n)
 		_mm_prefetch((const char *) bytes + i, _MM_HINT_T0);
 }
 
-/* Bytes of `count` groups of one plane, in `parts` parts of whole cache lines. */
-AVX512_INLINE int64_t
-part_bytes(int64_t count, int group_bytes, int parts)
+/* This panel, or the last one when there are not so many: there is always one to fetch. */
+AVX512_INLINE int32_t
+later_panel(const LlmMatrix *w, int32_t panel)
 {
-	return (count * group_bytes + 64 * parts - 1) / (64 * parts) * 64;
+	return panel < w->n_panels ? panel : w->n_panels - 1;
 }
 
-/* How much of each plane of a stretch to fetch at once. */
-AVX512_INLINE FetchParts
-fetch_parts(LlmTensorType type, int count, int parts)
-{
-	FetchParts	fetch = {
-		.count = parts,
-		.low = part_bytes(count, low_bytes(type), parts),
-		.high = part_bytes(count, high_bytes(type), parts),
-		.sub = part_bytes(count, sub_bytes(type), parts),
-		.d = part_bytes(count, d_bytes(type), parts)
-	};
-
-	return fetch;
-}
-
+/* The scales of a stretch. */
 AVX512_INLINE void
-prefetch_part(LlmTensorType type, const PanelPointers *panel, int64_t first,
-			  const FetchParts *parts, int part)
+prefetch_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int count)
 {
-	prefetch_bytes(panel->low + first * low_bytes(type) + part * parts->low, parts->low);
-	prefetch_bytes(panel->high + first * high_bytes(type) + part * parts->high, parts->high);
-	prefetch_bytes(panel->sub + first * sub_bytes(type) + part * parts->sub, parts->sub);
-	prefetch_bytes(panel->d + first * d_bytes(type) + part * parts->d, parts->d);
+	prefetch_bytes(panel->sub + first * sub_bytes(type), count * sub_bytes(type));
+	prefetch_bytes(panel->d + first * d_bytes(type), count * d_bytes(type));
+	if (formula_of(type) == FORMULA_MINIMUM || formula_of(type) == FORMULA_HALVES_MINIMUM)
+		prefetch_bytes(panel->m + first * d_bytes(type), count * d_bytes(type));
+}
+
+/*
+ * What tile t of n_tiles fetches of the next tile of panels: the tiles share the low
+ * bits of each panel, and the first of them fetches the rest at once.
+ */
+AVX512_INLINE Fetch
+share_of_next(LlmTensorType type, const PanelPointers *next, int panels, int64_t first, int count,
+			  int t, int n_tiles)
+{
+	const int	lines = low_bytes(type) / 64;
+	const int	p = t % TILE_PANELS;
+	const int	part = t / TILE_PANELS;
+	Fetch		fetch = {.stride = low_bytes(type)};
+
+	if (p >= panels)
+		return fetch;
+	fetch.lines = n_tiles < 2 * TILE_PANELS ? lines : n_tiles < 4 * TILE_PANELS ? (lines + 1) / 2 :
+		(lines + 3) / 4;
+	fetch.bytes = next[p].low + first * low_bytes(type) + part * fetch.lines * 64;
+	if (part * fetch.lines >= lines)
+		fetch.lines = 0;
+	if (part == 0)
+	{
+		prefetch_scales(type, &next[p], first, count);
+		prefetch_bytes(next[p].high + first * high_bytes(type), count * high_bytes(type));
+	}
+	return fetch;
 }
 
 AVX512_INLINE void
@@ -216,11 +235,11 @@ broadcast_float(const void *p)
 AVX512_INLINE void
 group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 		   const PanelPointers *panel, int64_t group, const float *const *scale,
-		   const ColumnStretch *x, int at, __m512 accumulator[][TILE_COLUMNS])
+		   const ColumnStretch *x, int at, __m512 accumulator[][FEW_COLUMNS])
 {
 	const bool	has_halves = formula == FORMULA_HALVES || formula == FORMULA_HALVES_MINIMUM;
 	const bool	is_offset = formula == FORMULA_SYMMETRIC || formula == FORMULA_HALVES;
-	__m512i		sum[2][TILE_PANELS][TILE_COLUMNS];
+	__m512i		sum[2][TILE_PANELS][FEW_COLUMNS];
 
 #pragma GCC unroll 8
 	for (int q = 0; q < QUADS; q++)
@@ -231,7 +250,7 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 #pragma GCC unroll 3
 		for (int p = 0; p < panels; p++)
 			code[p] = unpack_code(code_type, &panel[p], group, q);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
 		for (int c = 0; c < columns; c++)
 		{
 			__m512i		dword = broadcast_dword(&x[c].q[at * LLM_GROUP + 4 * q]);
@@ -251,7 +270,7 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 		}
 	}
 
-#pragma GCC unroll 4
+#pragma GCC unroll 8
 	for (int c = 0; c < columns; c++)
 	{
 		const int32_t *number0 = &x[c].number[0][at];
@@ -296,11 +315,11 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 
 AVX512_INLINE void
 load_accumulators(int panels, int columns, bool is_first, const float *y, int64_t y_stride,
-				  __m512 accumulator[][TILE_COLUMNS])
+				  __m512 accumulator[][FEW_COLUMNS])
 {
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
 		for (int c = 0; c < columns; c++)
 			accumulator[p][c] = is_first ? _mm512_setzero_ps() :
 				_mm512_loadu_ps(y + c * y_stride + p * LLM_PANEL_ROWS);
@@ -308,11 +327,11 @@ load_accumulators(int panels, int columns, bool is_first, const float *y, int64_
 
 AVX512_INLINE void
 store_accumulators(int panels, int columns, float *y, int64_t y_stride,
-				   __m512 accumulator[][TILE_COLUMNS])
+				   __m512 accumulator[][FEW_COLUMNS])
 {
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
 		for (int c = 0; c < columns; c++)
 			_mm512_storeu_ps(y + c * y_stride + p * LLM_PANEL_ROWS, accumulator[p][c]);
 }
@@ -320,11 +339,12 @@ store_accumulators(int panels, int columns, float *y, int64_t y_stride,
 /* Codes in the scratch are bytes, as those of a Q8_0 panel. */
 AVX512_INLINE void
 scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
-			 const ColumnStretch *x, int groups, bool is_first, float *y, int64_t y_stride)
+			 const ColumnStretch *x, int groups, Fetch fetch, bool is_first, float *y,
+			 int64_t y_stride)
 {
 	const int	stride = scale_vectors(formula) * 16;
 	PanelPointers panel[TILE_PANELS];
-	__m512		accumulator[TILE_PANELS][TILE_COLUMNS];
+	__m512		accumulator[TILE_PANELS][FEW_COLUMNS];
 
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
@@ -337,6 +357,8 @@ scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
 #pragma GCC unroll 3
 		for (int p = 0; p < panels; p++)
 			scale[p] = scratch->scales[p] + g * stride;
+		for (int i = 0; i < fetch.lines; i++)
+			_mm_prefetch((const char *) fetch.bytes + g * fetch.stride + i * 64, _MM_HINT_T0);
 		group_step(formula, LLM_Q8_0, panels, columns, panel, g, scale, x, g, accumulator);
 	}
 	store_accumulators(panels, columns, y, y_stride, accumulator);
@@ -344,21 +366,27 @@ scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
 
 AVX512_INLINE void
 direct_tile(LlmTensorType type, int panels, int columns, const PanelPointers *panel,
-			const ColumnStretch *x, int64_t first_group, int64_t groups, bool is_first,
-			float *y, int64_t y_stride)
+			const PanelPointers *next, const ColumnStretch *x, int64_t first_group,
+			int64_t groups, bool is_first, float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
 	const int	stride = scale_vectors(formula) * 16;
 	_Alignas(64) float scales[FEW_PANELS][STRETCH_GROUPS * MAX_SCALES * 16];
-	__m512		accumulator[FEW_PANELS][TILE_COLUMNS];
+	__m512		accumulator[FEW_PANELS][FEW_COLUMNS];
 
 	load_accumulators(panels, columns, is_first, y, y_stride, accumulator);
 	for (int64_t done = 0; done < groups; done += STRETCH_GROUPS)
 	{
 		const int	count = stretch_count(groups - done);
+		const bool	is_last = groups - done <= STRETCH_GROUPS;
+		const PanelPointers *ahead = is_last ? next : panel;
+		const int64_t ahead_group = is_last ? first_group : first_group + done + STRETCH_GROUPS;
 
 		for (int p = 0; p < panels; p++)
+		{
 			unpack_stretch_scales(type, &panel[p], first_group + done, count, scales[p]);
+			prefetch_scales(type, &ahead[p], ahead_group, STRETCH_GROUPS);
+		}
 		for (int g = 0; g < count; g++)
 		{
 			const int64_t group = first_group + done + g;
@@ -368,8 +396,8 @@ direct_tile(LlmTensorType type, int panels, int columns, const PanelPointers *pa
 			for (int p = 0; p < panels; p++)
 			{
 				scale[p] = scales[p] + g * stride;
-				prefetch_bytes(panel[p].low + group * low_bytes(type) + PREFETCH_BYTES,
-							   low_bytes(type));
+				prefetch_bytes(ahead[p].low + (ahead_group + g) * low_bytes(type), low_bytes(type));
+				prefetch_bytes(ahead[p].high + (ahead_group + g) * high_bytes(type), high_bytes(type));
 			}
 			group_step(formula, type, panels, columns, panel, group, scale, x, g, accumulator);
 		}
@@ -458,7 +486,6 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 	for (int64_t g = 0; g < groups; g += STRETCH_GROUPS)
 	{
 		const int	count = stretch_count(groups - g);
-		const FetchParts parts = fetch_parts(type, count, (n_tiles + TILE_PANELS - 1) / TILE_PANELS);
 
 		for (int c = 0; c < columns; c++)
 			copy_column(type, x, column + c, g, count, &activations[c]);
@@ -468,23 +495,21 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 			PanelPointers next[TILE_PANELS];
 
 			panels = tile_panels(last - panel);
-
 			for (int p = 0; p < panels; p++)
 			{
 				PanelPointers pointers = panel_pointers(w, planes, panel + p);
 
 				unpack_stretch(type, &pointers, g, count, scratch.codes[p], scratch.scales[p]);
-				next[p] = panel_pointers(w, planes, panel + panels + p);
+				next[p] = panel_pointers(w, planes, later_panel(w, panel + panels + p));
 			}
 			for (int t = 0; t < n_tiles; t++)
 			{
 				const int	c = t * TILE_COLUMNS;
 				const int	width = columns - c < TILE_COLUMNS ? columns - c : TILE_COLUMNS;
 
-				if (t / TILE_PANELS < parts.count && t % TILE_PANELS < panels)
-					prefetch_part(type, &next[t % TILE_PANELS], g, &parts, t / TILE_PANELS);
 				scratch_tiles[formula][panels - 1][width - 1]
-					(&scratch, activations + c, count, g == 0,
+					(&scratch, activations + c, count,
+					 share_of_next(type, next, panels, g, count, t, n_tiles), g == 0,
 					 y + (column + c) * y_stride + (int64_t) panel * LLM_PANEL_ROWS, y_stride);
 			}
 		}
@@ -511,14 +536,18 @@ matmul_few(LlmTensorType type, const DirectTile (*tiles)[FEW_COLUMNS], const Llm
 				copy_column(type, x, c, g + done, stretch_count(count - done),
 							&activations[done / STRETCH_GROUPS * n_cols + c]);
 
-		for (int32_t panel = first; panel < last; panel += FEW_PANELS)
+		for (int32_t panel = first, panels; panel < last; panel += panels)
 		{
-			const int	panels = last - panel < FEW_PANELS ? last - panel : FEW_PANELS;
 			PanelPointers pointers[FEW_PANELS];
+			PanelPointers next[FEW_PANELS];
 
+			panels = n_cols > PAIR_COLUMNS || last - panel < FEW_PANELS ? 1 : FEW_PANELS;
 			for (int p = 0; p < panels; p++)
+			{
 				pointers[p] = panel_pointers(w, planes, panel + p);
-			tiles[panels - 1][n_cols - 1] (pointers, activations, g, count, g == 0,
+				next[p] = panel_pointers(w, planes, later_panel(w, panel + panels + p));
+			}
+			tiles[panels - 1][n_cols - 1] (pointers, next, activations, g, count, g == 0,
 										   y + (int64_t) panel * LLM_PANEL_ROWS, y_stride);
 		}
 	}
@@ -546,10 +575,10 @@ matmul(LlmTensorType type, const DirectTile (*direct_tiles)[FEW_COLUMNS], const 
 #define SCRATCH_TILE(formula, panels, columns) \
 static void \
 scratch_tile_##formula##_##panels##_##columns(const Scratch *scratch, const ColumnStretch *x, \
-											  int groups, bool is_first, float *y, \
+											  int groups, Fetch fetch, bool is_first, float *y, \
 											  int64_t y_stride) \
 { \
-	scratch_tile(formula, panels, columns, scratch, x, groups, is_first, y, y_stride); \
+	scratch_tile(formula, panels, columns, scratch, x, groups, fetch, is_first, y, y_stride); \
 }
 
 #define SCRATCH_TILES(formula, panels) \
