@@ -63,6 +63,7 @@ exit $failed;
 sub format_source
 {
 	my ($file, $source) = @_;
+	my $original = $source;
 	my @hidden;
 	my $messages;
 
@@ -73,7 +74,7 @@ sub format_source
 	$source =~ s/\b(0[xX][0-9a-fA-F]*\.?[0-9a-fA-F]*[pP][-+]?[0-9]+[fFlL]?)/hide(\@hidden, $1)/ge;
 	$source =~ s/\b(imaginary)\b/hide(\@hidden, $1)/ge;
 	$source =~ s/^(\t+)(__asm__.*\));$/$1 . hide(\@hidden, $2) . ';'/gme;
-	$source =~ s/(\((?:const )?[A-Za-z_]\w*(?:\[\])?\) \{[^{};\n]*\})/hide(\@hidden, $1)/ge;
+	$source =~ s/(?<!\w)(\((?:const )?[A-Za-z_]\w*(?:\[\])?\) \{[^{};\n]*\})/hide(\@hidden, $1)/ge;
 
 	# statements with a compound literal on several lines, with the blank line or
 	# the condition before them
@@ -100,7 +101,22 @@ sub format_source
 		{$1 . indented($2, $3)}gmex;
 	# a space before the second field of an initializer
 	$source =~ s/,\.(?=[a-z_]\w* = )/, ./g;
+
+	if (without_space($source) ne without_space($original))
+	{
+		print STDERR "$file: formatting would change more than white space; left as it is\n";
+		$failed = 1;
+		return undef;
+	}
 	return $source;
+}
+
+sub without_space
+{
+	my ($text) = @_;
+
+	$text =~ s/\s+//g;
+	return $text;
 }
 
 # indented($tabs, $lines): one more tab for the lines that have just so many

@@ -602,7 +602,7 @@ static int
 compare_tensor_names(const void *a, const void *b)
 {
 	return llm_gguf_compare_strings((*(const LlmGgufTensor *const *) a)->name,
-						   (*(const LlmGgufTensor *const *) b)->name);
+									(*(const LlmGgufTensor *const *) b)->name);
 }
 
 static int

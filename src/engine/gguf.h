@@ -70,6 +70,7 @@ extern bool llm_gguf_get_string(const LlmGguf *gguf, const char *key, LlmGgufStr
 /* Arrays: the count is -1 when the key is absent or not an array of that kind. */
 extern int64_t llm_gguf_string_array_count(const LlmGguf *gguf, const char *key);
 extern LlmGgufString llm_gguf_string_array_item(const LlmGguf *gguf, const char *key, int64_t index);
+
 /* Copy a whole array of numbers; *count is its length, NULL out only counts. */
 extern bool llm_gguf_get_float_array(const LlmGguf *gguf, const char *key, float *out, int64_t *count);
 extern bool llm_gguf_get_int_array(const LlmGguf *gguf, const char *key, int32_t *out, int64_t *count);

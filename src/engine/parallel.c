@@ -24,8 +24,8 @@
 #define SPINS_CROWDED 20		/* more threads than processors */
 
 static inline bool spin(const LlmTeam *team, int32_t *spins);
-static void sleep_while(atomic_uint *word, unsigned value);
-static void wake_sleepers(atomic_uint *word);
+static void sleep_while(atomic_uint * word, unsigned value);
+static void wake_sleepers(atomic_uint * word);
 
 int32_t
 llm_processor_count(void)
@@ -125,7 +125,7 @@ spin(const LlmTeam *team, int32_t *spins)
 
 /* Sleep until somebody calls wake_sleepers, unless the word has changed already. */
 static void
-sleep_while(atomic_uint *word, unsigned value)
+sleep_while(atomic_uint * word, unsigned value)
 {
 #ifdef __linux__
 	(void) syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
@@ -137,7 +137,7 @@ sleep_while(atomic_uint *word, unsigned value)
 }
 
 static void
-wake_sleepers(atomic_uint *word)
+wake_sleepers(atomic_uint * word)
 {
 #ifdef __linux__
 	(void) syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);

@@ -49,6 +49,6 @@ extern const LlmTensorTypeInfo *llm_tensor_types(int *count);
 extern void llm_dequantize_row(LlmTensorType type, const void *row, int64_t n, float *out);
 
 extern float llm_half_to_float(uint16_t half);
-extern uint16_t llm_float_to_half(float value);		/* nearest even */
+extern uint16_t llm_float_to_half(float value); /* nearest even */
 
 #endif							/* LLM_TENSOR_TYPE_H */

@@ -22,6 +22,10 @@
 #define FEW_TOKENS 2			/* not worth a second meeting */
 #define UNITS_PER_THREAD 16		/* of a product: evens out the threads' speeds */
 
+/* With more columns than these, a product of few panels spends its time on copying its input. */
+#define FEW_COLUMNS 8
+#define PANELS_OF_MANY_COLUMNS 12
+
 typedef struct Product
 {
 	const LlmMatrix *weights;
@@ -478,9 +482,12 @@ static int32_t
 panels_per_unit(const LlmThread *w, int32_t n_panels, bool blas)
 {
 	int32_t		per_unit = n_panels / (w->n_threads * UNITS_PER_THREAD);
+	int32_t		share = n_panels / w->n_threads;
 
 	if (blas)
 		return LLM_BLAS_PANELS;
+	if (w->transformer->n_tokens > FEW_COLUMNS && per_unit < PANELS_OF_MANY_COLUMNS)
+		per_unit = share < PANELS_OF_MANY_COLUMNS ? share : PANELS_OF_MANY_COLUMNS;
 	return per_unit < 1 ? 1 : per_unit;
 }
 

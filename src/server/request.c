@@ -40,7 +40,8 @@ static void release_with_owner(ResourceReleasePhase phase, bool is_commit, bool 
 
 static dlist_head requests = DLIST_STATIC_INIT(requests);
 static int	n_requests = 0;
-static Llama2Request *spare = NULL; /* a handle made before its slot, so that no error comes between */
+static Llama2Request *spare = NULL; /* a handle made before its slot, so that no error comes
+									 * between */
 static bool callback_registered = false;
 
 Llama2Request *

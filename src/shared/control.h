@@ -105,7 +105,8 @@ typedef enum Llama2ModelState
 	LLAMA2_MODEL_UNUSED,		/* the entry is free */
 	LLAMA2_MODEL_STARTING,		/* a worker was asked for */
 	LLAMA2_MODEL_LOADING,		/* its worker reads the file */
-	LLAMA2_MODEL_READY,			/* weights and vocabulary are resident; its worker may be restarting */
+	LLAMA2_MODEL_READY,			/* weights and vocabulary are resident; its worker may be
+								 * restarting */
 	LLAMA2_MODEL_UNLOADING,		/* its worker finishes what it has and goes */
 	LLAMA2_MODEL_FAILED			/* could not be loaded; failure says why; no worker */
 } Llama2ModelState;

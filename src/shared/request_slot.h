@@ -19,6 +19,7 @@
  * as many as one process may have (llama2_control->n_slots / 2, at least 1) in n_held.
  */
 extern Llama2RequestSlot *Llama2SlotTake(int n_held);
+
 /* false: the model that the prompt was tokenized for is not the one that is resident now. */
 extern bool Llama2SlotEnqueue(Llama2RequestSlot *slot);
 extern void Llama2SlotRelease(Llama2RequestSlot *slot);

@@ -47,7 +47,7 @@ static LlmEngine *engine = NULL;
 static LlmEngineOptions engine_options;
 static bool engine_outdated;	/* the parameters say otherwise: made anew when nothing runs */
 static LlmEngineStatistics published;
-static RunningRequest *running;	/* [engine_options.max_sequences] */
+static RunningRequest *running; /* [engine_options.max_sequences] */
 static int	n_running;
 static uint16 *running_by_session;
 

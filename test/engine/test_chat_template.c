@@ -90,9 +90,9 @@ test_meta_cases(void)
 		JsonInts	ids = {NULL, 0};
 		int			n = 0;
 		bool		read = json_expect(&reader, '{') && json_key(&reader, "messages") &&
-			(n = read_messages(&reader, messages)) > 0 && json_expect(&reader, ',') &&
-			json_key(&reader, "ids") && json_ints(&reader, &ids) &&
-			json_expect(&reader, '}') && json_finish(&reader);
+		(n = read_messages(&reader, messages)) > 0 && json_expect(&reader, ',') &&
+		json_key(&reader, "ids") && json_ints(&reader, &ids) &&
+		json_expect(&reader, '}') && json_finish(&reader);
 
 		ok(read && gives(messages, n, ids.values, ids.count), "Meta's case %d, %d messages",
 		   ++n_cases, n);
@@ -133,9 +133,9 @@ static void
 test_white_space(void)
 {
 	static const char white[] = " \t\n\v\f\r\x1C\x1D\x1E\x1F\xC2\x85\xC2\xA0\xE1\x9A\x80"
-		"\xE2\x80\x80\xE2\x80\x81\xE2\x80\x82\xE2\x80\x83\xE2\x80\x84\xE2\x80\x85\xE2\x80\x86"
-		"\xE2\x80\x87\xE2\x80\x88\xE2\x80\x89\xE2\x80\x8A\xE2\x80\xA8\xE2\x80\xA9\xE2\x80\xAF"
-		"\xE2\x81\x9F\xE3\x80\x80";
+	"\xE2\x80\x80\xE2\x80\x81\xE2\x80\x82\xE2\x80\x83\xE2\x80\x84\xE2\x80\x85\xE2\x80\x86"
+	"\xE2\x80\x87\xE2\x80\x88\xE2\x80\x89\xE2\x80\x8A\xE2\x80\xA8\xE2\x80\xA9\xE2\x80\xAF"
+	"\xE2\x81\x9F\xE3\x80\x80";
 	static const char *const not_white[] = {
 		"\x1B", "\x7F", "\xE2\x80\x8B", "\xEF\xBB\xBF", "\xC2\x86", "\x85", "\xA0", "\x80\x80", "\xC2",
 		"\xE1\xA0\x8E"

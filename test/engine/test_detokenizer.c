@@ -22,7 +22,9 @@ token_is(const LlmVocabulary *vocabulary, int32_t id, bool strip_space, const ch
 static void
 test_tokens(void)
 {
-	enum {FIRST = 3 + 256};
+	enum
+	{
+	FIRST = 3 + 256};
 	const LlmPiece table[] = {
 		vocabulary_piece(MARK MARK "a" MARK, 0, LLM_PIECE_NORMAL),
 		vocabulary_piece(" " MARK "b", 0, LLM_PIECE_USER_DEFINED),

@@ -48,14 +48,14 @@ planes_as_described(LlmTensorType type, int cols)
 {
 	LlmPanelPlanes planes = llm_panel_planes(type, cols);
 	uint64_t	low[LLM_TENSOR_TYPE_LIMIT] = {
-		[LLM_Q4_0] = 4, [LLM_Q4_1] = 4, [LLM_Q5_0] = 4, [LLM_Q5_1] = 4, [LLM_Q8_0] = 8, [LLM_Q2_K] = 2,
-		[LLM_Q3_K] = 2, [LLM_Q4_K] = 4, [LLM_Q5_K] = 4, [LLM_Q6_K] = 4
+		[LLM_Q4_0] = 4,[LLM_Q4_1] = 4,[LLM_Q5_0] = 4,[LLM_Q5_1] = 4,[LLM_Q8_0] = 8,[LLM_Q2_K] = 2,
+		[LLM_Q3_K] = 2,[LLM_Q4_K] = 4,[LLM_Q5_K] = 4,[LLM_Q6_K] = 4
 	};
 	uint64_t	high[LLM_TENSOR_TYPE_LIMIT] = {
-		[LLM_Q5_0] = 1, [LLM_Q5_1] = 1, [LLM_Q3_K] = 1, [LLM_Q5_K] = 1, [LLM_Q6_K] = 2
+		[LLM_Q5_0] = 1,[LLM_Q5_1] = 1,[LLM_Q3_K] = 1,[LLM_Q5_K] = 1,[LLM_Q6_K] = 2
 	};
 	uint64_t	sub[LLM_TENSOR_TYPE_LIMIT] = {
-		[LLM_Q2_K] = 16, [LLM_Q3_K] = 12, [LLM_Q4_K] = 12, [LLM_Q5_K] = 12, [LLM_Q6_K] = 16
+		[LLM_Q2_K] = 16,[LLM_Q3_K] = 12,[LLM_Q4_K] = 12,[LLM_Q5_K] = 12,[LLM_Q6_K] = 16
 	};
 	bool		has_m = type == LLM_Q4_1 || type == LLM_Q5_1 || type == LLM_Q2_K || type == LLM_Q4_K ||
 		type == LLM_Q5_K;

@@ -130,7 +130,7 @@ scale_q3(const uint8_t *scales, int s)
 static float
 weight_of(LlmTensorType type, const uint8_t *b, int i)
 {
-	int			part = i / 128;		/* of a block of 256 */
+	int			part = i / 128; /* of a block of 256 */
 	int			row = i % 128 / 32; /* of 32 weights in a part */
 	int			l = i % 32;
 	int			nibble = i < 16 ? 0 : 4;

@@ -99,9 +99,9 @@ test_sentencepiece_cases(void)
 		JsonString	text = {NULL, 0};
 		JsonInts	ids = {NULL, 0};
 		bool		read = json_expect(&reader, '{') && json_key(&reader, "text") &&
-			json_string(&reader, &text) && json_expect(&reader, ',') &&
-			json_key(&reader, "ids") && json_ints(&reader, &ids) &&
-			json_expect(&reader, '}') && json_finish(&reader);
+		json_string(&reader, &text) && json_expect(&reader, ',') &&
+		json_key(&reader, "ids") && json_ints(&reader, &ids) &&
+		json_expect(&reader, '}') && json_finish(&reader);
 
 		n++;
 		if (read)
@@ -283,7 +283,9 @@ test_oracle(bool across, bool unused, const char *name)
 static void
 test_user_defined(void)
 {
-	enum {FIRST = 3 + 256};
+	enum
+	{
+	FIRST = 3 + 256};
 	const LlmPiece table[] = {
 		vocabulary_piece("a", -1, LLM_PIECE_NORMAL),
 		vocabulary_piece("aa", -2, LLM_PIECE_NORMAL),

@@ -192,7 +192,8 @@ below(size_t limit)
 	return limit > 0 ? fuzz_random(&random_state) % limit : 0;
 }
 
-__attribute__((weak)) int
+__attribute__((weak))
+int
 main(int argc, char **argv)
 {
 	static const char *const fixtures[] = {

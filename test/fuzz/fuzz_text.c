@@ -125,9 +125,12 @@ take_piece(Input *input)
 	if (length > input->left)
 		length = (uint32_t) input->left;
 	/* most are pieces of text; a few have a kind that does not exist */
-	piece = (LlmPiece) {(const char *) input->at, length, (float) score - 128,
-		kind < 160 ? LLM_PIECE_NORMAL : kind < 192 ? LLM_PIECE_UNUSED :
-		kind < 224 ? LLM_PIECE_USER_DEFINED : kind < 250 ? LLM_PIECE_CONTROL : kind - 248};
+	piece = (LlmPiece)
+	{
+		(const char *) input->at, length, (float) score - 128,
+			kind < 160 ? LLM_PIECE_NORMAL : kind < 192 ? LLM_PIECE_UNUSED :
+			kind < 224 ? LLM_PIECE_USER_DEFINED : kind < 250 ? LLM_PIECE_CONTROL : kind - 248
+	};
 	input->at += length;
 	input->left -= length;
 	return piece;

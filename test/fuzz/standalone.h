@@ -87,7 +87,8 @@ fuzz_input(uint64_t *state, uint8_t *data)
 
 /* A fuzzer whose inputs are of another make defines FUZZ_OWN_MAIN. */
 #ifndef FUZZ_OWN_MAIN
-__attribute__((weak)) int
+__attribute__((weak))
+int
 main(int argc, char **argv)
 {
 	static uint8_t data[FUZZ_LONGEST_INPUT];

@@ -40,8 +40,8 @@ typedef struct ColumnStretch
 /* A stretch of the panels of a tile, unpacked. */
 typedef struct Scratch
 {
-	_Alignas(64) uint8_t codes[TILE_PANELS][STRETCH_GROUPS * QUADS * 64];
-	_Alignas(64) float scales[TILE_PANELS][STRETCH_GROUPS * MAX_SCALES * 16];
+	_Alignas(64) uint8_t codes[TILE_PANELS][STRETCH_GROUPS * QUADS * 64];	/* whole cache lines */
+	float		scales[TILE_PANELS][STRETCH_GROUPS * MAX_SCALES * 16];
 } Scratch;
 
 /* Weights to fetch while a tile is computed: `lines` cache lines for each of its groups. */
