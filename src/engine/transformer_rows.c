@@ -7,12 +7,15 @@
  */
 #include "engine/transformer_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static int32_t logits_of(const LlmTokenRange *span);
 static void move_rows(LlmRows rows, int32_t to, int32_t from, int32_t n);
 static void set_row_count(LlmTransformer *t, int32_t n_tokens);
 static void cut_chunks(LlmTransformer *t);
+static int	compare_chunks(const void *a, const void *b);
+static bool is_even(int64_t n_units, int32_t n_threads);
 
 void
 llm_transformer_load_rows(LlmTransformer *t, LlmStep *step)
@@ -101,8 +104,9 @@ set_row_count(LlmTransformer *t, int32_t n_tokens)
 }
 
 /*
- * Cut the spans for attention.  Where that gives fewer units than threads, the
- * query heads that share a KV head are divided too.
+ * Cut the spans for attention, the most work first, so that the threads end together.  Where the
+ * chunks do not divide evenly among the threads, the query heads that share a KV head
+ * are divided too.
  */
 static void
 cut_chunks(LlmTransformer *t)
@@ -133,10 +137,34 @@ cut_chunks(LlmTransformer *t)
 		}
 	}
 
+	qsort(t->buffers.chunks, (size_t) t->n_chunks, sizeof(LlmTokenRange), compare_chunks);
+
 	n_units = (int64_t) t->n_chunks * config->n_kv_heads;
 	t->heads_per_unit = group;
 	while (t->heads_per_unit > 1 &&
-		   n_units * ((group + t->heads_per_unit - 1) / t->heads_per_unit) < t->options.n_threads)
+		   !is_even(n_units * ((group + t->heads_per_unit - 1) / t->heads_per_unit), t->options.n_threads))
 		t->heads_per_unit = (t->heads_per_unit + 1) / 2;
 	t->whole_spans = t->n_chunks == t->n_spans && t->heads_per_unit == group;
+}
+
+static int
+compare_chunks(const void *a, const void *b)
+{
+	const LlmTokenRange *x = a;
+	const LlmTokenRange *y = b;
+	int64_t		x_work = (int64_t) x->n_rows * (x->first_position + x->n_rows);
+	int64_t		y_work = (int64_t) y->n_rows * (y->first_position + y->n_rows);
+
+	if (x_work != y_work)
+		return x_work < y_work ? 1 : -1;
+	return (x->first_row > y->first_row) - (x->first_row < y->first_row);
+}
+
+/* Would the last threads at work wait for the others a fifth of the time at most? */
+static bool
+is_even(int64_t n_units, int32_t n_threads)
+{
+	int64_t		rounds = (n_units + n_threads - 1) / n_threads;
+
+	return 4 * rounds * n_threads <= 5 * n_units;
 }

@@ -22,7 +22,7 @@
 
 #define COLD_BYTES ((uint64_t) 768 << 20)	/* more than any cache holds */
 #define MAX_SEQUENCES 64
-#define PEAK_ROUNDS 100000
+#define PEAK_ROUNDS 500000
 
 typedef struct Options
 {

@@ -162,7 +162,7 @@ convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out)
 	HalfPage	converted = {out, out + n, (const char *) out};
 
 	for (int64_t i = 0; i < bytes; i += LINE)
-		_mm_prefetch(half->next + i, _MM_HINT_T0);
+		_mm_prefetch(half->next + i, _MM_HINT_T1);
 	if (form == FORM_F16)
 		for (int64_t i = 0; i < n; i += LANES)
 			_mm256_store_ps(out + i, load_elements(FORM_F16, half->elements, i));
@@ -311,7 +311,7 @@ score_features(PageForm form, int queries, int vectors, const PageView *page, in
 			k[j] = load_elements(form, page->keys.elements, element + j * LANES);
 		if (form != FORM_CODES)
 			for (int byte = 0; byte < vectors * LANES * element_bytes(form); byte += LINE)
-				_mm_prefetch(page->keys.next + element * element_bytes(form) + byte, _MM_HINT_T0);
+				_mm_prefetch(page->keys.next + element * element_bytes(form) + byte, _MM_HINT_T1);
 #pragma GCC unroll 4
 		for (int i = 0; i < queries; i++)
 		{
@@ -420,7 +420,7 @@ add_values(PageForm form, int queries, int vectors, const PageView *page, int32_
 
 		if (form != FORM_CODES)
 			for (int byte = 0; byte < vectors * LANES * element_bytes(form); byte += LINE)
-				_mm_prefetch(page->values.next + element * element_bytes(form) + byte, _MM_HINT_T0);
+				_mm_prefetch(page->values.next + element * element_bytes(form) + byte, _MM_HINT_T1);
 #pragma GCC unroll 8
 		for (int j = 0; j < vectors; j++)
 		{

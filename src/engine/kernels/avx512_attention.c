@@ -165,7 +165,7 @@ convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out)
 	const int64_t bytes = (int64_t) llm_kv_half_page_bytes(type, head_dim);
 
 	for (int64_t i = 0; i < bytes; i += LINE)
-		_mm_prefetch(half->next + i, _MM_HINT_T0);
+		_mm_prefetch(half->next + i, _MM_HINT_T1);
 	if (form == FORM_F16)
 		for (int32_t i = 0; i < n; i += AVX512_LANES)
 			_mm512_store_ps(out + i, load_elements(FORM_F16, half->elements, i, 0xffff));
@@ -321,7 +321,7 @@ score_features(PageForm form, int count, int chains, const PageStep *step, int32
 
 			if (form != FORM_CODES)
 				for (int byte = 0; byte < row_bytes; byte += LINE)
-					_mm_prefetch(step->keys.next + feature * row_bytes + byte, _MM_HINT_T0);
+					_mm_prefetch(step->keys.next + feature * row_bytes + byte, _MM_HINT_T1);
 #pragma GCC unroll 8
 			for (int i = 0; i < count; i++)
 			{
@@ -518,7 +518,7 @@ add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageSte
 			v[j] = load_elements(form, step->values.elements, index + j * AVX512_LANES, lanes);
 		if (form != FORM_CODES)
 			for (int byte = 0; byte < vectors * AVX512_LANES * element_bytes(form); byte += LINE)
-				_mm_prefetch(step->values.next + index * element_bytes(form) + byte, _MM_HINT_T0);
+				_mm_prefetch(step->values.next + index * element_bytes(form) + byte, _MM_HINT_T1);
 #pragma GCC unroll 8
 		for (int i = 0; i < count; i++)
 #pragma GCC unroll 8
