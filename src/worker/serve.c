@@ -34,7 +34,8 @@ static void create_engine(void);
 static void take_requests(void);
 static void start_request(RunningRequest *running, Llama2RequestSlot *slot);
 static void publish_results(void);
-static void finish_request(LlmRequest *request, void *arg);
+static void note_done(LlmRequest *request, void *arg);
+static void finish_request(LlmRequest *request);
 static void publish_statistics(void);
 static bool should_abandon_step(void *arg);
 static void wait_for_work(void);
@@ -119,7 +120,7 @@ create_engine(void)
 	if (engine == NULL)
 		Llama2GiveUp(model->model, Llama2ErrorSqlState(&error), error.message,
 					 error.hint[0] ? error.hint : NULL);
-	llm_engine_on_done(engine, finish_request, NULL);
+	llm_engine_on_done(engine, note_done, NULL);
 	llm_engine_on_layer(engine, should_abandon_step, NULL);
 	running = MemoryContextAllocZero(TopMemoryContext,
 									 sizeof(RunningRequest) * engine_options.max_sequences);
@@ -211,7 +212,7 @@ publish_results(void)
 			continue;
 		if (request->state == LLM_REQUEST_DONE)
 		{
-			finish_request(request, NULL);
+			finish_request(request);
 			continue;
 		}
 		pg_atomic_write_u32(&place->slot->phase, request->state);
@@ -228,17 +229,23 @@ publish_results(void)
 }
 
 /*
- * Hand a request back.  The engine calls this for a cancelled one in the
- * middle of a step; it may also have called it for one that is complete.
+ * A cancelled request goes back in the middle of the step.  Any other waits for
+ * publish_results, so that who has its answer finds it in the statistics.
  */
 static void
-finish_request(LlmRequest *request, void *arg)
+note_done(LlmRequest *request, void *arg)
+{
+	if (request->finish == LLM_FINISH_CANCELLED)
+		finish_request(request);
+}
+
+/* Hand a request back to its owner. */
+static void
+finish_request(LlmRequest *request)
 {
 	RunningRequest *place = request->arg;
 	Llama2RequestSlot *slot = place->slot;
 
-	if (!place->in_use)
-		return;
 	place->in_use = false;
 	n_running--;
 	running_by_session[slot->session]--;
@@ -288,7 +295,7 @@ publish_statistics(void)
 	Llama2AddStatistic(accepted_tokens, now.accepted_tokens - published.accepted_tokens);
 	Llama2AddStatistic(preemptions, now.preemptions - published.preemptions);
 	Llama2AddStatistic(step_us, now.step_us - published.step_us);
-	pg_atomic_write_u32(&entry->running, n_running);
+	pg_atomic_write_u32(&entry->running, now.running + now.waiting);
 	pg_atomic_write_u32(&entry->kv_pages, now.kv_pages);
 	pg_atomic_write_u32(&entry->kv_pages_free, now.kv_pages_free);
 	pg_atomic_write_u32(&entry->kv_pages_cached, now.kv_pages_cached);
