@@ -14,8 +14,7 @@
 #include "engine/matmul_blas.h"
 
 #define ALIGNMENT 64
-#define QUERIES_PER_WORK 64		/* their outputs and scores stay in the first caches */
-#define MAX_CHUNK_TOKENS 32
+#define QUERIES_PER_WORK 64		/* share a page's conversion; their outputs stay in the caches */
 #define READ_AHEAD 256			/* bytes behind the last buffer that a vector load may touch */
 
 typedef struct Cursor
@@ -38,7 +37,7 @@ llm_attention_chunk_tokens(const LlmModelConfig *config)
 {
 	int32_t		tokens = QUERIES_PER_WORK / (config->n_heads / config->n_kv_heads);
 
-	return tokens < 1 ? 1 : tokens > MAX_CHUNK_TOKENS ? MAX_CHUNK_TOKENS : tokens;
+	return tokens < 1 ? 1 : tokens;
 }
 
 int32_t
