@@ -87,7 +87,4 @@ extern bool llm_model_load_image(LlmModelFile *file, void *memory, uint64_t size
 extern bool llm_model_attach(const void *image, uint64_t size, LlmModel *model, LlmError *error);
 extern void llm_model_detach(LlmModel *model);
 
-/* Bytes of KV cache for one position, all layers. */
-extern uint64_t llm_model_kv_bytes_per_token(const LlmModelConfig *config, int bytes_per_value);
-
 #endif							/* LLM_MODEL_H */

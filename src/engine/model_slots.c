@@ -132,12 +132,6 @@ llm_config_check(const LlmModelConfig *config, LlmError *error)
 	return true;
 }
 
-uint64_t
-llm_model_kv_bytes_per_token(const LlmModelConfig *config, int bytes_per_value)
-{
-	return (uint64_t) 2 * config->n_layers * config->n_kv_heads * config->head_dim * bytes_per_value;
-}
-
 static int32_t
 extent(const LlmModelConfig *config, Extent which)
 {
