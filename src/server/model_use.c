@@ -65,12 +65,6 @@ Llama2UseModel(const char *name)
 }
 
 void
-Llama2WaitForModel(const char *name)
-{
-	(void) wait_until_ready(name);
-}
-
-void
 Llama2RaiseFailure(const Llama2Failure *failure)
 {
 	Llama2Failure copy = *failure;

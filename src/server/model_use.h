@@ -29,9 +29,6 @@ extern void Llama2RequirePreload(void);
  */
 extern const Llama2Model *Llama2UseModel(const char *name);
 
-/* Start loading where needed and wait until the model is resident. */
-extern void Llama2WaitForModel(const char *name);
-
 /* Raise a worker's failure as this backend's error. */
 extern void Llama2RaiseFailure(const Llama2Failure *failure) pg_attribute_noreturn();
 

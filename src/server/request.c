@@ -157,6 +157,11 @@ take_slot(bool may_fail)
 
 	if (slot || may_fail)
 		return slot;
+	if (n_requests >= llama2_control->n_slots)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("this session holds all %d requests that the server allows", n_requests),
+				 errhint("Read or close its streams, or increase \"llama2.max_requests\".")));
 	ConditionVariablePrepareToSleep(&llama2_control->slot_freed);
 	while ((slot = Llama2SlotTake(0)) == NULL)
 	{

@@ -22,7 +22,6 @@ typedef struct Llama2TextOutput
 	bool		strip_space;	/* before the first token's bytes */
 	bool		is_first;
 	uint32		n_released;		/* raw bytes given out so far */
-	uint32		n_held;			/* raw bytes in held */
 	StringInfoData held;		/* raw bytes not given out yet */
 	LlmUtf8Stream utf8;
 } Llama2TextOutput;

@@ -31,7 +31,7 @@ extern PGDLLEXPORT void Llama2ModelSetState(int model, Llama2ModelState state);
 extern void Llama2RegisterDefaultWorker(void);
 extern bool Llama2StartWorker(int model);
 
-/* The name of the model whose worker starts with the server, in _PG_init's words. */
+/* The word for a state in views. */
 extern PGDLLEXPORT const char *Llama2ModelStateName(Llama2ModelState state);
 
 #endif							/* LLAMA2_MODEL_TABLE_H */
