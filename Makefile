@@ -81,8 +81,9 @@ REGRESS = $(patsubst sql/%.sql,%,$(filter-out sql/llama2%,$(sort $(wildcard sql/
 SHLIB_LINK = $(EXPORTS) -lm
 EXTRA_CLEAN = build $(ENGINE_LIBRARY)
 
+# pgxs.mk may be there, as part of the client's package, without the server's headers
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
-ifneq ($(wildcard $(PGXS)),)
+ifneq ($(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h),)
 
 # no second compilation, to bitcode: nothing here is worth inlining into a query
 override with_llvm = no

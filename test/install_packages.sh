@@ -12,10 +12,10 @@ set -eu
 # The major version of the server with headers that pg_config names, or nothing.
 existing_version()
 {
-	local pgxs
+	local headers
 
-	pgxs=$("${PG_CONFIG:-pg_config}" --pgxs 2>/dev/null) || return 0
-	[ -f "$pgxs" ] || return 0
+	headers=$("${PG_CONFIG:-pg_config}" --includedir-server 2>/dev/null) || return 0
+	[ -f "$headers/postgres.h" ] || return 0
 	"${PG_CONFIG:-pg_config}" --version | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p'
 }
 
