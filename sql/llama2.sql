@@ -204,6 +204,23 @@ CREATE VIEW llama2_requests AS
 COMMENT ON VIEW llama2_requests IS
 'a row for each request that is queued or running: one''s own, or all for members of pg_read_all_stats';
 
+CREATE FUNCTION llama2_progress(
+	OUT pid int, OUT datid oid, OUT usesysid oid, OUT started_at timestamptz, OUT estimated_rows bigint, OUT rows_read bigint,
+	OUT rows_done bigint, OUT requests bigint, OUT prompt_tokens bigint, OUT completion_tokens bigint, OUT tokens_per_second float8
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'llama2_progress' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000 ROWS 5;
+
+COMMENT ON FUNCTION llama2_progress() IS 'rows of the view llama2_progress';
+
+CREATE VIEW llama2_progress AS
+	SELECT p.pid, p.datid, d.datname, p.usesysid, pg_catalog.pg_get_userbyid(p.usesysid) AS usename, p.started_at,
+		p.estimated_rows, p.rows_read, p.rows_done, p.requests, p.prompt_tokens, p.completion_tokens, p.tokens_per_second
+	FROM llama2_progress() AS p
+	LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) p.datid;
+
+COMMENT ON VIEW llama2_progress IS
+'a row for each batch scan that runs, and how far it is: one''s own, or all for members of pg_read_all_stats';
+
 CREATE FUNCTION llama2_stats(
 	OUT requests bigint, OUT completed bigint, OUT failed bigint, OUT cancelled bigint, OUT prompt_tokens bigint,
 	OUT cached_tokens bigint, OUT completion_tokens bigint, OUT scored_tokens bigint, OUT steps bigint,
@@ -233,4 +250,5 @@ REVOKE EXECUTE ON FUNCTION llama2_unload(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION llama2_stats_reset() FROM PUBLIC;
 GRANT SELECT ON llama2_status TO PUBLIC;
 GRANT SELECT ON llama2_requests TO PUBLIC;
+GRANT SELECT ON llama2_progress TO PUBLIC;
 GRANT SELECT ON llama2_stats TO PUBLIC;

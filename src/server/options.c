@@ -30,7 +30,8 @@ typedef enum OptionKind
 	OPTION_FLOAT,
 	OPTION_BOOL,
 	OPTION_STOP,
-	OPTION_LOGIT_BIAS
+	OPTION_LOGIT_BIAS,
+	OPTION_ON_ERROR
 } OptionKind;
 
 typedef struct OptionEntry
@@ -62,10 +63,11 @@ static const OptionEntry option_entries[] = {
 	{"min_tokens", OPTION_INT, PLACE(sampling.min_tokens), -1, 0, INT_MAX, false},
 	{"ignore_eos", OPTION_BOOL, PLACE(sampling.ignore_eos), -1, 0, 0, false},
 	{"logit_bias", OPTION_LOGIT_BIAS, 0, -1, 0, 0, false},
+	{"on_error", OPTION_ON_ERROR, PLACE(null_on_error), -1, 0, 0, false},
 };
 
 static void set_defaults(Llama2Options *options);
-static void read_json_options(Jsonb *json, Llama2Options *options, bool *seed_given);
+static void read_json_options(Jsonb *json, Llama2Options *options);
 static void read_json_option(const OptionEntry *entry, JsonbValue *value, Llama2Options *options);
 static void read_argument(FunctionCallInfo fcinfo, int argument, const OptionEntry *entry,
 						  Llama2Options *options);
@@ -80,6 +82,7 @@ static void add_stop(const char *bytes, size_t length, Llama2Options *options);
 static void read_logit_bias(JsonbValue *value, Llama2Options *options);
 static double logit_bias_number(const JsonbValue *value, int64 token);
 static void add_logit_bias(int64 token, double bias, Llama2Options *options);
+static bool read_on_error(const JsonbValue *value);
 static double json_number(const JsonbValue *value, const char *name);
 static void unknown_option(const char *name) pg_attribute_noreturn();
 static void wrong_kind(const char *name, const char *wanted) pg_attribute_noreturn();
@@ -87,11 +90,9 @@ static void wrong_kind(const char *name, const char *wanted) pg_attribute_noretu
 void
 Llama2ReadOptions(FunctionCallInfo fcinfo, int first_argument, Llama2Options *options)
 {
-	bool		seed_given = llama2_seed >= 0;
-
 	set_defaults(options);
 	if (!PG_ARGISNULL(first_argument + LLAMA2_ARG_OPTIONS))
-		read_json_options(PG_GETARG_JSONB_P(first_argument + LLAMA2_ARG_OPTIONS), options, &seed_given);
+		read_json_options(PG_GETARG_JSONB_P(first_argument + LLAMA2_ARG_OPTIONS), options);
 	for (size_t i = 0; i < lengthof(option_entries); i++)
 	{
 		const OptionEntry *entry = &option_entries[i];
@@ -99,10 +100,8 @@ Llama2ReadOptions(FunctionCallInfo fcinfo, int first_argument, Llama2Options *op
 		if (entry->argument < 0 || PG_ARGISNULL(first_argument + entry->argument))
 			continue;
 		read_argument(fcinfo, first_argument + entry->argument, entry, options);
-		if (entry->kind == OPTION_BIGINT)
-			seed_given = true;
 	}
-	if (!seed_given)
+	if (!options->seed_given)
 		set_random_seed(options);
 
 	if (options->max_tokens > llama2_max_tokens_limit)
@@ -138,7 +137,7 @@ set_defaults(Llama2Options *options)
 }
 
 static void
-read_json_options(Jsonb *json, Llama2Options *options, bool *seed_given)
+read_json_options(Jsonb *json, Llama2Options *options)
 {
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
@@ -164,8 +163,6 @@ read_json_options(Jsonb *json, Llama2Options *options, bool *seed_given)
 		if (value.type == jbvNull)
 			continue;
 		read_json_option(entry, &value, options);
-		if (entry->kind == OPTION_BIGINT)
-			*seed_given = true;
 	}
 }
 
@@ -194,6 +191,9 @@ read_json_option(const OptionEntry *entry, JsonbValue *value, Llama2Options *opt
 		case OPTION_LOGIT_BIAS:
 			read_logit_bias(value, options);
 			break;
+		case OPTION_ON_ERROR:
+			options->null_on_error = read_on_error(value);
+			break;
 	}
 }
 
@@ -216,6 +216,7 @@ read_argument(FunctionCallInfo fcinfo, int argument, const OptionEntry *entry, L
 			break;
 		case OPTION_BOOL:
 		case OPTION_LOGIT_BIAS:
+		case OPTION_ON_ERROR:
 			elog(ERROR, "option \"%s\" is no argument", entry->name);
 	}
 }
@@ -253,6 +254,7 @@ static void
 set_seed(Llama2Options *options, int64 seed)
 {
 	options->seed = seed;
+	options->seed_given = true;
 	options->sampling.seed = (uint64) seed;
 }
 
@@ -266,6 +268,7 @@ set_random_seed(Llama2Options *options)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate a random seed")));
 	set_seed(options, seed & PG_INT64_MAX);
+	options->seed_given = false;
 }
 
 static void
@@ -405,6 +408,19 @@ add_logit_bias(int64 token, double bias, Llama2Options *options)
 	sampling->logit_bias_value[sampling->n_logit_bias++] = (float) bias;
 }
 
+/* Is it "null", rather than "error"? */
+static bool
+read_on_error(const JsonbValue *value)
+{
+	const char *word = value->type == jbvString ? pnstrdup(value->val.string.val, value->val.string.len) : "";
+
+	if (strcmp(word, "null") == 0)
+		return true;
+	if (strcmp(word, "error") != 0)
+		wrong_kind("on_error", "\"error\" or \"null\"");
+	return false;
+}
+
 static double
 json_number(const JsonbValue *value, const char *name)
 {
@@ -438,7 +454,7 @@ unknown_option(const char *name)
 			 errmsg("unrecognized option \"%s\"", name),
 			 nearest ? errhint("Perhaps you meant the option \"%s\".", nearest) :
 			 errhint("Options are max_tokens, temperature, top_p, top_k, min_p, seed, stop, repeat_penalty, "
-					 "frequency_penalty, presence_penalty, repeat_last_n, min_tokens, ignore_eos and logit_bias.")));
+					 "frequency_penalty, presence_penalty, repeat_last_n, min_tokens, ignore_eos, logit_bias and on_error.")));
 }
 
 static void

@@ -31,6 +31,8 @@ typedef struct Llama2Options
 	LlmSamplingOptions sampling;
 	int32		max_tokens;
 	int64		seed;
+	bool		seed_given;		/* false: seed was drawn for this call */
+	bool		null_on_error;	/* a prompt that has no answer gives NULL and a warning */
 	int			n_stops;
 	const char *stops[LLM_MAX_STOPS];	/* UTF-8 */
 	uint32		stop_lengths[LLM_MAX_STOPS];

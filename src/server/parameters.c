@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "server/batch_scan.h"
 #include "shared/compat.h"
 #include "shared/control.h"
 #include "shared/model_table.h"
@@ -46,6 +47,8 @@ int			llama2_top_k = 40;
 double		llama2_min_p = 0;
 double		llama2_repeat_penalty = 1.0;
 int			llama2_seed = -1;
+bool		llama2_batch_scan = true;
+int			llama2_batch_size = 0;
 
 static const struct config_enum_entry kernels_options[] = {
 	{"auto", 0, false},
@@ -73,6 +76,7 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	Llama2InstallSharedMemoryHooks();
+	Llama2InstallBatchScan();
 	if (!IsBinaryUpgrade && llama2_model[0] != '\0')
 		Llama2RegisterDefaultWorker();
 }
@@ -203,6 +207,16 @@ define_session_parameters(void)
 	DefineCustomIntVariable("llama2.seed",
 							"Seed of the draws; -1 takes another one for each call.",
 							NULL, &llama2_seed, -1, -1, INT_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("llama2.batch_scan",
+							 "Read rows ahead, so that the calls of many are computed as one batch.",
+							 "Results are the same.",
+							 &llama2_batch_scan, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.batch_size",
+							"Requests that a statement keeps going at once.",
+							"0: what llama2.max_batch takes, and half as many that wait for their turn.",
+							&llama2_batch_size, 0, 0, 4096,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 }
 

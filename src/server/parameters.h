@@ -31,6 +31,8 @@ extern int	llama2_top_k;
 extern double llama2_min_p;
 extern double llama2_repeat_penalty;
 extern int	llama2_seed;		/* -1: random */
+extern bool llama2_batch_scan;
+extern int	llama2_batch_size;	/* 0: what keeps the worker busy */
 
 /* Define them all; those of the server only while the library is preloaded. */
 extern void Llama2DefineParameters(void);

@@ -6,6 +6,9 @@
  * users, or by the callback of the resource owner that was current when they were made:
  * that covers errors, cancelled statements, subtransactions, portals that close
  * early, and, since a dying backend aborts its transaction first, FATAL exits.
+ *
+ * A request that is done can be collected: its outcome is copied and its slot is free.  That is
+ * how a process that needs a slot, and holds some itself, never waits for itself.
  */
 #include "server/request.h"
 
@@ -28,18 +31,23 @@ struct Llama2Request
 {
 	dlist_node	node;
 	ResourceOwner owner;
-	Llama2RequestSlot *slot;
+	Llama2RequestSlot *slot;	/* once collected: a copy, with the results behind it */
 	char	   *payload;
+	bool		is_collected;
+	bool		is_stream;
+	int			n_users;
 };
 
 static Llama2RequestSlot *take_slot(bool may_fail);
+static bool collect_one(void);
+static void collect(Llama2Request *request);
+static void drop(Llama2Request *request);
 static void write_payload(Llama2Request *request, const Llama2RequestSpec *spec);
-static void wait_for_worker(void);
 static void release_with_owner(ResourceReleasePhase phase, bool is_commit, bool is_top_level,
 							   void *arg);
 
 static dlist_head requests = DLIST_STATIC_INIT(requests);
-static int	n_requests = 0;
+static int	n_held = 0;			/* slots that these have */
 static Llama2Request *spare = NULL; /* a handle made before its slot, so that no error comes
 									 * between */
 static bool callback_registered = false;
@@ -66,8 +74,11 @@ Llama2RequestSubmit(const Llama2RequestSpec *spec, bool may_fail)
 	request->slot = slot;
 	request->payload = NULL;
 	request->owner = CurrentResourceOwner;
+	request->is_collected = false;
+	request->is_stream = spec->stream;
+	request->n_users = 1;
 	dlist_push_tail(&requests, &request->node);
-	n_requests++;
+	n_held++;
 
 	write_payload(request, spec);
 	if (!Llama2SlotEnqueue(slot))
@@ -91,7 +102,7 @@ Llama2RequestWait(Llama2Request *request, int32 n_seen)
 		pg_read_barrier();
 		if (done || n_results > n_seen)
 			return n_results;
-		wait_for_worker();
+		Llama2WaitForWorker();
 	}
 }
 
@@ -111,6 +122,12 @@ Llama2RequestIsDone(const Llama2Request *request)
 	return *(volatile Llama2SlotState *) &request->slot->state == LLAMA2_SLOT_DONE;
 }
 
+bool
+Llama2RequestFailed(const Llama2Request *request)
+{
+	return Llama2RequestIsDone(request) && request->slot->failure.sqlerrcode != 0;
+}
+
 const LlmTokenResult *
 Llama2RequestResults(const Llama2Request *request)
 {
@@ -123,15 +140,65 @@ Llama2RequestSlotOf(const Llama2Request *request)
 	return request->slot;
 }
 
+Llama2Request *
+Llama2RequestShare(Llama2Request *request)
+{
+	request->n_users++;
+	return request;
+}
+
 void
 Llama2RequestRelease(Llama2Request *request)
 {
-	Llama2SlotRelease(request->slot);
-	dlist_delete(&request->node);
-	n_requests--;
-	if (spare)
-		pfree(spare);
-	spare = request;
+	if (--request->n_users == 0)
+		drop(request);
+}
+
+void
+Llama2CollectAnswers(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &requests)
+	{
+		Llama2Request *request = dlist_container(Llama2Request, node, iter.cur);
+
+		if (!request->is_collected && !request->is_stream && Llama2RequestIsDone(request))
+			collect(request);
+	}
+}
+
+/*
+ * Sleep until the worker or somebody else sets the latch.  A client that is gone
+ * ends the process as it would at its next read.
+ */
+void
+Llama2WaitForWorker(void)
+{
+	static uint32 wait_event = 0;
+	uint32		event = LLAMA2_WAIT_EVENT(wait_event, "Llama2WaitToken");
+
+#if PG_VERSION_NUM >= 150000
+	if (MyProcPort != NULL && WaitEventSetCanReportClosed())
+	{
+		WaitEvent	occurred = {0};
+
+		ModifyWaitEvent(FeBeWaitSet, FeBeWaitSetSocketPos, WL_SOCKET_CLOSED, NULL);
+		if (WaitEventSetWait(FeBeWaitSet, WAIT_TIMEOUT_MS, &occurred, 1, event) > 0 &&
+			(occurred.events & WL_SOCKET_CLOSED))
+		{
+			ClientConnectionLost = true;
+			InterruptPending = true;
+		}
+		if (occurred.events & WL_POSTMASTER_DEATH)
+			proc_exit(1);
+	}
+	else
+#endif
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 WAIT_TIMEOUT_MS, event);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
 }
 
 void
@@ -146,24 +213,31 @@ Llama2CheckClient(void)
 }
 
 /*
- * The queue is bounded: where every slot is taken the session waits here, unless it
- * holds slots itself, whose results it must then take first.
+ * The queue is bounded: where every slot is taken the process first takes the answers that it has not read
+ * yet, which need nobody's help to come, and waits for others only when it holds no slot but its streams'.
  */
 static Llama2RequestSlot *
 take_slot(bool may_fail)
 {
 	static uint32 wait_event = 0;
-	Llama2RequestSlot *slot = Llama2SlotTake(n_requests);
+	Llama2RequestSlot *slot;
 
-	if (slot || may_fail)
+	if (may_fail)
+		return Llama2SlotTakeSpare(n_held);
+	while ((slot = Llama2SlotTake()) == NULL)
+	{
+		if (!collect_one())
+			break;
+	}
+	if (slot)
 		return slot;
-	if (n_requests >= llama2_control->n_slots)
+	if (n_held >= llama2_control->n_slots)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("this session holds all %d requests that the server allows", n_requests),
+				 errmsg("this session holds all %d requests that the server allows", n_held),
 				 errhint("Read or close its streams, or increase \"llama2.max_requests\".")));
 	ConditionVariablePrepareToSleep(&llama2_control->slot_freed);
-	while ((slot = Llama2SlotTake(0)) == NULL)
+	while ((slot = Llama2SlotTake()) == NULL)
 	{
 		(void) ConditionVariableTimedSleep(&llama2_control->slot_freed, WAIT_TIMEOUT_MS,
 										   LLAMA2_WAIT_EVENT(wait_event, "Llama2QueueFull"));
@@ -171,6 +245,68 @@ take_slot(bool may_fail)
 	}
 	ConditionVariableCancelSleep();
 	return slot;
+}
+
+/* Free the slot of one's own request that is done, or will be first; false where there is none. */
+static bool
+collect_one(void)
+{
+	dlist_iter	iter;
+	Llama2Request *chosen = NULL;
+
+	dlist_foreach(iter, &requests)
+	{
+		Llama2Request *request = dlist_container(Llama2Request, node, iter.cur);
+
+		if (request->is_collected || request->is_stream)
+			continue;
+		if (chosen == NULL || Llama2RequestIsDone(request))
+			chosen = request;
+		if (Llama2RequestIsDone(chosen))
+			break;
+	}
+	if (chosen == NULL)
+		return false;
+	(void) Llama2RequestWait(chosen, PG_INT32_MAX);
+	collect(chosen);
+	return true;
+}
+
+/* Of a request that is done. */
+static void
+collect(Llama2Request *request)
+{
+	int32		n_results = Llama2RequestWait(request, PG_INT32_MAX);
+	Size		bytes = mul_size(sizeof(LlmTokenResult), n_results);
+	char	   *copy = MemoryContextAllocHuge(TopMemoryContext,
+											  add_size(MAXALIGN(sizeof(Llama2RequestSlot)), bytes));
+	Llama2RequestSlot *slot = (Llama2RequestSlot *) copy;
+
+	*slot = *request->slot;
+	slot->results_offset = MAXALIGN(sizeof(Llama2RequestSlot));
+	if (bytes > 0)
+		memcpy(copy + slot->results_offset, Llama2RequestResults(request), bytes);
+	Llama2SlotRelease(request->slot);
+	n_held--;
+	request->slot = slot;
+	request->payload = copy;
+	request->is_collected = true;
+}
+
+static void
+drop(Llama2Request *request)
+{
+	dlist_delete(&request->node);
+	if (request->is_collected)
+		pfree(request->slot);
+	else
+	{
+		Llama2SlotRelease(request->slot);
+		n_held--;
+	}
+	if (spare)
+		pfree(spare);
+	spare = request;
 }
 
 static void
@@ -211,39 +347,6 @@ write_payload(Llama2Request *request, const Llama2RequestSpec *spec)
 	}
 }
 
-/*
- * Sleep until the worker or somebody else sets the latch.  A client that is gone
- * ends the process as it would at its next read.
- */
-static void
-wait_for_worker(void)
-{
-	static uint32 wait_event = 0;
-	uint32		event = LLAMA2_WAIT_EVENT(wait_event, "Llama2WaitToken");
-
-#if PG_VERSION_NUM >= 150000
-	if (MyProcPort != NULL && WaitEventSetCanReportClosed())
-	{
-		WaitEvent	occurred = {0};
-
-		ModifyWaitEvent(FeBeWaitSet, FeBeWaitSetSocketPos, WL_SOCKET_CLOSED, NULL);
-		if (WaitEventSetWait(FeBeWaitSet, WAIT_TIMEOUT_MS, &occurred, 1, event) > 0 &&
-			(occurred.events & WL_SOCKET_CLOSED))
-		{
-			ClientConnectionLost = true;
-			InterruptPending = true;
-		}
-		if (occurred.events & WL_POSTMASTER_DEATH)
-			proc_exit(1);
-	}
-	else
-#endif
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 WAIT_TIMEOUT_MS, event);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
 static void
 release_with_owner(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
 {
@@ -256,6 +359,6 @@ release_with_owner(ResourceReleasePhase phase, bool is_commit, bool is_top_level
 		Llama2Request *request = dlist_container(Llama2Request, node, iter.cur);
 
 		if (request->owner == CurrentResourceOwner)
-			Llama2RequestRelease(request);
+			drop(request);
 	}
 }

@@ -27,15 +27,19 @@ typedef struct Llama2RequestSpec
 	uint32		stop_lengths[LLM_MAX_STOPS];
 	bool		strip_leading_space;
 	bool		stream;			/* wake for every token */
+	bool		is_reproducible;	/* asked again it has the same results */
 } Llama2RequestSpec;
 
 typedef struct Llama2Request Llama2Request;
 
 /*
- * Queue a request.  Waits for a free slot; with may_fail, or where this
- * session holds as many as it may, returns NULL instead.
+ * Queue a request.  Where no slot is free, answers that this process has not
+ * read yet are collected, and then it waits; with may_fail, for work that can wait, it returns NULL instead.
  */
 extern Llama2Request *Llama2RequestSubmit(const Llama2RequestSpec *spec, bool may_fail);
+
+/* One user more of a request; each releases it. */
+extern Llama2Request *Llama2RequestShare(Llama2Request *request);
 
 /*
  * Wait until more than n_seen results are there, or the request is done; returns how many
@@ -48,13 +52,28 @@ extern int32 Llama2RequestFinish(Llama2Request *request);
 
 extern bool Llama2RequestIsDone(const Llama2Request *request);
 
-/* Results so far, in shared memory: valid until the release. */
+/* It is done, and not as it should be: the slot's failure says why. */
+extern bool Llama2RequestFailed(const Llama2Request *request);
+
+/*
+ * Copy what is done to this process's own memory and give the slots back, so that who is slow to read
+ * his answers does not keep others from asking.  Streams are left alone.
+ */
+extern void Llama2CollectAnswers(void);
+
+/* Sleep until the worker, or somebody else, has news for this process. */
+extern void Llama2WaitForWorker(void);
+
+/* Results so far: valid until the release, or the next call that submits or collects. */
 extern const LlmTokenResult *Llama2RequestResults(const Llama2Request *request);
 
-/* The slot, for what it says once the request is done. */
+/* The slot, for what it says once the request is done; valid as long as the results. */
 extern const Llama2RequestSlot *Llama2RequestSlotOf(const Llama2Request *request);
 
-/* Give the slot back, or, while it runs, ask the worker to; the handle is gone. */
+/*
+ * Of the last user: give the slot back, or, while it runs, ask the worker to; the handle is
+ * gone.
+ */
 extern void Llama2RequestRelease(Llama2Request *request);
 
 /* End the process where its client is gone; for waits that do not watch the socket themselves. */

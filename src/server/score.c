@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
+#include "server/batch_function.h"
 #include "server/options.h"
 #include "server/prompt.h"
 #include "server/request.h"
@@ -21,6 +22,7 @@ PG_FUNCTION_INFO_V1(llama2_logprobs);
 PG_FUNCTION_INFO_V1(llama2_perplexity);
 
 static Llama2Prompt join_texts(const Llama2Model *model, text *prompt, text *completion, int32 *score_from);
+static void check_fits(const Llama2Model *model, Llama2Prompt prompt);
 static Llama2Request *submit_score(const Llama2Model *model, Llama2Prompt prompt, int32 score_from);
 
 /*
@@ -68,34 +70,44 @@ llama2_logprobs(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
-/* exp of the mean negative log-probability of a text's tokens; NULL for a text without any. */
 Datum
 llama2_perplexity(PG_FUNCTION_ARGS)
 {
-	const Llama2Model *model;
-	Llama2Prompt prompt;
-	Llama2Request *request;
-	const LlmTokenResult *results;
-	size_t		length;
+	return Llama2CallAlone(fcinfo, Llama2PreparePerplexity, Llama2AnswerPerplexity);
+}
+
+bool
+Llama2PreparePerplexity(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	Llama2Question *question;
 	const char *utf8;
-	int32		n_results;
+	size_t		length;
+
+	if (PG_ARGISNULL(0))
+		return false;
+	work->call.model = Llama2UseModel(Llama2StringArgument(fcinfo, 1));
+	work->kind = LLM_SCORE;
+	Llama2WorkAllocate(work, 1);
+	question = &work->questions[0];
+	utf8 = Llama2Utf8FromText(PG_GETARG_TEXT_PP(0), &length);
+	Llama2CheckTextLength(work->call.model, length);
+	question->prompt = Llama2Tokenize(work->call.model, utf8, length, true, NULL);
+	question->score_from = 1;
+	check_fits(work->call.model, question->prompt);
+	return question->prompt.n_ids >= 2;
+}
+
+/* exp of the mean negative log-probability of a text's tokens; NULL for a text without any. */
+Datum
+Llama2AnswerPerplexity(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	Llama2Request *request = work->questions[0].request;
+	int32		n_results = Llama2RequestFinish(request);
+	const LlmTokenResult *results = Llama2RequestResults(request);
 	double		sum = 0;
 
-	Llama2RequirePreload();
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	model = Llama2UseModel(Llama2StringArgument(fcinfo, 1));
-	utf8 = Llama2Utf8FromText(PG_GETARG_TEXT_PP(0), &length);
-	Llama2CheckTextLength(model, length);
-	prompt = Llama2Tokenize(model, utf8, length, true, NULL);
-	if (prompt.n_ids < 2)
-		PG_RETURN_NULL();
-	request = submit_score(model, prompt, 1);
-	n_results = Llama2RequestFinish(request);
-	results = Llama2RequestResults(request);
 	for (int32 i = 0; i < n_results; i++)
 		sum += results[i].logprob;
-	Llama2RequestRelease(request);
 	PG_RETURN_FLOAT8(exp(-sum / n_results));
 }
 
@@ -126,12 +138,7 @@ submit_score(const Llama2Model *model, Llama2Prompt prompt, int32 score_from)
 {
 	Llama2RequestSpec spec;
 
-	if (prompt.n_ids > model->context_length)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("text of %d tokens does not fit the context of %d tokens of model \"%s\"",
-						prompt.n_ids, model->context_length, model->name),
-				 errhint("Shorten the text; llama2_count_tokens() tells its length.")));
+	check_fits(model, prompt);
 	memset(&spec, 0, sizeof(spec));
 	spec.model = model;
 	spec.kind = LLM_SCORE;
@@ -140,4 +147,15 @@ submit_score(const Llama2Model *model, Llama2Prompt prompt, int32 score_from)
 	spec.score_from = score_from;
 	llm_sampling_defaults(&spec.sampling);
 	return Llama2RequestSubmit(&spec, false);
+}
+
+static void
+check_fits(const Llama2Model *model, Llama2Prompt prompt)
+{
+	if (prompt.n_ids > model->context_length)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("text of %d tokens does not fit the context of %d tokens of model \"%s\"",
+						prompt.n_ids, model->context_length, model->name),
+				 errhint("Shorten the text; llama2_count_tokens() tells its length.")));
 }

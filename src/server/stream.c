@@ -108,12 +108,15 @@ begin_stream(FunctionCallInfo fcinfo, Llama2PromptKind kind)
 {
 	TokenStream *stream = palloc0(sizeof(TokenStream));
 	Llama2Call	call;
+	Llama2RequestSpec spec;
 
-	Llama2BeginCallWithPrompt(fcinfo, kind, &call);
+	Llama2BeginCall(fcinfo, &call);
+	Llama2CallSpec(&call, Llama2CallPrompt(&call, kind, PG_GETARG_DATUM(0)), &spec);
+	spec.stream = true;
 	Llama2TextBegin(&stream->output, call.model->vocabulary, true);
 	stream->context = ((ReturnSetInfo *) fcinfo->resultinfo)->econtext;
 	RegisterExprContextCallback(stream->context, release_stream, PointerGetDatum(stream));
-	stream->request = Llama2SubmitCall(&call, call.prompt, true, false);
+	stream->request = Llama2RequestSubmit(&spec, false);
 	return stream;
 }
 

@@ -114,7 +114,7 @@ initialize_control_block(void)
 
 	memset(llama2_control, 0, control_block_size());
 	llama2_control->lock = &locks[0].lock;
-	llama2_control->n_slots = llama2_max_requests;
+	llama2_control->n_slots = llama2_control->n_free = llama2_max_requests;
 	llama2_control->queue_head = llama2_control->queue_tail = -1;
 	llama2_control->payload_area_offset = control_block_size();
 	ConditionVariableInit(&llama2_control->slot_freed);
@@ -140,6 +140,16 @@ initialize_control_block(void)
 		pg_atomic_init_u32(&entry->kv_pages, 0);
 		pg_atomic_init_u32(&entry->kv_pages_free, 0);
 		pg_atomic_init_u32(&entry->kv_pages_cached, 0);
+	}
+	for (int i = 0; i < LLAMA2_MAX_PROGRESS; i++)
+	{
+		Llama2Progress *entry = &llama2_control->progress[i];
+
+		pg_atomic_init_u64(&entry->n_read, 0);
+		pg_atomic_init_u64(&entry->n_done, 0);
+		pg_atomic_init_u64(&entry->n_requests, 0);
+		pg_atomic_init_u64(&entry->n_prompt_tokens, 0);
+		pg_atomic_init_u64(&entry->n_completion_tokens, 0);
 	}
 	Llama2ResetStatistics();
 

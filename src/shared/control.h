@@ -4,8 +4,8 @@
  *		memory, with the request slots, the model table and the statistics.
  *
  * Locks:
- *	 control->lock		every change of a slot's state, the queue, the free list, and of a
- *						model entry's state, worker and handles
+ *	 control->lock		every change of a slot's state, the queue, the free list, of a model entry's
+ *						state, worker and handles, and of who has an entry of progress
  *	 atomics			a slot's cancel flag (owner writes), n_results, n_prefilled and phase (worker
  *						writes), statistics (anybody adds)
  * The lock is never held while waiting for anything but another short holder,
@@ -143,6 +143,27 @@ typedef struct Llama2ModelEntry
 	pg_atomic_uint32 kv_pages_cached;
 } Llama2ModelEntry;
 
+/* Batch scans that the view llama2_progress shows at once; others run as well. */
+#define LLAMA2_MAX_PROGRESS 256
+
+/* How far a batch scan is. */
+typedef struct Llama2Progress
+{
+	/* under control->lock */
+	int			pid;			/* 0: the entry is free */
+	Oid			userid;
+	Oid			databaseid;
+	TimestampTz started_at;
+	double		n_estimated;	/* rows, by the planner */
+
+	/* atomics: written by that process, read by anybody */
+	pg_atomic_uint64 n_read;
+	pg_atomic_uint64 n_done;
+	pg_atomic_uint64 n_requests;
+	pg_atomic_uint64 n_prompt_tokens;
+	pg_atomic_uint64 n_completion_tokens;
+} Llama2Progress;
+
 /* Counters since the server started or llama2_stats_reset(). */
 typedef struct Llama2Statistics
 {
@@ -175,6 +196,7 @@ typedef struct Llama2Control
 	LWLock	   *lock;			/* see the head of this file */
 	int			n_slots;
 	int			free_list;		/* first free slot, or -1 */
+	int			n_free;
 	int			queue_head;		/* oldest queued slot, or -1 */
 	int			queue_tail;
 	uint64		next_generation;
@@ -182,6 +204,7 @@ typedef struct Llama2Control
 	ConditionVariable model_changed;	/* a model entry changed its state */
 	Llama2Statistics statistics;
 	Llama2ModelEntry models[LLAMA2_MAX_MODELS];
+	Llama2Progress progress[LLAMA2_MAX_PROGRESS];
 	Size		payload_area_offset;	/* of the DSA area, from the start of the block */
 	Llama2RequestSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } Llama2Control;

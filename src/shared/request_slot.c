@@ -12,21 +12,35 @@
 #include "storage/proc.h"
 #include "utils/timestamp.h"
 
+static Llama2RequestSlot *take_slot(int n_left);
 static void free_slot(Llama2RequestSlot *slot);
 static void unlink_from_queue(Llama2RequestSlot *slot);
 static void wake_worker(int model);
 
 Llama2RequestSlot *
-Llama2SlotTake(int n_held)
+Llama2SlotTake(void)
+{
+	return take_slot(0);
+}
+
+Llama2RequestSlot *
+Llama2SlotTakeSpare(int n_held)
+{
+	if (n_held >= Max(llama2_control->n_slots / 2, 1))
+		return NULL;
+	return take_slot(llama2_control->n_slots / 4);
+}
+
+/* A free slot, where more than n_left are free. */
+static Llama2RequestSlot *
+take_slot(int n_left)
 {
 	Llama2RequestSlot *slot = NULL;
 
-	if (n_held >= Max(llama2_control->n_slots / 2, 1))
-		return NULL;
-
 	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
-	if (llama2_control->free_list >= 0)
+	if (llama2_control->n_free > n_left)
 	{
+		llama2_control->n_free--;
 		slot = &llama2_control->slots[llama2_control->free_list];
 		llama2_control->free_list = slot->next;
 		slot->state = LLAMA2_SLOT_FILLING;
@@ -216,6 +230,7 @@ free_slot(Llama2RequestSlot *slot)
 	slot->owner_pid = 0;
 	slot->next = llama2_control->free_list;
 	llama2_control->free_list = Llama2SlotIndex(slot);
+	llama2_control->n_free++;
 }
 
 /* The caller holds the lock. */

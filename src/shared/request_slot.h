@@ -15,10 +15,11 @@
 #include "shared/control.h"
 
 /*
- * Owner side.  take returns NULL where no slot is free, or where this process has
- * as many as one process may have (llama2_control->n_slots / 2, at least 1) in n_held.
+ * Owner side.  take returns NULL where no slot is free.  take_spare is for work that can wait: it leaves a quarter of
+ * the slots to others, and returns NULL where this process holds half of them (at least 1) in n_held.
  */
-extern Llama2RequestSlot *Llama2SlotTake(int n_held);
+extern Llama2RequestSlot *Llama2SlotTake(void);
+extern Llama2RequestSlot *Llama2SlotTakeSpare(int n_held);
 
 /* false: the model that the prompt was tokenized for is not the one that is resident now. */
 extern bool Llama2SlotEnqueue(Llama2RequestSlot *slot);

@@ -1,0 +1,110 @@
+/*
+ * batch_function.c
+ *		Finds the functions that can be called for many rows at a time.
+ *
+ * What an OID is, is looked up once and kept until the catalog of functions changes.
+ */
+#include "server/batch_function.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
+
+static const Llama2BatchFunction functions[] = {
+	{"llama2_generate", Llama2PrepareGenerate, Llama2AnswerText},
+	{"llama2_generate_array", Llama2PrepareGenerateArray, Llama2AnswerArray},
+	{"llama2_chat", Llama2PrepareChat, Llama2AnswerText},
+	{"llama2_chat_messages", Llama2PrepareChatMessages, Llama2AnswerText},
+	{"llama2_complete", Llama2PrepareGenerate, Llama2AnswerDetails},
+	{"llama2_perplexity", Llama2PreparePerplexity, Llama2AnswerPerplexity},
+};
+
+typedef struct KnownFunction
+{
+	Oid			oid;			/* the key */
+	const Llama2BatchFunction *function;
+} KnownFunction;
+
+static const Llama2BatchFunction *look_up(Oid oid);
+static bool is_library(const char *path);
+static void forget(Datum arg, int cache, uint32 hash);
+
+static HTAB *known = NULL;
+
+const Llama2BatchFunction *
+Llama2FindBatchFunction(Oid function)
+{
+	const Llama2BatchFunction *result;
+	KnownFunction *entry;
+	bool		found;
+
+	if (function < FirstNormalObjectId)
+		return NULL;
+	if (known == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(KnownFunction)};
+
+		known = hash_create("llama2 functions", 64, &control, HASH_ELEM | HASH_BLOBS);
+		CacheRegisterSyscacheCallback(PROCOID, forget, (Datum) 0);
+	}
+	entry = hash_search(known, &function, HASH_FIND, NULL);
+	if (entry)
+		return entry->function;
+	result = look_up(function);
+	entry = hash_search(known, &function, HASH_ENTER, &found);
+	entry->function = result;
+	return result;
+}
+
+static const Llama2BatchFunction *
+look_up(Oid oid)
+{
+	const Llama2BatchFunction *result = NULL;
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	Form_pg_proc form;
+	Datum		library;
+	bool		is_null;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	library = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &is_null);
+	if (form->prolang == ClanguageId && !form->proretset && !is_null && is_library(TextDatumGetCString(library)))
+	{
+		Datum		symbol = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &is_null);
+		const char *name = is_null ? "" : TextDatumGetCString(symbol);
+
+		for (size_t i = 0; i < lengthof(functions); i++)
+			if (strcmp(functions[i].symbol, name) == 0)
+				result = &functions[i];
+	}
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* Ours, in whatever folder? */
+static bool
+is_library(const char *path)
+{
+	const char *name = strrchr(path, '/');
+
+	name = name ? name + 1 : path;
+	return strcmp(name, "llama2") == 0 || strcmp(name, "llama2" DLSUFFIX) == 0;
+}
+
+/* Any function may have changed. */
+static void
+forget(Datum arg, int cache, uint32 hash)
+{
+	HASH_SEQ_STATUS status;
+	KnownFunction *entry;
+
+	hash_seq_init(&status, known);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		(void) hash_search(known, &entry->oid, HASH_REMOVE, NULL);
+}

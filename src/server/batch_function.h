@@ -1,0 +1,36 @@
+/*
+ * batch_function.h
+ *		The functions that can be called for many rows at a time: for each its two halves (work.h).
+ *
+ * Whoever adds a function that waits for the worker adds its halves here and a
+ * line to the table in batch_function.c; the batch scan then reads ahead for it.
+ */
+#ifndef LLAMA2_BATCH_FUNCTION_H
+#define LLAMA2_BATCH_FUNCTION_H
+
+#include "server/work.h"
+
+typedef struct Llama2BatchFunction
+{
+	const char *symbol;			/* of the C function, as in CREATE FUNCTION */
+	Llama2PrepareFunction prepare;
+	Llama2AnswerFunction answer;
+} Llama2BatchFunction;
+
+/* The entry of an SQL function, or NULL for any other. */
+extern const Llama2BatchFunction *Llama2FindBatchFunction(Oid function);
+
+/* generate.c */
+extern bool Llama2PrepareGenerate(FunctionCallInfo fcinfo, Llama2Work *work);
+extern bool Llama2PrepareGenerateArray(FunctionCallInfo fcinfo, Llama2Work *work);
+extern bool Llama2PrepareChat(FunctionCallInfo fcinfo, Llama2Work *work);
+extern bool Llama2PrepareChatMessages(FunctionCallInfo fcinfo, Llama2Work *work);
+extern Datum Llama2AnswerText(FunctionCallInfo fcinfo, Llama2Work *work);
+extern Datum Llama2AnswerArray(FunctionCallInfo fcinfo, Llama2Work *work);
+extern Datum Llama2AnswerDetails(FunctionCallInfo fcinfo, Llama2Work *work);
+
+/* score.c */
+extern bool Llama2PreparePerplexity(FunctionCallInfo fcinfo, Llama2Work *work);
+extern Datum Llama2AnswerPerplexity(FunctionCallInfo fcinfo, Llama2Work *work);
+
+#endif							/* LLAMA2_BATCH_FUNCTION_H */

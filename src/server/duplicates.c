@@ -1,0 +1,188 @@
+/*
+ * duplicates.c
+ *		Requests of one statement that ask the same: computed once.
+ *
+ * A hash table of what was asked.  The key is compared whole: the hash only says where to
+ * look.  When there is no room the one that was asked first goes.
+ */
+#include "server/duplicates.h"
+
+#include "common/hashfn.h"
+#include "lib/ilist.h"
+#include "utils/memutils.h"
+
+#define N_BUCKETS 1024
+
+typedef struct KnownRequest
+{
+	dlist_node	in_bucket;
+	dlist_node	in_line;		/* oldest first */
+	uint32		hash;
+	Size		key_bytes;
+	Size		bytes;			/* with what the results will take */
+	Llama2Request *request;
+	char		key[FLEXIBLE_ARRAY_MEMBER];
+} KnownRequest;
+
+struct Llama2Duplicates
+{
+	MemoryContext context;
+	Size		max_bytes;
+	Size		n_bytes;
+	int64		n_found;
+	dlist_head	line;
+	dlist_head	buckets[N_BUCKETS];
+};
+
+static char *make_key(const Llama2RequestSpec *spec, Size *length);
+static void forget(Llama2Duplicates *duplicates, KnownRequest *known);
+
+Llama2Duplicates *
+Llama2CreateDuplicates(Size max_bytes)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "llama2 duplicates", ALLOCSET_DEFAULT_SIZES);
+	Llama2Duplicates *duplicates = MemoryContextAllocZero(context, sizeof(Llama2Duplicates));
+
+	duplicates->context = context;
+	duplicates->max_bytes = max_bytes;
+	dlist_init(&duplicates->line);
+	for (int i = 0; i < N_BUCKETS; i++)
+		dlist_init(&duplicates->buckets[i]);
+	return duplicates;
+}
+
+Llama2Request *
+Llama2FindDuplicate(Llama2Duplicates *duplicates, const Llama2RequestSpec *spec)
+{
+	Llama2Request *found = NULL;
+	char	   *key;
+	Size		length;
+	uint32		hash;
+	dlist_iter	iter;
+
+	if (!spec->is_reproducible)
+		return NULL;
+	key = make_key(spec, &length);
+	hash = hash_bytes((const unsigned char *) key, (int) length);
+	dlist_foreach(iter, &duplicates->buckets[hash % N_BUCKETS])
+	{
+		KnownRequest *known = dlist_container(KnownRequest, in_bucket, iter.cur);
+
+		if (known->hash == hash && known->key_bytes == length && memcmp(known->key, key, length) == 0)
+		{
+			found = known->request;
+			break;
+		}
+	}
+	pfree(key);
+	if (found == NULL || Llama2RequestFailed(found))
+		return NULL;
+	duplicates->n_found++;
+	return Llama2RequestShare(found);
+}
+
+void
+Llama2RememberRequest(Llama2Duplicates *duplicates, const Llama2RequestSpec *spec, Llama2Request *request)
+{
+	KnownRequest *known;
+	char	   *key;
+	Size		length;
+	Size		bytes;
+
+	if (!spec->is_reproducible)
+		return;
+	key = make_key(spec, &length);
+	bytes = length + sizeof(KnownRequest) + sizeof(Llama2RequestSlot) +
+		sizeof(LlmTokenResult) * (Size) (spec->kind == LLM_GENERATE ? spec->max_tokens : spec->n_prompt);
+	while (duplicates->n_bytes + bytes > duplicates->max_bytes && !dlist_is_empty(&duplicates->line))
+		forget(duplicates, dlist_container(KnownRequest, in_line, dlist_head_node(&duplicates->line)));
+	if (bytes <= duplicates->max_bytes)
+	{
+		known = MemoryContextAlloc(duplicates->context, offsetof(KnownRequest, key) + length);
+		memcpy(known->key, key, length);
+		known->key_bytes = length;
+		known->bytes = bytes;
+		known->hash = hash_bytes((const unsigned char *) key, (int) length);
+		known->request = Llama2RequestShare(request);
+		dlist_push_head(&duplicates->buckets[known->hash % N_BUCKETS], &known->in_bucket);
+		dlist_push_tail(&duplicates->line, &known->in_line);
+		duplicates->n_bytes += bytes;
+	}
+	pfree(key);
+}
+
+int64
+Llama2CountDuplicates(const Llama2Duplicates *duplicates)
+{
+	return duplicates->n_found;
+}
+
+void
+Llama2FreeDuplicates(Llama2Duplicates *duplicates)
+{
+	while (!dlist_is_empty(&duplicates->line))
+		forget(duplicates, dlist_container(KnownRequest, in_line, dlist_head_node(&duplicates->line)));
+	MemoryContextDelete(duplicates->context);
+}
+
+/* Everything that the results depend on, as bytes. */
+static char *
+make_key(const Llama2RequestSpec *spec, Size *length)
+{
+	struct
+	{
+		int			model;
+		uint64		generation;
+		LlmRequestKind kind;
+		int32		n_prompt;
+		int32		max_tokens;
+		int32		score_from;
+		LlmSamplingOptions sampling;
+		int			n_stops;
+		uint32		stop_lengths[LLM_MAX_STOPS];
+		bool		strip_leading_space;
+	}			head;
+	Size		bytes = add_size(sizeof(head), mul_size(sizeof(int32), spec->n_prompt));
+	char	   *key;
+	char	   *end;
+
+	for (int i = 0; i < spec->n_stops; i++)
+		bytes = add_size(bytes, spec->stop_lengths[i]);
+
+	memset(&head, 0, sizeof(head));
+	head.model = spec->model->index;
+	head.generation = spec->model->generation;
+	head.kind = spec->kind;
+	head.n_prompt = spec->n_prompt;
+	head.max_tokens = spec->max_tokens;
+	head.score_from = spec->score_from;
+	memcpy(&head.sampling, &spec->sampling, sizeof(head.sampling));
+	if (spec->sampling.temperature == 0)
+		head.sampling.seed = 0;
+	head.n_stops = spec->n_stops;
+	memcpy(head.stop_lengths, spec->stop_lengths, sizeof(uint32) * spec->n_stops);
+	head.strip_leading_space = spec->strip_leading_space;
+
+	key = palloc(bytes);
+	memcpy(key, &head, sizeof(head));
+	end = key + sizeof(head);
+	memcpy(end, spec->prompt, sizeof(int32) * spec->n_prompt);
+	end += sizeof(int32) * spec->n_prompt;
+	for (int i = 0; i < spec->n_stops; i++)
+	{
+		memcpy(end, spec->stops[i], spec->stop_lengths[i]);
+		end += spec->stop_lengths[i];
+	}
+	*length = bytes;
+	return key;
+}
+
+static void
+forget(Llama2Duplicates *duplicates, KnownRequest *known)
+{
+	dlist_delete(&known->in_bucket);
+	dlist_delete(&known->in_line);
+	duplicates->n_bytes -= known->bytes;
+	Llama2RequestRelease(known->request);
+	pfree(known);
+}

@@ -1,0 +1,206 @@
+/*
+ * work.c
+ *		One call of a function as work for the model's worker: prompts to ask, and an answer made of
+ *		theirs.
+ */
+#include "server/work.h"
+
+#include "utils/memutils.h"
+
+static void question_spec(const Llama2Work *work, const Llama2Question *question, Llama2RequestSpec *spec);
+static char *trouble_of_error(MemoryContext context);
+static const Llama2Failure *failure_of(const Llama2Question *question);
+
+void
+Llama2WorkAllocate(Llama2Work *work, int n_questions)
+{
+	work->n_questions = n_questions;
+	work->questions = palloc0(sizeof(Llama2Question) * (Size) Max(n_questions, 1));
+}
+
+/*
+ * What is caught here comes from reading a value that is in memory already: it
+ * leaves no lock, pin or reference behind.
+ */
+void
+Llama2Ask(Llama2Work *work, int number, Llama2PromptKind kind, Datum value)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Llama2Question *question = &work->questions[number];
+	Datum		plain = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
+
+	if (!work->call.options.null_on_error)
+	{
+		question->prompt = Llama2CallPrompt(&work->call, kind, plain);
+		return;
+	}
+	PG_TRY();
+	{
+		question->prompt = Llama2CallPrompt(&work->call, kind, plain);
+	}
+	PG_CATCH();
+	{
+		question->trouble = trouble_of_error(context);
+	}
+	PG_END_TRY();
+}
+
+bool
+Llama2IsAnswered(Llama2Work *work, int number)
+{
+	const Llama2Question *question = &work->questions[number];
+	const Llama2Failure *failure = failure_of(question);
+	const char *trouble = question->trouble;
+
+	if (failure)
+		trouble = failure->message;
+	if (trouble == NULL)
+		return question->request != NULL;
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("no answer: %s", trouble),
+			 errdetail("NULL stands for it, as the option \"on_error\" says.")));
+	return false;
+}
+
+bool
+Llama2WorkSubmit(Llama2Work *work, Llama2Duplicates *duplicates, bool may_fail)
+{
+	for (; work->n_submitted < work->n_questions; work->n_submitted++)
+	{
+		Llama2Question *question = &work->questions[work->n_submitted];
+		Llama2RequestSpec spec;
+
+		if (question->prompt.ids == NULL)
+			continue;
+		question_spec(work, question, &spec);
+		if (duplicates)
+			question->request = Llama2FindDuplicate(duplicates, &spec);
+		question->is_duplicate = question->request != NULL;
+		if (question->request == NULL)
+		{
+			question->request = Llama2RequestSubmit(&spec, may_fail);
+			if (question->request == NULL)
+				return false;
+			if (duplicates)
+				Llama2RememberRequest(duplicates, &spec, question->request);
+		}
+	}
+	return true;
+}
+
+bool
+Llama2WorkIsDone(const Llama2Work *work)
+{
+	if (work->n_submitted < work->n_questions)
+		return false;
+	for (int i = work->n_questions - 1; i >= 0; i--)
+	{
+		if (work->questions[i].request && !Llama2RequestIsDone(work->questions[i].request))
+			return false;
+	}
+	return true;
+}
+
+bool
+Llama2WorkHasTrouble(const Llama2Work *work)
+{
+	for (int i = 0; i < work->n_questions; i++)
+	{
+		if (work->questions[i].trouble || failure_of(&work->questions[i]))
+			return true;
+	}
+	return false;
+}
+
+Datum
+Llama2WorkAnswer(FunctionCallInfo fcinfo, Llama2Work *work, Llama2AnswerFunction answer)
+{
+	Datum		value;
+
+	for (int i = 0; i < work->n_questions; i++)
+	{
+		Llama2Request *request = work->questions[i].request;
+
+		if (request == NULL)
+			continue;
+		if (work->call.options.null_on_error)
+			(void) Llama2RequestWait(request, PG_INT32_MAX);
+		else
+			(void) Llama2RequestFinish(request);
+	}
+	fcinfo->isnull = false;
+	value = answer(fcinfo, work);
+	Llama2WorkRelease(work);
+	return value;
+}
+
+void
+Llama2WorkRelease(Llama2Work *work)
+{
+	for (int i = 0; i < work->n_questions; i++)
+	{
+		if (work->questions[i].request)
+			Llama2RequestRelease(work->questions[i].request);
+		work->questions[i].request = NULL;
+	}
+}
+
+Datum
+Llama2CallAlone(FunctionCallInfo fcinfo, Llama2PrepareFunction prepare, Llama2AnswerFunction answer)
+{
+	Llama2Work	work = {0};
+
+	Llama2RequirePreload();
+	if (!prepare(fcinfo, &work))
+		PG_RETURN_NULL();
+	(void) Llama2WorkSubmit(&work, NULL, false);
+	return Llama2WorkAnswer(fcinfo, &work, answer);
+}
+
+/* The request that a question makes. */
+static void
+question_spec(const Llama2Work *work, const Llama2Question *question, Llama2RequestSpec *spec)
+{
+	if (work->kind == LLM_GENERATE)
+	{
+		Llama2CallSpec(&work->call, question->prompt, spec);
+		return;
+	}
+	memset(spec, 0, sizeof(*spec));
+	spec->model = work->call.model;
+	spec->kind = work->kind;
+	spec->prompt = question->prompt.ids;
+	spec->n_prompt = question->prompt.n_ids;
+	spec->score_from = question->score_from;
+	spec->is_reproducible = true;
+	llm_sampling_defaults(&spec->sampling);
+}
+
+/* The message of an error about the value; any other is raised again. */
+static char *
+trouble_of_error(MemoryContext context)
+{
+	ErrorData  *error;
+	char	   *message;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_PROGRAM_LIMIT_EXCEEDED &&
+		error->sqlerrcode != ERRCODE_UNTRANSLATABLE_CHARACTER)
+		PG_RE_THROW();
+	message = pstrdup(error->message);
+	FlushErrorState();
+	FreeErrorData(error);
+	return message;
+}
+
+/* Of a question that is done. */
+static const Llama2Failure *
+failure_of(const Llama2Question *question)
+{
+	if (question->request == NULL || !Llama2RequestFailed(question->request))
+		return NULL;
+	return &Llama2RequestSlotOf(question->request)->failure;
+}

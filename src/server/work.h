@@ -1,0 +1,75 @@
+/*
+ * work.h
+ *		One call of a function as work for the model's worker: prompts to ask, and an answer made of
+ *		theirs.
+ *
+ * A function that waits for the worker is two halves.  The first reads the arguments and leaves the questions;
+ * the second makes the answer when all of them are done.  Between the two the caller may do
+ * other things, such as the first half for the next row.
+ */
+#ifndef LLAMA2_WORK_H
+#define LLAMA2_WORK_H
+
+#include "server/call.h"
+#include "server/duplicates.h"
+
+typedef struct Llama2Question
+{
+	Llama2Prompt prompt;		/* ids NULL: nothing is asked */
+	int32		score_from;		/* of a score: its first token */
+	char	   *trouble;		/* why not, where options->null_on_error makes it no error */
+	Llama2Request *request;		/* once submitted */
+	bool		is_duplicate;	/* somebody else asked the same */
+} Llama2Question;
+
+typedef struct Llama2Work
+{
+	Llama2Call	call;
+	LlmRequestKind kind;
+	int			n_questions;
+	int			n_submitted;
+	Llama2Question *questions;
+	void	   *state;			/* the function's own, from the first half for the second */
+} Llama2Work;
+
+/*
+ * The halves.  prepare allocates in the current memory context what must live until the answer, and submits
+ * nothing; false: the answer is NULL.  Arguments stay where they are until the answer.  answer reads the requests,
+ * all of which are done, and sets fcinfo->isnull for NULL.
+ */
+typedef bool (*Llama2PrepareFunction) (FunctionCallInfo fcinfo, Llama2Work *work);
+typedef Datum (*Llama2AnswerFunction) (FunctionCallInfo fcinfo, Llama2Work *work);
+
+/* For prepare: room for so many questions, empty. */
+extern void Llama2WorkAllocate(Llama2Work *work, int n_questions);
+
+/*
+ * For prepare: the question of a text, a message or a dialog.  Where options->null_on_error is set, what is
+ * wrong with the value becomes the question's trouble.
+ */
+extern void Llama2Ask(Llama2Work *work, int number, Llama2PromptKind kind, Datum value);
+
+/* For answer: has this question an answer?  Where it has none but trouble, gives the warning. */
+extern bool Llama2IsAnswered(Llama2Work *work, int number);
+
+/*
+ * Submit what is not submitted yet; false where slots are short, which only happens
+ * with may_fail.  Equal questions share a request where duplicates (NULL: none) knows of one.
+ */
+extern bool Llama2WorkSubmit(Llama2Work *work, Llama2Duplicates *duplicates, bool may_fail);
+
+/* Is every question submitted and done? */
+extern bool Llama2WorkIsDone(const Llama2Work *work);
+
+/* Has a question that is done no answer? */
+extern bool Llama2WorkHasTrouble(const Llama2Work *work);
+
+/* Make the answer in the current memory context; raises an error where a request failed.  Releases the requests. */
+extern Datum Llama2WorkAnswer(FunctionCallInfo fcinfo, Llama2Work *work, Llama2AnswerFunction answer);
+
+extern void Llama2WorkRelease(Llama2Work *work);
+
+/* Both halves, waiting between them: the plain call. */
+extern Datum Llama2CallAlone(FunctionCallInfo fcinfo, Llama2PrepareFunction prepare, Llama2AnswerFunction answer);
+
+#endif							/* LLAMA2_WORK_H */
