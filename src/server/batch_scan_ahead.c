@@ -343,7 +343,10 @@ static void
 submit(Llama2BatchScan *scan, Llama2RowCall *row_call)
 {
 	if (Llama2WorkSubmit(row_call->work, scan->duplicates, true))
+	{
 		row_call->state = LLAMA2_CALL_STARTED;
+		scan->in_flight += !Llama2WorkIsDone(row_call->work);
+	}
 	else
 	{
 		row_call->state = LLAMA2_CALL_PREPARED;

@@ -265,6 +265,7 @@ read_ahead(Llama2BatchScan *scan)
 	}
 }
 
+/* The first row's calls count until it has been returned: perhaps no other is wanted. */
 static void
 count_in_flight(Llama2BatchScan *scan)
 {
@@ -275,7 +276,7 @@ count_in_flight(Llama2BatchScan *scan)
 
 		for (int j = 0; j < scan->n_calls; j++)
 		{
-			if (row->calls[j].state == LLAMA2_CALL_STARTED && !Llama2WorkIsDone(row->calls[j].work))
+			if (row->calls[j].state == LLAMA2_CALL_STARTED && (i == 0 || !Llama2WorkIsDone(row->calls[j].work)))
 				scan->in_flight++;
 		}
 	}
@@ -345,6 +346,7 @@ wait_for_row(Llama2BatchScan *scan, Llama2Row *row)
 		elapsed = INSTR_TIME_GET_MICROSEC(end);
 		scan->counters[LLAMA2_SCAN_WAIT_US] += elapsed;
 		scan->counters[LLAMA2_SCAN_IN_FLIGHT_US] += elapsed * scan->in_flight;
+
 		read_ahead(scan);
 	}
 	adapt(scan, waited);

@@ -28,6 +28,7 @@ typedef struct Position
 {
 	bool		reads_all;		/* all, unless the statement is ended early */
 	bool		needs_mark;		/* the parent marks and restores its position */
+	bool		in_workers;		/* below a Gather */
 	Node	   *count;			/* not more than a LIMIT's, or NULL */
 	Node	   *offset;
 } Position;
@@ -163,7 +164,7 @@ place_in_list(List *plans, Position position, Placing *placing)
 static void
 place_in_children(Plan *plan, Position position, Placing *placing)
 {
-	Position	right = {0};
+	Position	right = {.in_workers = position.in_workers};
 
 	if (plan->lefttree)
 		plan->lefttree = place(plan->lefttree, position, placing);
@@ -192,7 +193,7 @@ place_in_children(Plan *plan, Position position, Placing *placing)
 static Position
 position_below(Plan *plan, Position position)
 {
-	Position	below = {0};
+	Position	below = {.in_workers = position.in_workers};
 
 	switch (nodeTag(plan))
 	{
@@ -216,6 +217,7 @@ position_below(Plan *plan, Position position)
 		case T_GatherMerge:
 			below = position;
 			below.needs_mark = false;
+			below.in_workers = true;
 			/* a worker has the values of those parameters only that are used below */
 			if (is_exec_param(below.count, NULL) || is_exec_param(below.offset, NULL))
 				below.count = below.offset = NULL;
@@ -476,6 +478,7 @@ make_batch_scan(Plan *child, Plan *outer, List *targetlist, List *qual, Position
 	plan->plan_rows = outer->plan_rows;
 	plan->plan_width = outer->plan_width;
 	plan->parallel_safe = outer->parallel_safe;
+	plan->parallel_aware = position.in_workers;	/* has counters in shared memory */
 	plan->plan_node_id = ++placing->last_node_id;
 	plan->targetlist = targetlist;
 	plan->qual = qual;

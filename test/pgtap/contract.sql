@@ -47,6 +47,10 @@ INSERT INTO expected VALUES
 		'OUT queued_at timestamp with time zone, OUT started_at timestamp with time zone, OUT prompt_tokens integer, '
 		'OUT prefilled_tokens integer, OUT result_tokens integer, OUT max_tokens integer, OUT cancelled boolean',
 		'SETOF record', 'v', 1000, 10, false, true),
+	('llama2_progress()',
+		'OUT pid integer, OUT datid oid, OUT usesysid oid, OUT started_at timestamp with time zone, OUT estimated_rows bigint, '
+		'OUT rows_read bigint, OUT rows_done bigint, OUT requests bigint, OUT prompt_tokens bigint, OUT completion_tokens bigint, '
+		'OUT tokens_per_second double precision', 'SETOF record', 'v', 1000, 5, false, true),
 	('llama2_stats()',
 		'OUT requests bigint, OUT completed bigint, OUT failed bigint, OUT cancelled bigint, OUT prompt_tokens bigint, '
 		'OUT cached_tokens bigint, OUT completion_tokens bigint, OUT scored_tokens bigint, OUT steps bigint, OUT mean_batch double precision, '
@@ -88,19 +92,21 @@ SELECT set_eq(
 	$$SELECT d.objid::regclass::text
 	  FROM pg_depend AS d JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
 	  WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND e.extname = 'llama2'$$,
-	ARRAY['llama2_status', 'llama2_requests', 'llama2_stats'],
+	ARRAY['llama2_status', 'llama2_requests', 'llama2_progress', 'llama2_stats'],
 	'the extension has these views and no others');
 SELECT columns_are('llama2_status', ARRAY['model', 'state', 'worker_pid', 'kernels', 'threads', 'context_length', 'weight_bytes',
 	'kv_cache_bytes', 'activation_bytes', 'running', 'queued', 'kv_pages', 'kv_pages_free', 'kv_pages_cached', 'loaded_at', 'error']);
 SELECT columns_are('llama2_requests', ARRAY['id', 'pid', 'datid', 'datname', 'usesysid', 'usename', 'model', 'kind', 'state', 'queued_at',
 	'started_at', 'prompt_tokens', 'prefilled_tokens', 'result_tokens', 'max_tokens', 'cancelled']);
+SELECT columns_are('llama2_progress', ARRAY['pid', 'datid', 'datname', 'usesysid', 'usename', 'started_at', 'estimated_rows', 'rows_read',
+	'rows_done', 'requests', 'prompt_tokens', 'completion_tokens', 'tokens_per_second']);
 SELECT columns_are('llama2_stats', ARRAY['requests', 'completed', 'failed', 'cancelled', 'prompt_tokens', 'cached_tokens',
 	'completion_tokens', 'scored_tokens', 'steps', 'mean_batch', 'prefill_tokens', 'decode_tokens', 'drafted_tokens', 'accepted_tokens', 'preemptions', 'queue_ms',
 	'prefill_ms', 'decode_ms', 'step_ms', 'worker_starts', 'model_loads', 'stats_reset']);
 SELECT unnest(ARRAY[ok(length(obj_description(name::regclass, 'pg_class')) > 10, name || ': has a comment'),
 	ok(has_table_privilege('public', name, 'SELECT'), name || ': everybody may read it'),
 	ok(NOT has_table_privilege('public', name, 'UPDATE'), name || ': nobody may write it')])
-FROM unnest(ARRAY['llama2_status', 'llama2_requests', 'llama2_stats']) AS name;
+FROM unnest(ARRAY['llama2_status', 'llama2_requests', 'llama2_progress', 'llama2_stats']) AS name;
 SELECT is((SELECT count(*)::int FROM llama2_stats), 1, 'llama2_stats has one row');
 
 -- Privileges, seen from an ordinary role
@@ -121,7 +127,9 @@ RESET ROLE;
 -- Parameters
 SELECT results_eq(
 	$$SELECT name, context, vartype, boot_val, min_val, max_val, unit FROM pg_settings WHERE name LIKE 'llama2.%' ORDER BY name$$,
-	$$VALUES ('llama2.blas', 'sighup', 'bool', 'off', NULL, NULL, NULL),
+	$$VALUES ('llama2.batch_scan', 'user', 'bool', 'on', NULL, NULL, NULL),
+		('llama2.batch_size', 'user', 'integer', '0', '0', '4096', NULL),
+		('llama2.blas', 'sighup', 'bool', 'off', NULL, NULL, NULL),
 		('llama2.context_length', 'sighup', 'integer', '0', '0', '1048576', NULL),
 		('llama2.kernels', 'sighup', 'enum', 'auto', NULL, NULL, NULL),
 		('llama2.kv_cache_size', 'sighup', 'integer', '1024', '1', '2097151', 'MB'),

@@ -1,0 +1,105 @@
+#!/bin/bash
+#
+# compare_rows.sh
+#	Tokens per second over the rows of a table, with the batch scan and without, beside the engine's own
+#	batch; and with a long instruction that all rows share, with the prefix cache and without.
+#
+#	test/bench/compare_rows.sh [MODEL.gguf]
+#
+# The extension must be installed.  The texts are compared, too.  ROWS (default 64), TOKENS for each (32),
+# INSTRUCTION, the shared instruction's tokens, about (300), and PARTS (rows prefix) can be set.
+
+set -eu
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+build=${BUILD:-build/release}
+model=$(realpath "${1:-models/tinychat-6m.gguf}")
+rows=${ROWS:-64}
+tokens=${TOKENS:-32}
+instruction=${INSTRUCTION:-300}
+. test/private_server.sh
+
+private_server_folder
+as_private_user mkdir models
+ln -s "$model" "$PRIVATE_FOLDER/models/measured.gguf"
+private_server_start "llama2.model_directory=$PRIVATE_FOLDER/models" llama2.model=measured jit=off
+psql -v ON_ERROR_STOP=1 -Xqc 'CREATE EXTENSION llama2' -c "SELECT llama2_load('measured')" >/dev/null
+psql -v ON_ERROR_STOP=1 -Xq <<-SQL
+	CREATE TABLE items AS SELECT i AS id, 'Item number ' || i || ' is ' || chr(96 + i % 26 + 1) AS body
+		FROM generate_series(1, $rows) AS i;
+	ANALYZE items;
+	CREATE FUNCTION seconds_since(start timestamptz) RETURNS float8 LANGUAGE sql AS
+		'SELECT extract(epoch FROM clock_timestamp() - start)';
+SQL
+
+# measure SETTING PROMPT TOKENS TABLE: seconds that the statement takes; its texts go into a table
+measure()
+{
+	psql -v ON_ERROR_STOP=1 -XqAt <<-SQL
+		SET $1;
+		SELECT clock_timestamp() AS start \gset
+		CREATE TABLE $4 AS SELECT id, llama2_generate($2, max_tokens => $3, temperature => 0,
+			options => '{"ignore_eos": true}') AS text FROM items;
+		SELECT seconds_since(:'start');
+	SQL
+}
+
+same_texts()
+{
+	psql -v ON_ERROR_STOP=1 -XqAt -c "SELECT CASE WHEN count(*) = 0 THEN 'the same texts' ELSE count(*) || ' texts differ' END
+		FROM $1 FULL JOIN $2 USING (id) WHERE $1.text IS DISTINCT FROM $2.text"
+}
+
+set_server()
+{
+	psql -v ON_ERROR_STOP=1 -Xqc "ALTER SYSTEM SET $1" -c 'SELECT pg_reload_conf()' >/dev/null
+	psql -v ON_ERROR_STOP=1 -Xqc 'SELECT pg_sleep(0.5)' -c "SELECT llama2_generate('x', max_tokens => 1)" >/dev/null
+}
+
+# The engine's rates, as "PREFILL DECODE" in tokens per second
+engine_rates()
+{
+	"$build/bench/llama2_bench" -p 256 -n "$tokens" -b 32 -r 2 --csv "$model" |
+		awk -F, '$1 == "prefill" { prefill = $8 } $1 == "decode" { decode = $8 } END { print prefill, decode }'
+}
+
+measure_rows()
+{
+	local scanned plain single prompts rates
+
+	printf '%s, %s rows, %s tokens each\n' "$(basename "$model")" "$rows" "$tokens"
+	psql -v ON_ERROR_STOP=1 -Xqc 'SELECT llama2_stats_reset()' >/dev/null
+	scanned=$(measure 'llama2.batch_scan = on' body "$tokens" scanned)
+	prompts=$(psql -v ON_ERROR_STOP=1 -XqAtc 'SELECT prefill_tokens FROM llama2_stats')
+	plain=$(measure 'llama2.batch_scan = off' body "$tokens" plain)
+	same_texts scanned plain
+	set_server 'llama2.speculation = off'
+	single=$(measure 'llama2.batch_scan = off' body "$tokens" single)
+	same_texts scanned single
+	psql -v ON_ERROR_STOP=1 -Xqc "SELECT llama2_unload('measured')" >/dev/null
+	rates=$(engine_rates)
+	psql -v ON_ERROR_STOP=1 -Xqc "SELECT llama2_load('measured')" >/dev/null
+	echo "$rates" | awk -v n="$((rows * tokens))" -v s="$scanned" -v p="$plain" -v o="$single" -v prompts="$prompts" '{
+		printf "batch_scan on                    %8.1f tokens/s\n", n / s
+		printf "batch_scan off                   %8.1f tokens/s   %.2f times\n", n / p, p / s
+		printf "batch_scan off, speculation off  %8.1f tokens/s   %.2f times\n", n / o, o / s
+		printf "engine: %.1f s for %d prompt tokens at %.1f and %d tokens at %.1f tokens/s; SQL %.1f s, %.0f percent of its speed\n",
+			prompts / $1 + n / $2, prompts, $1, n, $2, s, 100 * (prompts / $1 + n / $2) / s }'
+}
+
+measure_prefix()
+{
+	local prompt="repeat('Answer in one word. ', $((instruction / 5))) || body" shared unshared count
+
+	count=$(psql -v ON_ERROR_STOP=1 -XqAt -c "SELECT max(llama2_count_tokens($prompt)) FROM items")
+	printf '%s rows of up to %s tokens that begin alike, 4 tokens each\n' "$rows" "$count"
+	shared=$(measure 'llama2.batch_scan = on' "$prompt" 4 shared)
+	set_server 'llama2.prefix_cache = off'
+	unshared=$(measure 'llama2.batch_scan = on' "$prompt" 4 unshared)
+	same_texts shared unshared
+	awk -v s="$shared" -v u="$unshared" 'BEGIN {
+		printf "prefix_cache on  %8.2f s\nprefix_cache off %8.2f s   %.2f times\n", s, u, u / s }'
+}
+
+for part in ${PARTS:-rows prefix}; do
+	"measure_$part"
+done

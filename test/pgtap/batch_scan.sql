@@ -1,0 +1,233 @@
+-- The batch scan: each kind of query has the same results with it and without; what EXPLAIN shows; errors of rows
+-- that are read ahead; equal questions; progress; on_error.
+
+\set ON_ERROR_STOP 1
+BEGIN;
+SELECT no_plan();
+\ir setup/error_is.sql
+SET LOCAL llama2.temperature = 0;
+SET LOCAL llama2.max_tokens = 8;
+SET LOCAL client_min_messages = warning;
+
+CREATE TEMPORARY TABLE customers (id int PRIMARY KEY, name text);
+INSERT INTO customers VALUES (1, 'Ana Lopez'), (2, 'Tom Berg'), (3, 'Nina Weber'), (4, 'Nobody');
+
+CREATE TEMPORARY TABLE templates (id int, kind text);
+INSERT INTO templates VALUES (1, 'Summarize: '), (2, 'Is this spam? ');
+
+CREATE FUNCTION pg_temp.wrap(body text) RETURNS text LANGUAGE sql AS $$ SELECT llama2_chat('Summarize: ' || body) $$;
+CREATE FUNCTION pg_temp.shout(body text) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN upper(body) || '!'; END $$;
+CREATE FUNCTION pg_temp.inside(body text) RETURNS text LANGUAGE plpgsql AS $$
+	DECLARE answer text := llama2_chat(body);
+	BEGIN
+		FOR i IN 1..2 LOOP answer := answer || llama2_generate(answer, max_tokens => 3); END LOOP;
+		RETURN answer;
+	END $$;
+
+-- Tables that queries change are made anew before each.
+CREATE FUNCTION pg_temp.fresh_tables() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		DROP TABLE IF EXISTS tickets, results, parts CASCADE;
+		DROP SEQUENCE IF EXISTS numbers;
+		CREATE TEMPORARY TABLE tickets (id int PRIMARY KEY, customer int, body text, summary text, data jsonb);
+		INSERT INTO tickets
+			SELECT i, i % 3 + 1,
+				CASE WHEN i % 11 = 0 THEN NULL
+					ELSE (ARRAY['My kettle leaks water.', 'I love this lamp.', 'I was charged twice for the chair.', 'The soup was cold.'])[i % 4 + 1]
+						|| CASE WHEN i % 5 = 0 THEN '' ELSE ' Order ' || i END END,
+				NULL, jsonb_build_object('n', i)
+			FROM generate_series(1, 30) AS i;
+		CREATE TEMPORARY TABLE results (id int, answer text);
+		CREATE TEMPORARY SEQUENCE numbers;
+		CREATE TEMPORARY TABLE parts (id int, body text) PARTITION BY RANGE (id);
+		CREATE TEMPORARY TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
+		CREATE TEMPORARY TABLE parts_2 PARTITION OF parts FOR VALUES FROM (10) TO (100);
+		INSERT INTO parts SELECT id, body FROM tickets WHERE id <= 20;
+		ANALYZE tickets;
+	END $$;
+
+-- The rows of a query in their order, with the scan or without.
+CREATE FUNCTION pg_temp.rows_of(query text, batch_scan boolean, OUT rows jsonb, OUT planned boolean) LANGUAGE plpgsql AS $$
+	DECLARE
+		line record;
+	BEGIN
+		PERFORM pg_temp.fresh_tables();
+		PERFORM set_config('llama2.batch_scan', batch_scan::text, true);
+		rows := '[]';
+		planned := false;
+		FOR line IN EXECUTE 'EXPLAIN ' || query LOOP
+			planned := planned OR line."QUERY PLAN" LIKE '%Custom Scan (Llama2 Batch)%';
+		END LOOP;
+		BEGIN
+			FOR line IN EXECUTE query LOOP
+				rows := rows || jsonb_build_array(to_jsonb(line));
+			END LOOP;
+		EXCEPTION WHEN OTHERS THEN
+			rows := rows || to_jsonb(SQLSTATE || ' ' || SQLERRM);
+		END;
+		PERFORM set_config('llama2.batch_scan', 'on', true);
+	END $$;
+
+CREATE TEMPORARY TABLE shapes (number serial, is_planned boolean, shape text, query text);
+INSERT INTO shapes (is_planned, shape, query) VALUES
+	(true, 'target list', 'SELECT id, llama2_chat(body) FROM tickets'),
+	(true, 'nested in an expression', $$SELECT upper(left('<' || llama2_generate(body) || '>', 20)) FROM tickets$$),
+	(true, 'several calls in a row', $$SELECT llama2_chat(body), id, llama2_generate(body, stop => ARRAY['.']), llama2_perplexity(body) FROM tickets$$),
+	(true, 'calls in calls', $$SELECT id, llama2_generate('Review: ' || llama2_chat('Summarize: ' || body) || E'\nSentiment:') FROM tickets$$),
+	(true, 'CASE', $$SELECT id, CASE WHEN id % 3 = 0 THEN llama2_chat(body) WHEN id % 3 = 1 THEN llama2_generate(body) ELSE 'none' END FROM tickets$$),
+	(true, 'CASE with an argument', $$SELECT CASE id % 4 WHEN 0 THEN 'none' WHEN 1 THEN llama2_chat(body) WHEN 2 THEN upper(llama2_generate(body)) END FROM tickets$$),
+	(true, 'CASE over a call', $$SELECT CASE llama2_chat('What is the sentiment of this review? ' || body) WHEN 'positive' THEN llama2_chat('Summarize: ' || body) ELSE 'bad' END FROM tickets$$),
+	(true, 'COALESCE', $$SELECT coalesce(summary, llama2_chat(body), llama2_chat('Who are you?')) FROM tickets$$),
+	(true, 'COALESCE whose first is there', $$SELECT coalesce(nullif(id % 2, 0)::text, llama2_chat(body)) FROM tickets$$),
+	(true, 'AND, OR, NOT', $$SELECT id, id > 3 AND llama2_chat(body) LIKE '%a%', id < 5 OR NOT llama2_chat(body) LIKE '%e%' FROM tickets$$),
+	(true, 'a guard against an error', $$SELECT id, CASE WHEN id <> 7 THEN llama2_chat(body || (10 / (id - 7))::text) END FROM tickets$$),
+	(true, 'arrays, rows, NULLIF, GREATEST', $$SELECT ARRAY[llama2_chat(body), 'x'], ROW(id, llama2_generate(body)), nullif(llama2_chat(body), 'x'), greatest(llama2_chat(body), body) FROM tickets WHERE id < 9$$),
+	(true, 'fields of the details', $$SELECT (llama2_complete(body)).text, (llama2_complete(body)).finish_reason, (llama2_complete(body)).prompt_tokens FROM tickets$$),
+	(true, 'a dialog', $$SELECT llama2_chat(jsonb_build_array(jsonb_build_object('role', 'user', 'content', body)), system => 'Answer with one word.') FROM tickets WHERE body IS NOT NULL$$),
+	(true, 'an array of prompts', $$SELECT id, llama2_generate(ARRAY[body, NULL, 'Once upon ' || id]) FROM tickets$$),
+	(true, 'options by row', $$SELECT id, llama2_generate(body, max_tokens => id % 5 + 1, options => jsonb_build_object('min_tokens', id % 3)) FROM tickets$$),
+	(true, 'a seed', $$SELECT id, llama2_generate(body, temperature => 1.2, seed => id % 4) FROM tickets$$),
+	(true, 'a seed in options', $$SELECT id, llama2_generate(body, temperature => 1.2, options => '{"seed": 5}') FROM tickets$$),
+	(true, 'WHERE', $$SELECT id, body FROM tickets WHERE llama2_chat('What is the sentiment of this review? ' || body) = 'positive'$$),
+	(true, 'WHERE and target list', $$SELECT id, llama2_chat('Summarize: ' || body) FROM tickets WHERE llama2_generate(body) LIKE '%a%' AND id % 2 = 0$$),
+	(true, 'two conditions', $$SELECT id FROM tickets WHERE llama2_chat(body) LIKE '%e%' AND llama2_generate(body) LIKE '%a%' AND body IS NOT NULL$$),
+	(true, 'WHERE with OR', $$SELECT id FROM tickets WHERE id < 4 OR llama2_chat(body) LIKE '%i%'$$),
+	(true, 'WHERE with LIMIT', $$SELECT id FROM tickets WHERE llama2_chat(body) LIKE '%a%' LIMIT 4$$),
+	(true, 'INSERT SELECT', $$INSERT INTO results SELECT id, llama2_chat(body) FROM tickets RETURNING *$$),
+	(true, 'INSERT SELECT with ON CONFLICT', $$INSERT INTO tickets (id, body) SELECT id, llama2_chat(body) FROM tickets ON CONFLICT (id) DO UPDATE SET summary = excluded.body RETURNING id, summary$$),
+	(true, 'UPDATE', $$UPDATE tickets SET summary = llama2_chat('Summarize: ' || body) WHERE id % 2 = 1 RETURNING id, summary$$),
+	(true, 'UPDATE FROM', $$UPDATE tickets SET summary = llama2_chat(c.name || ' says: ' || body) FROM customers AS c WHERE c.id = customer RETURNING tickets.id, summary$$),
+	(true, 'DELETE', $$DELETE FROM tickets WHERE llama2_chat(body) LIKE '%a%' RETURNING id$$),
+	(true, 'a data-modifying CTE', $$WITH d AS (DELETE FROM tickets WHERE llama2_chat(body) LIKE '%e%' RETURNING id, body) SELECT id, llama2_generate(body) FROM d$$),
+	(true, 'ORDER BY a call', $$SELECT id, llama2_chat(body) AS answer FROM tickets ORDER BY 2 DESC NULLS LAST, id$$),
+	(true, 'ORDER BY a column', $$SELECT llama2_chat(body) FROM tickets ORDER BY body, id DESC$$),
+	(true, 'ORDER BY and LIMIT', $$SELECT id, llama2_chat(body) FROM tickets ORDER BY id DESC LIMIT 5$$),
+	(true, 'LIMIT and OFFSET', $$SELECT id, llama2_chat(body) FROM tickets LIMIT 6 OFFSET 4$$),
+	(true, 'LIMIT by a subquery', $$SELECT id, llama2_chat(body) FROM tickets LIMIT (SELECT count(*) FROM customers)$$),
+	(true, 'WITH TIES', $$SELECT customer, llama2_chat(body) FROM tickets ORDER BY customer FETCH FIRST 3 ROWS WITH TIES$$),
+	(true, 'DISTINCT', $$SELECT DISTINCT llama2_chat(body) AS answer FROM tickets ORDER BY 1$$),
+	(true, 'DISTINCT ON', $$SELECT DISTINCT ON (customer) customer, llama2_chat(body) FROM tickets ORDER BY customer, id$$),
+	(true, 'GROUP BY a call', $$SELECT llama2_chat(body), count(*), min(id) FROM tickets GROUP BY 1 ORDER BY 1, 3$$),
+	(true, 'a call of an aggregate', $$SELECT customer, llama2_chat('Summarize: ' || string_agg(body, ' ' ORDER BY id)) FROM tickets GROUP BY customer ORDER BY 1$$),
+	(true, 'an aggregate of calls', $$SELECT customer, string_agg(llama2_chat(body), ', ' ORDER BY id) FROM tickets GROUP BY customer ORDER BY 1$$),
+	(true, 'an aggregate with a filter', $$SELECT count(llama2_chat(body)) FILTER (WHERE id > 5), max(llama2_perplexity(body)), array_agg(id ORDER BY id) FILTER (WHERE llama2_chat(body) LIKE '%a%') FROM tickets$$),
+	(true, 'HAVING', $$SELECT customer, count(*) FROM tickets GROUP BY customer HAVING llama2_chat(string_agg(body, ' ' ORDER BY id)) LIKE '%a%' ORDER BY 1$$),
+	(true, 'GROUPING SETS', $$SELECT customer, grouping(customer), llama2_generate('Customers: ' || count(*)) FROM tickets GROUP BY GROUPING SETS ((customer), ()) ORDER BY 1$$),
+	(true, 'a join', $$SELECT t.id, llama2_chat(c.name || ': ' || t.body) FROM tickets AS t JOIN customers AS c ON c.id = t.customer ORDER BY t.id$$),
+	(true, 'a join on a call', $$SELECT t.id, c.id FROM tickets AS t JOIN customers AS c ON llama2_chat(c.name || ': ' || t.body) LIKE '%a%' WHERE t.id < 6 ORDER BY 1, 2$$),
+	(true, 'an outer join', $$SELECT c.id, t.id, llama2_chat(coalesce(t.body, c.name)) FROM customers AS c LEFT JOIN tickets AS t ON t.customer = c.id AND t.id > 20 ORDER BY 1, 2$$),
+	(true, 'a cross join', $$SELECT t.id, p.id, llama2_chat(p.kind || t.body) FROM tickets AS t, templates AS p ORDER BY 1, 2$$),
+	(true, 'a subquery in FROM', $$SELECT upper(answer) FROM (SELECT llama2_chat(body) AS answer FROM tickets OFFSET 2) AS q WHERE answer <> ''$$),
+	(true, 'a CTE', $$WITH q AS MATERIALIZED (SELECT id, llama2_chat(body) AS answer FROM tickets) SELECT a.id, a.answer, b.answer FROM q AS a JOIN q AS b ON a.id = b.id + 1 ORDER BY 1$$),
+	(true, 'a call of a subquery''s call', $$SELECT id, llama2_generate(answer) FROM (SELECT id, llama2_chat(body) AS answer FROM tickets OFFSET 0) AS q$$),
+	(true, 'a correlated subquery', $$SELECT c.id, (SELECT string_agg(llama2_chat(body), '|' ORDER BY id) FROM tickets AS t WHERE t.customer = c.id) FROM customers AS c ORDER BY 1$$),
+	(true, 'a subquery as an argument', $$SELECT id, llama2_chat(body || (SELECT name FROM customers AS c WHERE c.id = customer)) FROM tickets$$),
+	(true, 'EXISTS', $$SELECT c.id FROM customers AS c WHERE EXISTS (SELECT FROM tickets AS t WHERE t.customer = c.id AND llama2_chat(t.body) LIKE '%a%') ORDER BY 1$$),
+	(true, 'IN', $$SELECT id FROM customers WHERE name NOT IN (SELECT coalesce(llama2_chat(body), '') FROM tickets) ORDER BY 1$$),
+	(true, 'UNION ALL', $$SELECT llama2_chat(body) FROM tickets UNION ALL SELECT llama2_generate(name) FROM customers$$),
+	(true, 'UNION', $$SELECT llama2_chat(body) AS a FROM tickets UNION SELECT llama2_generate(name) FROM customers ORDER BY a$$),
+	(true, 'partitions', $$SELECT id, llama2_chat(body) FROM parts ORDER BY id$$),
+	(true, 'a window function beside', $$SELECT id, row_number() OVER (ORDER BY id DESC), llama2_chat(body) FROM tickets ORDER BY id$$),
+	(true, 'a call of a window function', $$SELECT id, llama2_chat(coalesce(lag(body) OVER (ORDER BY id), 'none')) FROM tickets ORDER BY id$$),
+	(true, 'set-returning over a call', $$SELECT id, regexp_split_to_table(llama2_chat(body), ' ') FROM tickets$$),
+	(true, 'set-returning beside a call', $$SELECT llama2_chat(body), id FROM (SELECT body, unnest(ARRAY[id, -id]) AS id FROM tickets) AS q$$),
+	(true, 'functions in FROM', $$SELECT i, llama2_generate('Number ' || i) FROM generate_series(1, 25) AS i$$),
+	(true, 'VALUES', $$SELECT a, llama2_generate(b) FROM (VALUES (1, 'One'), (2, 'Two'), (3, NULL)) AS v (a, b)$$),
+	(true, 'recursion', $$WITH RECURSIVE r AS (SELECT 1 AS n, 'Once' AS t UNION ALL SELECT n + 1, t || llama2_generate(t, max_tokens => 3) FROM r WHERE n < 6) SELECT * FROM r$$),
+	(true, 'an SQL function', $$SELECT id, pg_temp.wrap(body) FROM tickets$$),
+	(true, 'a PL/pgSQL function as argument', $$SELECT id, llama2_chat(pg_temp.shout(body)) FROM tickets$$),
+	(true, 'FOR UPDATE', $$SELECT id, llama2_chat(body) FROM tickets WHERE id < 10 FOR UPDATE$$),
+	(true, 'FOR UPDATE SKIP LOCKED and LIMIT', $$SELECT id, llama2_chat(body) FROM tickets ORDER BY id LIMIT 3 FOR UPDATE SKIP LOCKED$$),
+	(true, 'a constant prompt', $$SELECT llama2_generate('Once upon a time') FROM tickets$$),
+	(true, 'a system column', $$SELECT ctid, tableoid::regclass::text, llama2_chat(body) FROM tickets$$),
+	(true, 'a whole row', $$SELECT tickets, llama2_chat(tickets::text) FROM tickets WHERE id < 6$$),
+	(true, 'volatile beside a call', $$SELECT nextval('numbers'), llama2_chat(body), nextval('numbers') FROM tickets$$),
+	(false, 'volatile in an argument', $$SELECT nextval('numbers'), llama2_chat(body || nextval('numbers')) FROM tickets$$),
+	(false, 'volatile below', $$SELECT n, llama2_chat(body) FROM (SELECT nextval('numbers') AS n, body FROM tickets OFFSET 0) AS q LIMIT 5$$),
+	(false, 'locked below', $$SELECT llama2_chat(body) FROM (SELECT body FROM tickets FOR UPDATE) AS q LIMIT 5$$),
+	(false, 'one row', $$SELECT llama2_chat('Who are you?'), llama2_generate('Once')$$),
+	(false, 'calls inside PL/pgSQL', $$SELECT id, pg_temp.inside(body) FROM tickets WHERE id < 8$$),
+	(false, 'a stream', $$SELECT id, s.token FROM tickets, llama2_generate_stream(body) AS s WHERE id < 4$$),
+	(false, 'RETURNING', $$INSERT INTO results SELECT id, body FROM tickets WHERE id < 5 RETURNING llama2_chat(answer)$$),
+	(true, 'an error in the 9th row', $$SELECT id, llama2_chat(body, max_tokens => 9 - id) FROM tickets$$),
+	(true, 'an error in an argument', $$SELECT id, llama2_chat(body || (10 / (12 - id))) FROM tickets$$),
+	(true, 'an error behind LIMIT', $$SELECT id, llama2_chat(body || (10 / (12 - id))) FROM tickets LIMIT 9$$),
+	(true, 'a long prompt in the 15th row', $$SELECT id, llama2_chat(repeat(body, CASE id WHEN 15 THEN 500 ELSE 1 END)) FROM tickets$$),
+	(true, 'an error in the answer', $$SELECT id, length(llama2_chat(body)) / (20 - id) FROM tickets$$),
+	(true, 'an error that WHERE keeps away', $$SELECT id, llama2_chat(body, max_tokens => 9 - id) FROM tickets WHERE llama2_generate(body) LIKE '%a%' AND id < 9$$);
+
+CREATE TEMPORARY TABLE outcomes AS
+	SELECT number, shape, is_planned, with_scan.rows AS with_rows, with_scan.planned AS with_planned, plain.rows AS plain_rows, plain.planned AS plain_planned
+	FROM shapes, pg_temp.rows_of(query, true) AS with_scan, pg_temp.rows_of(query, false) AS plain;
+SELECT is(with_rows, plain_rows, shape || ': the same rows') FROM outcomes ORDER BY number;
+SELECT is(with_planned, is_planned, shape || CASE WHEN is_planned THEN ': with a batch scan' ELSE ': without' END) FROM outcomes ORDER BY number;
+SELECT ok(NOT plain_planned, shape || ': without when it is off') FROM outcomes WHERE plain_planned;
+SELECT cmp_ok(sum(jsonb_array_length(plain_rows)), '>', 1000::bigint, 'the queries have rows') FROM outcomes;
+SELECT pg_temp.fresh_tables();
+
+-- What EXPLAIN shows
+CREATE FUNCTION pg_temp.plan_of(query text, explain_options text) RETURNS text LANGUAGE plpgsql AS $$
+	DECLARE line text; plan text := '';
+	BEGIN
+		FOR line IN EXECUTE format('EXPLAIN (%s) %s', explain_options, query) LOOP plan := plan || line || E'\n'; END LOOP;
+		RETURN plan;
+	END $$;
+SELECT is(pg_temp.plan_of($$SELECT id, llama2_chat(body) || llama2_generate('x') FROM tickets WHERE llama2_chat(body) <> '' AND customer > 1$$, 'COSTS OFF'),
+$$Custom Scan (Llama2 Batch)
+  Filter: (llama2_chat(body, NULL::integer, NULL::double precision, NULL::double precision, NULL::integer, NULL::double precision, NULL::bigint, NULL::text[], NULL::text, NULL::text, NULL::jsonb) <> ''::text)
+  Calls: llama2_chat, llama2_chat, llama2_generate
+  ->  Seq Scan on tickets
+        Filter: (customer > 1)
+$$, 'EXPLAIN');
+SELECT alike(pg_temp.plan_of($$SELECT upper(llama2_chat(body, 5)) FROM tickets$$, 'COSTS OFF, VERBOSE'), '%Output: upper(llama2_chat(body, 5, NULL::double precision,%', 'EXPLAIN VERBOSE has the expressions');
+SELECT matches(pg_temp.plan_of($$SELECT llama2_chat(body) FROM tickets$$, 'COSTS OFF, ANALYZE'),
+	'Calls: llama2_chat\n  Requests: 2\d  Duplicates: [1-9]  In Turn: 0\n  Tokens: prompt=\d{3} cached=\d+ completion=\d+\n  In Flight: \d+\.\d  Waiting: \d+\.\d{3} ms\n', 'EXPLAIN ANALYZE counts');
+SELECT matches(pg_temp.plan_of($$SELECT llama2_chat(body || (SELECT 'x')) FROM tickets LIMIT 3$$, 'COSTS OFF, ANALYZE'), 'Requests: 3 ', 'three rows, three requests');
+SELECT is(json_typeof(pg_temp.plan_of($$SELECT llama2_chat(body) FROM tickets$$, 'ANALYZE, FORMAT JSON')::json #> '{0,Plan,Completion Tokens}'), 'number', 'and so in JSON');
+CREATE TEMPORARY TABLE before AS SELECT requests FROM llama2_stats;
+SELECT lives_ok($$EXPLAIN SELECT llama2_chat(body) FROM tickets$$, 'EXPLAIN alone');
+SELECT is(llama2_stats.requests, before.requests, 'asks nothing') FROM llama2_stats, before;
+
+-- The size of the batch
+SELECT is((pg_temp.rows_of('SELECT id, llama2_chat(body) FROM tickets', true)).rows, (pg_temp.rows_of('SELECT id, llama2_chat(body) FROM tickets', false)).rows, 'batch_size ' || size)
+FROM unnest(ARRAY[1, 2, 7, 4096]) AS size, set_config('llama2.batch_size', size::text, true);
+RESET llama2.batch_size;
+
+-- on_error
+CREATE TEMPORARY TABLE mixed AS SELECT * FROM (VALUES (1, 'Who are you?'), (2, repeat('very long ', 600)), (3, NULL), (4, 'What is PostgreSQL?')) AS v (id, body);
+SELECT results_eq(format($$SELECT id, %s FROM mixed ORDER BY id$$, call),
+	$$SELECT id, CASE WHEN id IN (1, 4) THEN llama2_chat(body, max_tokens => 20) END FROM mixed ORDER BY id$$, call)
+FROM unnest(ARRAY[$$llama2_chat(body, max_tokens => 20, options => '{"on_error": "null"}')$$,
+	$$llama2_chat(jsonb_build_array(jsonb_build_object('role', CASE WHEN body IS NULL THEN 'nobody' ELSE 'user' END, 'content', coalesce(body, 'x'))), max_tokens => 20, options => '{"on_error": "null"}')$$,
+	$$(SELECT a FROM unnest(llama2_generate(ARRAY['[INST]', body], max_tokens => 20, system => NULL, options => '{"on_error": "null"}')) WITH ORDINALITY AS u (x, n), LATERAL (SELECT CASE WHEN x IS NULL THEN NULL ELSE llama2_chat(body, max_tokens => 20) END AS a) AS b WHERE n = 2)$$]) AS call;
+SELECT is((llama2_complete(repeat('very long ', 600), options => '{"on_error": "null"}')).text, NULL, 'no details of a prompt that is too long');
+SET LOCAL llama2.batch_scan = off;
+SELECT is(llama2_generate(repeat('very long ', 600), options => '{"on_error": "null"}'), NULL, 'without a batch scan, too');
+RESET llama2.batch_scan;
+SELECT pg_temp.error_is($$SELECT llama2_chat(body, options => '{"on_error": "error"}') FROM mixed$$, '54000',
+	(SELECT format('prompt of %s tokens does not fit the context of 512 tokens of model "tinychat-6m"', array_length(llama2_chat_prompt(jsonb_build_array(jsonb_build_object('role', 'user', 'content', body))), 1)) FROM mixed WHERE id = 2), '',
+	'Shorten the prompt; llama2_count_tokens() tells its length.');
+SELECT pg_temp.error_is($$SELECT llama2_chat(body, options => '{"on_error": "ignore"}') FROM mixed$$, '22023', 'option "on_error" must be "error" or "null"');
+SELECT pg_temp.error_is($$SELECT llama2_chat(body, max_tokens => 0, options => '{"on_error": "null"}') FROM mixed$$, '22023', 'max_tokens 0 is out of range', 'It must be at least 1.');
+
+-- Privileges are those of a plain call
+CREATE ROLE llama2_restricted;
+GRANT SELECT ON mixed TO llama2_restricted;
+REVOKE EXECUTE ON FUNCTION llama2_chat(text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) FROM PUBLIC;
+SET LOCAL ROLE llama2_restricted;
+SELECT throws_ok('SELECT llama2_chat(body) FROM mixed', '42501', 'permission denied for function llama2_chat');
+SELECT throws_ok('SELECT id FROM mixed WHERE llama2_chat(body) IS NULL', '42501', 'permission denied for function llama2_chat');
+RESET ROLE;
+
+-- Row security comes first: rows that a policy hides are asked nothing about, whoever's filter has calls
+CREATE TEMPORARY TABLE secrets AS SELECT i AS id, 'Secret ' || i AS body FROM generate_series(1, 20) AS i;
+ALTER TABLE secrets ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON secrets USING (llama2_generate(body, max_tokens => 1) IS NOT NULL AND id < 4);
+GRANT SELECT ON secrets TO llama2_restricted;
+CREATE FUNCTION llama2_test_tell(body text) RETURNS boolean LANGUAGE plpgsql COST 1 AS $$ BEGIN RETURN 1 / (CASE WHEN body IN ('Secret 1', 'Secret 2', 'Secret 3') THEN 1 ELSE 0 END) = 1; END $$;
+SET LOCAL ROLE llama2_restricted;
+SELECT set_eq('SELECT id FROM secrets WHERE llama2_test_tell(body)', ARRAY[1, 2, 3], 'a condition of the user sees no row before the policy has');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,335 @@
+# The batch scan in a server of its own: generated queries with and without it, how much it generates, cursors,
+# prepared statements, parallel workers, few slots, cancellation, and what others see of it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Llama2Server;
+use RawClient;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $node = llama2_server('batch_scan', 'llama2.max_tokens' => 4, 'llama2.temperature' => 0, jit => 'off');
+my $client = RawClient->new($node);
+my $watcher = RawClient->new($node);
+
+sub make_tables
+{
+	my ($session) = @_;
+	$session->query(q{
+		CREATE TABLE customers AS SELECT i AS id, (ARRAY['Ana Lopez', 'Tom Berg', NULL])[i % 3 + 1] AS name FROM generate_series(0, 5) AS i;
+		CREATE TABLE tickets AS SELECT i AS id, i % 6 AS customer, CASE WHEN i % 7 <> 3 THEN
+				(ARRAY['My kettle leaks.', 'I love this lamp.', 'Charged twice!', 'Cold soup.'])[i % 4 + 1] END AS body,
+			CASE WHEN i % 5 = 0 THEN 'old ' || i END AS summary FROM generate_series(1, 40) AS i;
+		ANALYZE tickets; ANALYZE customers});
+	return;
+}
+make_tables($client);
+
+# --- generated queries
+
+sub pick { return $_[ int rand @_ ]; }
+
+# A text expression over the columns of tickets AS t, with calls in it up to some depth.
+sub text_expression
+{
+	my ($depth) = @_;
+
+	return pick("t.body", "t.summary", "'Once upon'", "t.id::text", "upper(t.body)", "t.body || ' ' || t.id") if $depth <= 0;
+	my $below = $depth - 1;
+	my @kinds = (
+		sub { return call(text_expression($below)); },
+		sub { return call(text_expression($below)); },
+		sub { return '(' . text_expression($below) . " || ' ' || " . text_expression($below) . ')'; },
+		sub { return 'CASE WHEN ' . condition($below) . ' THEN ' . text_expression($below) . ' ELSE ' . text_expression($below) . ' END'; },
+		sub { return 'CASE t.id % 3 WHEN 0 THEN ' . text_expression($below) . ' WHEN 1 THEN ' . text_expression($below) . ' END'; },
+		sub { return 'coalesce(' . text_expression($below) . ', ' . text_expression($below) . ", 'x')"; },
+		sub { return 'nullif(' . text_expression($below) . ', ' . text_expression($below) . ')'; },
+		sub { return 'left(' . text_expression($below) . ', 12)'; },
+		sub { return '(10 / (t.id - ' . pick(3, 17, 99) . '))::text'; });
+	return pick(@kinds)->();
+}
+
+sub call
+{
+	my ($text) = @_;
+	return pick("llama2_chat($text)", "llama2_generate($text)", "llama2_generate($text, temperature => 1, seed => t.id % 3)",
+		"(llama2_complete($text)).text", "llama2_perplexity($text)::numeric(9, 3)::text", "(llama2_generate(ARRAY[$text, 'Two']))[1]",
+		"llama2_generate($text, max_tokens => t.id % 4" . pick('', ' + 1', ' + 1', ' + 1') . ')');
+}
+
+sub condition
+{
+	my ($depth) = @_;
+
+	return pick('t.id % 2 = 0', 't.id < 20', 't.body IS NULL', "t.body LIKE '%l%'") if $depth <= 0;
+	my $below = $depth - 1;
+	return pick(text_expression($below) . " LIKE '%" . pick('a', 'e', 'i') . "%'",
+		condition($below) . ' AND ' . condition($below), '(' . condition($below) . ' OR ' . condition($below) . ')',
+		'NOT (' . condition($below) . ')', text_expression($below) . ' IS NOT NULL');
+}
+
+sub generated_query
+{
+	my $join = pick(0, 0, 1);
+	my $sql = 'SELECT t.id' . join('', map { ', ' . text_expression(pick(1, 2, 2, 3)) } 1 .. pick(1, 1, 2, 3));
+
+	$sql .= ', c.name' if $join;
+	$sql .= ' FROM tickets AS t';
+	$sql .= pick(' JOIN', ' LEFT JOIN') . ' customers AS c ON c.id = t.customer AND ' . condition(0) if $join;
+	$sql .= ' WHERE ' . condition(pick(0, 1, 1, 2)) if pick(0, 1);
+	$sql .= ' ORDER BY ' . pick('t.id', 't.id DESC', 't.body, t.id') if $join || pick(0, 1);
+	$sql .= ' LIMIT ' . pick(1, 3, 10) if pick(0, 0, 1);
+	$sql .= ' OFFSET ' . pick(1, 5) if pick(0, 0, 0, 1);
+	$sql = "SELECT q.id, " . call('q::text') . " FROM ($sql) AS q, (SELECT 1) AS t (id)" if pick(0, 0, 0, 0, 1);
+	return $sql;
+}
+
+sub rows_with
+{
+	my ($session, $batch_scan, $sql) = @_;
+	$session->query("SET llama2.batch_scan = $batch_scan");
+	return $session->query($sql);
+}
+
+# One test for many queries: which of them differ.
+sub compare
+{
+	my ($session, $name, @queries) = @_;
+	my @different;
+	my ($n_rows, $n_errors, $n_planned) = (0, 0, 0);
+
+	for my $sql (@queries)
+	{
+		my $with = rows_with($session, 'on', $sql);
+		my $without = rows_with($session, 'off', $sql);
+
+		push @different, $sql unless Test::More->builder->is_eq(flat($with), flat($without), "$name: " . substr($sql, 0, 120));
+		ref $with eq 'HASH' ? $n_errors++ : ($n_rows += @$with);
+		$session->query('SET llama2.batch_scan = on');
+		my $plan = $session->query("EXPLAIN $sql");
+		$n_planned++ if ref $plan eq 'ARRAY' && grep { $_->[0] =~ /Llama2 Batch/ } @$plan;
+	}
+	diag($_) for @different;
+	note("$name: " . @queries . " queries, $n_planned with a batch scan, $n_rows rows, $n_errors errors");
+	return ($n_planned, $n_rows, $n_errors);
+}
+
+sub flat
+{
+	my ($result) = @_;
+	return "$result->{sqlstate} $result->{error}" if ref $result eq 'HASH';
+	return join "\n", map { join '|', map { $_ // 'NULL' } @$_ } @$result;
+}
+
+sub no_requests_left
+{
+	my ($name) = @_;
+	my $deadline = time() + 30;
+
+	sleep 0.02 until $watcher->query('SELECT count(*) FROM llama2_requests')->[0][0] == 0 || time() > $deadline;
+	is($watcher->query('SELECT count(*) FROM llama2_requests')->[0][0], 0, "$name: no request is left");
+	is($watcher->query('SELECT count(*) FROM llama2_progress')->[0][0], 0, "$name: no progress is left");
+	return;
+}
+
+my ($planned, $rows, $errors) = (0, 0, 0);
+for my $seed (1, 2, 3, 4)
+{
+	srand $seed;
+	my @counts = compare($client, "seed $seed", map { generated_query() } 1 .. 30);
+	$planned += $counts[0];
+	$rows += $counts[1];
+	$errors += $counts[2];
+}
+cmp_ok($planned, '>', 60, "most generated queries have a batch scan ($planned)");
+cmp_ok($rows, '>', 500, "and rows ($rows)");
+cmp_ok($errors, '>', 5, "some raise errors ($errors)");
+
+# --- how much is generated
+
+sub requests_of
+{
+	my ($sql) = @_;
+	$client->query('SELECT llama2_stats_reset()');
+	$client->query($sql);
+	return $client->query('SELECT requests FROM llama2_stats')->[0][0];
+}
+
+my $million = q{SELECT llama2_generate('Number ' || i) FROM generate_series(1, 1000000) AS i};
+is(requests_of("$million LIMIT 1"), 1, 'LIMIT 1 over a million rows is one generation');
+is(requests_of("$million LIMIT 7"), 7, 'LIMIT 7 is seven');
+is(requests_of("$million OFFSET 2 LIMIT 5"), 7, 'and so it is with OFFSET');
+is(requests_of("SELECT * FROM ($million) AS q (a) LIMIT 3"), 3, 'above a subquery');
+is(requests_of("BEGIN; DECLARE c NO SCROLL CURSOR FOR $million; FETCH 1 FROM c; COMMIT"), 1, 'one row of a cursor is one generation');
+is(requests_of("SELECT EXISTS ($million OFFSET 0)"), 1, 'and so is one row of a subquery');
+is(requests_of(q{SELECT llama2_generate('Once upon a time') FROM generate_series(1, 60)}), 1, 'equal questions are asked once');
+is(requests_of(q{SELECT llama2_generate('Once upon a time', temperature => 1) FROM generate_series(1, 60)}), 60, 'draws without a seed are not equal');
+is(requests_of(q{SELECT llama2_generate('Once upon a time', temperature => 1, seed => i % 2) FROM generate_series(1, 60) AS i}), 2, 'with a seed they are');
+cmp_ok($client->query(q{SELECT count(DISTINCT a) FROM (SELECT llama2_generate('Once', temperature => 2, max_tokens => 20) AS a FROM generate_series(1, 20)) AS q})->[0][0],
+	'>', 15, 'each row has a draw of its own');
+no_requests_left('limits');
+
+# --- cursors
+
+$client->query("BEGIN; DECLARE c CURSOR FOR SELECT id, llama2_chat(body) FROM tickets");
+my $all = rows_with($watcher, 'off', 'SELECT id, llama2_chat(body) FROM tickets');
+is_deeply($client->query('FETCH 5 FROM c'), [ @$all[ 0 .. 4 ] ], 'the first rows of a cursor');
+is_deeply($client->query('FETCH BACKWARD 2 FROM c'), [ @$all[ 3, 2 ] ], 'backward');
+is_deeply($client->query('FETCH ABSOLUTE 20 FROM c'), [ $all->[19] ], 'a place');
+is_deeply($client->query('FETCH ALL FROM c'), [ @$all[ 20 .. 39 ] ], 'the rest');
+$client->query('COMMIT');
+$client->query('BEGIN; DECLARE c SCROLL CURSOR WITH HOLD FOR SELECT id, llama2_chat(body) FROM tickets; COMMIT');
+is_deeply($client->query('FETCH LAST FROM c'), [ $all->[39] ], 'the last row of a cursor that was held');
+is_deeply($client->query('FETCH FIRST FROM c'), [ $all->[0] ], 'and its first');
+$client->query('CLOSE c');
+$client->query('BEGIN; DECLARE c NO SCROLL CURSOR FOR SELECT id, llama2_generate(body, max_tokens => 200) FROM tickets');
+$client->query('FETCH 4 FROM c');
+$client->query('CLOSE c');
+no_requests_left('a cursor closed early');
+$client->query('SAVEPOINT s; DECLARE d CURSOR FOR SELECT id, llama2_generate(body, max_tokens => 200) FROM tickets; FETCH 3 FROM d; ROLLBACK TO s');
+no_requests_left('a cursor of a savepoint that is rolled back');
+$client->query('ROLLBACK');
+$client->query(q{CREATE TABLE log (id int, answer text)});
+$client->query(q{DO $$
+	DECLARE r record;
+	BEGIN
+		FOR r IN SELECT id, llama2_chat(body) AS answer FROM tickets LOOP
+			BEGIN
+				INSERT INTO log VALUES (r.id, r.answer);
+				PERFORM 1 / (r.id % 5);
+			EXCEPTION WHEN division_by_zero THEN
+				INSERT INTO log SELECT r.id, llama2_generate('Error in ' || t.id) FROM tickets AS t WHERE t.id < 3;
+			END;
+		END LOOP;
+	END $$});
+is_deeply($client->query('SELECT l.id, answer FROM log AS l WHERE id % 5 > 0 ORDER BY id'), [ grep { $_->[0] % 5 } @$all ],
+	'a loop whose subtransactions fail does not lose rows');
+is($client->query('SELECT count(*) FROM log WHERE id % 5 = 0')->[0][0], 16, 'and each failure is handled');
+
+# --- prepared statements
+
+$client->query('SET plan_cache_mode = force_generic_plan');
+$client->query(q{PREPARE p (text, int, int) AS SELECT id, llama2_generate($1 || body, max_tokens => $2) FROM tickets ORDER BY id LIMIT $3});
+for my $arguments ("'Summarize: ', 4, 10", "'Why? ', 2, 40", "NULL, 4, 3", "'x', 1, NULL")
+{
+	my $with = rows_with($client, 'on', "EXECUTE p($arguments)");
+	my ($text, $tokens, $limit) = split /, /, $arguments;
+	is_deeply($with, rows_with($watcher, 'off', "SELECT id, llama2_generate($text || body, max_tokens => $tokens) FROM tickets ORDER BY id LIMIT $limit"),
+		"a generic plan: $arguments");
+}
+like(join(' ', map { $_->[0] } @{ $client->query('EXPLAIN (VERBOSE) EXECUTE p(NULL, 1, 1)') }), qr/Llama2 Batch.*\$1/, 'it is generic, with a batch scan');
+is(requests_of(q{EXECUTE p('Limit ', 2, 4)}), 3, 'the parameter of LIMIT bounds it: four rows, one of them NULL');
+$client->query('SET llama2.batch_scan = off');
+is_deeply($client->query(q{EXECUTE p('Why? ', 2, 40)}), rows_with($watcher, 'off', q{SELECT id, llama2_generate('Why? ' || body, max_tokens => 2) FROM tickets ORDER BY id}),
+	'the plan still works when the parameter is off');
+$client->query('RESET llama2.batch_scan; RESET plan_cache_mode');
+
+# --- parallel workers
+
+$client->query('SET force_parallel_mode = on');
+srand 5;
+compare($client, 'force_parallel_mode', grep { /ORDER BY|LIMIT 1\b/ } map { generated_query() } 1 .. 30);
+$client->query('RESET force_parallel_mode');
+$client->query('ALTER TABLE tickets SET (parallel_workers = 2)');
+$client->query('SET parallel_leader_participation = off; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 2');
+my @parallel = ('SELECT id, llama2_chat(body) FROM tickets ORDER BY id',
+	q{SELECT id FROM tickets WHERE llama2_chat(body) LIKE '%a%' ORDER BY id},
+	q{SELECT count(*), max(llama2_generate(body)), min(id) FROM tickets},
+	q{SELECT t.id, llama2_chat(c.name || body) FROM tickets AS t JOIN customers AS c ON c.id = t.customer ORDER BY t.id});
+my $parallel_plans = grep { my $plan = join "\n", map { $_->[0] } @{ $client->query("EXPLAIN $_") }; $plan =~ /Gather.*Llama2 Batch/s } @parallel;
+cmp_ok($parallel_plans, '>=', 2, "batch scans below Gather ($parallel_plans)");
+compare($client, 'parallel', @parallel);
+my $explained = join "\n", map { $_->[0] } @{ $client->query("EXPLAIN (ANALYZE) $parallel[1]") };
+like($explained, qr/Gather.*Llama2 Batch.*Requests: \d+  Duplicates: \d+/s, 'EXPLAIN ANALYZE of a parallel plan');
+my ($asked, $saved) = $explained =~ /Requests: (\d+)  Duplicates: (\d+)/;
+is($asked + $saved, 34, 'counts the calls of its workers');
+$client->query('ALTER TABLE tickets RESET (parallel_workers)');
+$client->query('RESET ALL');
+no_requests_left('parallel workers');
+
+# --- progress and cancellation
+
+my $long = q{SELECT id, llama2_generate('Once upon a time ' || i, max_tokens => 100, temperature => 1) FROM tickets, generate_series(1, 500) AS i};
+$client->query(q{CREATE ROLE somebody; CREATE ROLE auditor IN ROLE pg_read_all_stats});
+$client->send_query("CREATE TABLE never AS $long");
+my $seen;
+my $deadline = time() + 60;
+do { $seen = $watcher->query('SELECT pid, usename, datname, rows_read, rows_done, estimated_rows, completion_tokens, tokens_per_second > 0 FROM llama2_progress')->[0]; sleep 0.02; }
+	until ($seen && $seen->[4] > 2 || time() > $deadline);
+is($seen->[0], $client->pid, 'progress of a statement by its process');
+is($seen->[2], 'postgres', 'its database');
+cmp_ok($seen->[3], '>=', $seen->[4], 'rows read are not fewer than rows done');
+cmp_ok($seen->[3] - $seen->[4], '<=', 200, 'and not many more');
+is($seen->[5], 20000, 'the rows that the planner expects');
+cmp_ok($seen->[6], '>', 0, 'tokens');
+is($seen->[7], 't', 'tokens per second');
+is($watcher->query('SET ROLE somebody; SELECT count(*) FROM llama2_progress')->[0][0], 0, 'others do not see it');
+is($watcher->query('SET ROLE auditor; SELECT count(*) FROM llama2_progress')->[0][0], 1, 'members of pg_read_all_stats do');
+$watcher->query('RESET ROLE');
+cmp_ok($watcher->query('SELECT count(*) FROM llama2_requests')->[0][0], '>', 10, 'many requests at once');
+$watcher->query('SELECT pg_cancel_backend(' . $client->pid . ')');
+is($client->next_row->{sqlstate}, '57014', 'cancelled');
+no_requests_left('a cancelled statement');
+
+$client->query(q{SET statement_timeout = '300ms'});
+is($client->query($long)->{sqlstate}, '57014', 'statement_timeout');
+$client->query('RESET statement_timeout');
+no_requests_left('a statement that ran out of time');
+
+my $leaver = RawClient->new($node);
+$leaver->send_query("CREATE TABLE never AS $long");
+$deadline = time() + 60;
+sleep 0.02 until $watcher->query('SELECT count(*) FROM llama2_requests')->[0][0] > 5 || time() > $deadline;
+$leaver->vanish;
+no_requests_left('a client that is gone');
+
+$client->send_query($long);
+$deadline = time() + 60;
+sleep 0.02 until $watcher->query('SELECT count(*) FROM llama2_requests')->[0][0] > 5 || time() > $deadline;
+$watcher->query('SELECT pg_terminate_backend(worker_pid) FROM llama2_status');
+my $row;
+do { $row = $client->next_row } while (ref $row eq 'ARRAY');
+is($row->{sqlstate}, '57000', 'the worker ends in the middle of a statement');
+no_requests_left('a worker that ended');
+$node->stop;
+
+# --- few slots
+
+my $narrow = llama2_server('few_slots', 'llama2.max_tokens' => 4, 'llama2.temperature' => 0, 'llama2.max_requests' => 3,
+	'llama2.max_batch' => 2, jit => 'off');
+my @sessions = map { RawClient->new($narrow) } 1 .. 4;
+make_tables($sessions[0]);
+srand 6;
+my @queries = grep { !/t\.id - \d|max_tokens => t\.id % 4\)/ } map { generated_query() } 1 .. 60;
+$#queries = 23;
+my @expected = map { flat(rows_with($sessions[0], 'off', $_)) } @queries;
+my @got;
+while (my ($number) = grep { !defined $got[$_] } 0 .. $#queries)
+{
+	my @numbers = grep { $_ <= $#queries } $number .. $number + $#sessions;
+
+	for my $i (0 .. $#numbers)
+	{
+		$sessions[$i]->query('SET llama2.batch_scan = on');
+		$sessions[$i]->send_query($queries[ $numbers[$i] ]);
+	}
+	for my $i (0 .. $#numbers)
+	{
+		my @rows;
+		while (defined(my $row = $sessions[$i]->next_row(60)))
+		{
+			push @rows, $row;
+			last if ref $row eq 'HASH';
+		}
+		$got[ $numbers[$i] ] = @rows && ref $rows[-1] eq 'HASH' ? flat($rows[-1]) : flat(\@rows);
+	}
+}
+is_deeply(\@got, \@expected, 'four sessions, three slots, calls in calls: the same rows, and nobody waits forever');
+is($sessions[0]->query(q{SELECT cardinality(llama2_generate(array_agg('Number ' || i))) FROM generate_series(1, 50) AS i})->[0][0], 50,
+	'an array of more prompts than there are slots');
+$narrow->stop;
+done_testing();
