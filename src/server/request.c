@@ -12,6 +12,7 @@
  */
 #include "server/request.h"
 
+#include "common/hashfn.h"
 #include "lib/ilist.h"
 #include "libpq/libpq.h"
 #include "libpq/libpq-be.h"
@@ -328,6 +329,8 @@ write_payload(Llama2Request *request, const Llama2RequestSpec *spec)
 	slot->kind = spec->kind;
 	slot->sampling = spec->sampling;
 	slot->n_prompt = spec->n_prompt;
+	if (spec->n_prompt >= LLAMA2_BEGINNING_TOKENS)
+		slot->beginning = Max(hash_bytes((const unsigned char *) spec->prompt, LLAMA2_BEGINNING_TOKENS * sizeof(int32)), 1);
 	slot->max_tokens = spec->max_tokens;
 	slot->score_from = spec->score_from;
 	slot->n_stops = spec->n_stops;

@@ -58,6 +58,7 @@ typedef struct Llama2RequestSlot
 	bool		abandoned;		/* the owner is gone: the worker frees the slot when it is through */
 	int			next;			/* in the queue or on the free list; -1 ends it */
 	uint64		generation;		/* grows whenever the slot is taken */
+	int			n_overtaken;	/* by others of its session that begin as the one before them */
 
 	/* written by the owner while FILLING, then read-only until FREE */
 	int			model;			/* index in the model table */
@@ -71,6 +72,7 @@ typedef struct Llama2RequestSlot
 	LlmRequestKind kind;
 	LlmSamplingOptions sampling;
 	int32		n_prompt;
+	uint32		beginning;		/* hash of the prompt's first tokens; 0: it is too short to share them */
 	int32		max_tokens;
 	int32		score_from;
 	int32		n_stops;

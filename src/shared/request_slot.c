@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 static Llama2RequestSlot *take_slot(int n_left);
+static Llama2RequestSlot *begins_alike(Llama2RequestSlot *oldest, uint32 beginning);
 static void free_slot(Llama2RequestSlot *slot);
 static void unlink_from_queue(Llama2RequestSlot *slot);
 static void wake_worker(int model);
@@ -57,6 +58,8 @@ take_slot(int n_left)
 		slot->started_at = 0;
 		slot->queued_at = 0;
 		slot->n_prompt = 0;
+		slot->beginning = 0;
+		slot->n_overtaken = 0;
 		slot->finish = LLM_FINISH_NONE;
 		slot->text_bytes = 0;
 		slot->n_cached = 0;
@@ -138,7 +141,7 @@ Llama2SlotRelease(Llama2RequestSlot *slot)
 }
 
 Llama2RequestSlot *
-Llama2SlotClaim(int model, const uint16 *running)
+Llama2SlotClaim(int model, Llama2SessionTurn *sessions)
 {
 	Llama2RequestSlot *best = NULL;
 
@@ -148,11 +151,13 @@ Llama2SlotClaim(int model, const uint16 *running)
 		Llama2RequestSlot *slot = &llama2_control->slots[i];
 
 		if (slot->model == model &&
-			(best == NULL || running[slot->session] < running[best->session]))
+			(best == NULL || sessions[slot->session].n_running < sessions[best->session].n_running))
 			best = slot;
 	}
 	if (best)
 	{
+		best = begins_alike(best, sessions[best->session].beginning);
+		sessions[best->session].beginning = best->beginning;
 		unlink_from_queue(best);
 		best->state = LLAMA2_SLOT_RUNNING;
 		best->started_at = GetCurrentTimestamp();
@@ -217,6 +222,25 @@ Llama2SetFailure(Llama2Failure *failure, int sqlerrcode, const char *message, co
 	failure->sqlerrcode = sqlerrcode;
 	strlcpy(failure->message, message, sizeof(failure->message));
 	strlcpy(failure->hint, hint ? hint : "", sizeof(failure->hint));
+}
+
+/* The first after a session's oldest slot that begins so, or the oldest.  The caller holds the lock. */
+static Llama2RequestSlot *
+begins_alike(Llama2RequestSlot *oldest, uint32 beginning)
+{
+	if (beginning == 0 || oldest->beginning == beginning || oldest->n_overtaken >= LLAMA2_MAX_OVERTAKEN)
+		return oldest;
+	for (int i = oldest->next; i >= 0; i = llama2_control->slots[i].next)
+	{
+		Llama2RequestSlot *slot = &llama2_control->slots[i];
+
+		if (slot->model == oldest->model && slot->session == oldest->session && slot->beginning == beginning)
+		{
+			oldest->n_overtaken++;
+			return slot;
+		}
+	}
+	return oldest;
 }
 
 /* The caller holds the lock and the slot. */

@@ -25,12 +25,25 @@ extern Llama2RequestSlot *Llama2SlotTakeSpare(int n_held);
 extern bool Llama2SlotEnqueue(Llama2RequestSlot *slot);
 extern void Llama2SlotRelease(Llama2RequestSlot *slot);
 
+/* Prompts that have so many first tokens in common share pages of the KV cache. */
+#define LLAMA2_BEGINNING_TOKENS 64
+
+/* A slot can be overtaken so often by others of its own session. */
+#define LLAMA2_MAX_OVERTAKEN 16
+
+/* What a worker knows of a session. */
+typedef struct Llama2SessionTurn
+{
+	uint16		n_running;
+	uint32		beginning;		/* of the request that was claimed last */
+} Llama2SessionTurn;
+
 /*
  * Worker side.  claim takes, of the model's queued slots, one of the session that has the
- * fewest requests running, and of that one the oldest; NULL for none.
- * running[session] counts what the worker runs for each session.
+ * fewest requests running; NULL for none.  Of that session's it takes one that begins like the one before,
+ * so that who shares a prefix meets while it is there, or the oldest.
  */
-extern PGDLLEXPORT Llama2RequestSlot *Llama2SlotClaim(int model, const uint16 *running);
+extern PGDLLEXPORT Llama2RequestSlot *Llama2SlotClaim(int model, Llama2SessionTurn *sessions);
 extern PGDLLEXPORT void Llama2SlotFinish(Llama2RequestSlot *slot);
 
 /*

@@ -50,15 +50,14 @@ static bool engine_outdated;	/* the parameters say otherwise: made anew when not
 static LlmEngineStatistics published;
 static RunningRequest *running; /* [engine_options.max_sequences] */
 static int	n_running;
-static uint16 *running_by_session;
+static Llama2SessionTurn *sessions; /* [processes] */
 
 void
 Llama2Serve(Llama2Resident *resident)
 {
 	model = resident;
 	entry = &llama2_control->models[model->model];
-	running_by_session = MemoryContextAllocZero(TopMemoryContext,
-												sizeof(uint16) * ProcGlobal->allProcCount);
+	sessions = MemoryContextAllocZero(TopMemoryContext, sizeof(Llama2SessionTurn) * ProcGlobal->allProcCount);
 	create_engine();
 	ConditionVariableBroadcast(&llama2_control->model_changed);
 
@@ -144,7 +143,7 @@ take_requests(void)
 {
 	while (n_running < engine_options.max_sequences && !engine_outdated)
 	{
-		Llama2RequestSlot *slot = Llama2SlotClaim(model->model, running_by_session);
+		Llama2RequestSlot *slot = Llama2SlotClaim(model->model, sessions);
 		int			place = 0;
 
 		if (slot == NULL)
@@ -197,7 +196,7 @@ start_request(RunningRequest *place, Llama2RequestSlot *slot)
 	}
 	place->in_use = true;
 	n_running++;
-	running_by_session[slot->session]++;
+	sessions[slot->session].n_running++;
 }
 
 static void
@@ -248,7 +247,7 @@ finish_request(LlmRequest *request)
 
 	place->in_use = false;
 	n_running--;
-	running_by_session[slot->session]--;
+	sessions[slot->session].n_running--;
 
 	slot->finish = request->finish;
 	slot->text_bytes = request->text_bytes;

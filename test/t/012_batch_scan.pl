@@ -297,6 +297,24 @@ is($row->{sqlstate}, '57000', 'the worker ends in the middle of a statement');
 no_requests_left('a worker that ended');
 $node->stop;
 
+# --- rows that begin alike
+
+# Six instructions in turns, where the cache has room for hardly more than what runs.
+my $small = llama2_server('small_cache', 'llama2.max_tokens' => 4, 'llama2.temperature' => 0, 'llama2.kv_cache_size' => 2,
+	'llama2.max_batch' => 1, 'llama2.batch_size' => 48, jit => 'off');
+my $alike = RawClient->new($small);
+my $instructions = q{SELECT i, llama2_generate(repeat((ARRAY['Red', 'Green', 'Blue', 'Black', 'White', 'Gold'])[i % 6 + 1] || ' is the colour of it. ', 24)
+	|| 'Row ' || i, max_tokens => 2) FROM generate_series(1, 48) AS i};
+$alike->query('SELECT llama2_count_tokens($$wait$$)');
+$alike->query('SELECT llama2_stats_reset()');
+my $in_groups = $alike->query($instructions);
+my ($prompt_tokens, $cached_tokens) = @{ $alike->query('SELECT prompt_tokens, cached_tokens FROM llama2_stats')->[0] };
+cmp_ok($cached_tokens, '>', $prompt_tokens / 2, "rows that share an instruction meet while it is cached ($cached_tokens of $prompt_tokens)");
+$alike->query('SELECT llama2_stats_reset()');
+is_deeply(rows_with($alike, 'off', $instructions), $in_groups, 'the texts are those of their own order');
+cmp_ok($alike->query('SELECT cached_tokens FROM llama2_stats')->[0][0], '<', $prompt_tokens / 4, 'in which they do not meet');
+$small->stop;
+
 # --- few slots
 
 my $narrow = llama2_server('few_slots', 'llama2.max_tokens' => 4, 'llama2.temperature' => 0, 'llama2.max_requests' => 3,
