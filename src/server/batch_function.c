@@ -76,7 +76,7 @@ look_up(Oid oid)
 	library = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &is_null);
 	if (form->prolang == ClanguageId && !form->proretset && !is_null && is_library(TextDatumGetCString(library)))
 	{
-		Datum		symbol = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &is_null);
+		Datum symbol = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &is_null);
 		const char *name = is_null ? "" : TextDatumGetCString(symbol);
 
 		for (size_t i = 0; i < lengthof(functions); i++)

@@ -30,7 +30,7 @@
 enum
 {
 	LLAMA2_PLAN_READS_ALL,		/* Integer: nothing above stops before the last row */
-	LLAMA2_PLAN_HAS_LIMIT		/* Integer: custom_exprs is (count, offset) of a LIMIT, NULL constants for none */
+	LLAMA2_PLAN_HAS_LIMIT		/* Integer: custom_exprs has its count and offset */
 };
 
 /* May an expression be evaluated for a row before that row's turn? */

@@ -478,7 +478,7 @@ make_batch_scan(Plan *child, Plan *outer, List *targetlist, List *qual, Position
 	plan->plan_rows = outer->plan_rows;
 	plan->plan_width = outer->plan_width;
 	plan->parallel_safe = outer->parallel_safe;
-	plan->parallel_aware = position.in_workers;	/* has counters in shared memory */
+	plan->parallel_aware = position.in_workers; /* has counters in shared memory */
 	plan->plan_node_id = ++placing->last_node_id;
 	plan->targetlist = targetlist;
 	plan->qual = qual;

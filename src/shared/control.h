@@ -72,7 +72,7 @@ typedef struct Llama2RequestSlot
 	LlmRequestKind kind;
 	LlmSamplingOptions sampling;
 	int32		n_prompt;
-	uint32		beginning;		/* hash of the prompt's first tokens; 0: it is too short to share them */
+	uint32		beginning;		/* hash of its first tokens; 0: too short */
 	int32		max_tokens;
 	int32		score_from;
 	int32		n_stops;
