@@ -50,6 +50,7 @@ typedef struct Llama2Condition
 	Expr	   *expression;
 	ExprState  *state;
 	Bitmapset  *needs;			/* calls whose values it uses */
+	Bitmapset  *params;			/* what other nodes and subqueries supply to it */
 	Llama2Ahead ahead;
 	bool		is_true;		/* when last evaluated */
 } Llama2Condition;
@@ -65,6 +66,7 @@ typedef struct Llama2ScanCall
 	FunctionCallInfo fcinfo;
 	Bitmapset  *conditions;		/* all of them are true when SQL makes the call */
 	Bitmapset  *needs;			/* calls whose values the arguments use */
+	Bitmapset  *params;			/* what other nodes and subqueries supply to these */
 	Llama2Ahead ahead;
 } Llama2ScanCall;
 

@@ -13,6 +13,7 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "executor/executor.h"
+#include "executor/nodeSubplan.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -20,6 +21,7 @@ typedef bool (*Guarded) (Llama2BatchScan *scan, void *what);
 
 static void start_call(Llama2BatchScan *scan, Llama2Row *row, Llama2ScanCall *call);
 static bool needs_are_there(Llama2BatchScan *scan, Llama2Row *row, Bitmapset *needs, bool *never);
+static bool params_are_there(Llama2BatchScan *scan, Llama2Row *row, Bitmapset *params);
 static Llama2CallState check_conditions(Llama2BatchScan *scan, Llama2Row *row, Llama2ScanCall *call);
 static bool evaluate_condition(Llama2BatchScan *scan, void *what);
 static bool evaluate_arguments(Llama2BatchScan *scan, void *what);
@@ -137,6 +139,8 @@ start_call(Llama2BatchScan *scan, Llama2Row *row, Llama2ScanCall *call)
 		row_call->state = decided;
 		return;
 	}
+	if (!params_are_there(scan, row, call->params))
+		return;
 	if (!evaluate_ahead(scan, row, call->ahead, evaluate_arguments, call))
 		row_call->state = LLAMA2_CALL_LEFT;
 	else
@@ -185,6 +189,27 @@ needs_are_there(Llama2BatchScan *scan, Llama2Row *row, Bitmapset *needs, bool *n
 	return true;
 }
 
+/*
+ * Are these parameters known?  A subquery that nobody has evaluated yet is evaluated in the turn
+ * of a row that wants it: it can raise errors, and its scans are not a subtransaction's.
+ */
+static bool
+params_are_there(Llama2BatchScan *scan, Llama2Row *row, Bitmapset *params)
+{
+	ParamExecData *values = scan->css.ss.ps.state->es_param_exec_vals;
+	int			number = -1;
+
+	while ((number = bms_next_member(params, number)) >= 0)
+	{
+		if (values[number].execPlan == NULL)
+			continue;
+		if (row != &scan->rows[scan->first])
+			return false;
+		ExecSetParamPlan(values[number].execPlan, scan->ahead_context);
+	}
+	return true;
+}
+
 /* PREPARED: all are true; OPEN: not known yet; UNNEEDED or LEFT. */
 static Llama2CallState
 check_conditions(Llama2BatchScan *scan, Llama2Row *row, Llama2ScanCall *call)
@@ -201,6 +226,8 @@ check_conditions(Llama2BatchScan *scan, Llama2Row *row, Llama2ScanCall *call)
 
 			if (!needs_are_there(scan, row, condition->needs, &never))
 				return never ? LLAMA2_CALL_LEFT : LLAMA2_CALL_OPEN;
+			if (!params_are_there(scan, row, condition->params))
+				return LLAMA2_CALL_OPEN;
 			if (!evaluate_ahead(scan, row, condition->ahead, evaluate_condition, condition))
 				return LLAMA2_CALL_LEFT;
 			row->conditions[number] = condition->is_true ? LLAMA2_TRUE : LLAMA2_FALSE;

@@ -49,6 +49,7 @@ static bool function_is_fallible(Oid function, void *context);
 static bool needs_its_place(Node *node, void *context);
 static bool has_subplan(Node *node, void *context);
 static bool add_needs(Node *node, void *context);
+static bool add_params(Node *node, void *context);
 static void initialize(Llama2BatchScan *scan, List *qual, List *targetlist);
 static void check_permission(Oid function);
 static void compile_param(ParamListInfo params, Param *param, ExprState *state, Datum *value, bool *is_null);
@@ -178,6 +179,7 @@ replace_call(FuncExpr *expr, Finding *finding)
 	foreach(cell, finding->conditions)
 		call->conditions = bms_add_member(call->conditions, lfirst_int(cell));
 	(void) add_needs((Node *) copy->args, &call->needs);
+	(void) add_params((Node *) copy->args, &call->params);
 	finding->calls = lappend(finding->calls, call);
 
 	param = makeNode(Param);
@@ -336,6 +338,7 @@ add_condition(Finding *finding, Expr *expression)
 	condition->expression = expression;
 	condition->ahead = ahead;
 	(void) add_needs((Node *) expression, &condition->needs);
+	(void) add_params((Node *) expression, &condition->params);
 	finding->conditions = lappend_int(list_copy(finding->conditions), list_length(finding->all_conditions));
 	finding->all_conditions = lappend(finding->all_conditions, condition);
 }
@@ -477,6 +480,18 @@ add_needs(Node *node, void *context)
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN && ((Param *) node)->paramid >= FIRST_PARAM)
 		*needs = bms_add_member(*needs, ((Param *) node)->paramid - FIRST_PARAM);
 	return expression_tree_walker(node, add_needs, context);
+}
+
+static bool
+add_params(Node *node, void *context)
+{
+	Bitmapset **params = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
+		*params = bms_add_member(*params, ((Param *) node)->paramid);
+	return expression_tree_walker(node, add_params, context);
 }
 
 /*
