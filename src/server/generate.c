@@ -10,8 +10,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "server/call.h"
-#include "server/text_output.h"
+#include "server/generate_batch.h"
 
 PG_FUNCTION_INFO_V1(llama2_generate);
 PG_FUNCTION_INFO_V1(llama2_generate_array);
@@ -20,7 +19,6 @@ PG_FUNCTION_INFO_V1(llama2_chat_messages);
 PG_FUNCTION_INFO_V1(llama2_complete);
 
 static Datum generate_text(FunctionCallInfo fcinfo, Llama2PromptKind kind);
-static text *answer_text(const Llama2Model *model, Llama2Request *request);
 static const char *finish_reason_name(LlmFinishReason reason);
 
 Datum
@@ -41,50 +39,33 @@ llama2_chat_messages(PG_FUNCTION_ARGS)
 	return generate_text(fcinfo, LLAMA2_PROMPT_MESSAGES);
 }
 
-/*
- * All prompts of the array at once, as far as there are slots; the oldest is
- * waited for where there are not.  With one seed for all, each is generated as it would be alone.
- */
+/* All prompts of the array in one batch. */
 Datum
 llama2_generate_array(PG_FUNCTION_ARGS)
 {
 	Llama2Call	call;
 	ArrayType  *array;
-	Datum	   *prompts;
+	Datum	   *items;
 	bool	   *nulls;
 	int			n_prompts;
-	Llama2Request **requests;
-	Datum	   *answers;
-	int			n_submitted = 0;
+	text	  **prompts;
+	text	  **answers;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	Llama2BeginCall(fcinfo, &call);
 	array = PG_GETARG_ARRAYTYPE_P(0);
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &prompts, &nulls, &n_prompts);
-	requests = palloc0(sizeof(Llama2Request *) * Max(n_prompts, 1));
-	answers = palloc0(sizeof(Datum) * Max(n_prompts, 1));
-
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &n_prompts);
+	prompts = palloc(sizeof(text *) * Max(n_prompts, 1));
+	answers = palloc(sizeof(text *) * Max(n_prompts, 1));
 	for (int i = 0; i < n_prompts; i++)
-	{
-		for (; n_submitted < n_prompts; n_submitted++)
-		{
-			Llama2Prompt prompt;
-
-			if (nulls[n_submitted])
-				continue;
-			prompt = Llama2CallPrompt(&call, DatumGetTextPP(prompts[n_submitted]));
-			requests[n_submitted] = Llama2SubmitCall(&call, prompt, false, n_submitted > i);
-			pfree(prompt.ids);
-			if (requests[n_submitted] == NULL)
-				break;
-		}
-		if (requests[i])
-			answers[i] = PointerGetDatum(answer_text(call.model, requests[i]));
-	}
+		prompts[i] = nulls[i] ? NULL : DatumGetTextPP(items[i]);
+	Llama2GenerateBatch(&call, false, prompts, n_prompts, answers);
+	for (int i = 0; i < n_prompts; i++)
+		items[i] = PointerGetDatum(answers[i]);
 	if (n_prompts == 0)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
-	PG_RETURN_ARRAYTYPE_P(construct_md_array(answers, nulls, ARR_NDIM(array), ARR_DIMS(array), ARR_LBOUND(array),
+	PG_RETURN_ARRAYTYPE_P(construct_md_array(items, nulls, ARR_NDIM(array), ARR_DIMS(array), ARR_LBOUND(array),
 											 TEXTOID, -1, false, TYPALIGN_INT));
 }
 
@@ -116,7 +97,7 @@ llama2_complete(PG_FUNCTION_ARGS)
 	values[7] = Float8GetDatum(slot->queue_ms);
 	values[8] = Float8GetDatum(slot->prefill_ms);
 	values[9] = Float8GetDatum(slot->decode_ms);
-	answer = answer_text(call.model, request);
+	answer = Llama2AnswerText(call.model, request);
 	values[0] = PointerGetDatum(answer);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
 }
@@ -129,24 +110,7 @@ generate_text(FunctionCallInfo fcinfo, Llama2PromptKind kind)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	Llama2BeginCallWithPrompt(fcinfo, kind, &call);
-	PG_RETURN_TEXT_P(answer_text(call.model, Llama2SubmitCall(&call, call.prompt, false, false)));
-}
-
-/* Wait for a request's text, and release the request. */
-static text *
-answer_text(const Llama2Model *model, Llama2Request *request)
-{
-	int32		n_results = Llama2RequestFinish(request);
-	const LlmTokenResult *results = Llama2RequestResults(request);
-	Llama2TextOutput output;
-	text	   *answer;
-
-	Llama2TextBegin(&output, model->vocabulary, true);
-	for (int32 i = 0; i < n_results; i++)
-		Llama2TextAddToken(&output, results[i].token);
-	answer = Llama2TextRelease(&output, Llama2RequestSlotOf(request)->text_bytes, true);
-	Llama2RequestRelease(request);
-	return answer;
+	PG_RETURN_TEXT_P(Llama2AnswerText(call.model, Llama2SubmitCall(&call, call.prompt, false, false)));
 }
 
 static const char *

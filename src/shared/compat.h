@@ -22,6 +22,13 @@
 #include "varatt.h"
 #endif
 
+/* 16: one function checks the owner of anything. */
+#if PG_VERSION_NUM >= 160000
+#define Llama2IsDatabaseOwner(database, role) object_ownercheck(DatabaseRelationId, (database), (role))
+#else
+#define Llama2IsDatabaseOwner(database, role) pg_database_ownercheck((database), (role))
+#endif
+
 /* 17: an extension can name its wait events. */
 #if PG_VERSION_NUM >= 170000
 #define LLAMA2_WAIT_EVENT(variable, name) \
