@@ -274,6 +274,43 @@ AS 'MODULE_PATHNAME', 'llama2_enrich_async' LANGUAGE C;
 COMMENT ON FUNCTION llama2_enrich_async() IS
 'trigger that queues a job to fill a column: llama2_enrich_async(''column'', ''template with {column}'', ''option=value'', ...)';
 
+CREATE PROCEDURE llama2_enrich_table(
+	target regclass, "column" name, template text, condition text DEFAULT NULL, batch int DEFAULT 100,
+	options text DEFAULT NULL
+)
+AS 'MODULE_PATHNAME', 'llama2_enrich_table' LANGUAGE C;
+
+COMMENT ON PROCEDURE llama2_enrich_table(regclass, name, text, text, int, text) IS
+'fill a column of the rows in which it is null, committing after each batch';
+
+-- Summaries
+
+CREATE FUNCTION llama2_summarize(
+	text text,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL, part_tokens int DEFAULT NULL
+) RETURNS text
+AS 'MODULE_PATHNAME', 'llama2_summarize' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_summarize(text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb, int) IS
+'summarize a text of any length; a long one part by part, then the parts'' summaries';
+
+CREATE FUNCTION llama2_summarize_add(internal, text) RETURNS internal
+AS 'MODULE_PATHNAME', 'llama2_summarize_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+
+CREATE FUNCTION llama2_summarize_final(internal) RETURNS text
+AS 'MODULE_PATHNAME', 'llama2_summarize_final' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_summarize_add(internal, text) IS 'transition function of llama2_summarize_agg';
+COMMENT ON FUNCTION llama2_summarize_final(internal) IS 'final function of llama2_summarize_agg';
+
+CREATE AGGREGATE llama2_summarize_agg(text) (
+	SFUNC = llama2_summarize_add, STYPE = internal, FINALFUNC = llama2_summarize_final, PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE llama2_summarize_agg(text) IS 'summarize texts, each by itself and then the summaries together';
+
 -- Models
 
 CREATE FUNCTION llama2_models(

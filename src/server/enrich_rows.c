@@ -16,7 +16,17 @@
 
 #include "catalog/pg_operator.h"
 
-static void append_key_condition(StringInfo sql, const Llama2EnrichTarget *target, const char *value);
+/* Arguments of a statement: an array for each column of the key, and room for one more. */
+typedef struct KeyArrays
+{
+	int			n;
+	Oid			types[INDEX_MAX_KEYS + 1];
+	Datum		values[INDEX_MAX_KEYS + 1];
+} KeyArrays;
+
+static void key_arrays(KeyArrays *arrays, StringInfo sql, const Llama2EnrichTarget *target,
+					   char *const *keys, int n);
+static void append_key_condition(StringInfo sql, const Llama2EnrichTarget *target);
 static char *operator_sql(Oid operator);
 static Datum text_array(char *const *items, int n, int stride);
 static char *datum_text(const Llama2EnrichColumn *column, HeapTuple tuple, TupleDesc desc, int number);
@@ -62,89 +72,98 @@ Llama2EnrichRowFrom(const Llama2EnrichTarget *target, HeapTuple tuple, TupleDesc
 	row->value = datum_text(&target->column, tuple, desc, target->n_keys + n_places + 1);
 }
 
-bool
-Llama2EnrichReadRow(const Llama2EnrichTarget *target, char *const *key, bool lock,
-					Llama2EnrichRow *row)
+void
+Llama2EnrichReadRows(const Llama2EnrichTarget *target, char *const *keys, int n, Llama2RowLock lock,
+					 Llama2EnrichRow *rows, bool *found)
 {
+	static const char *const lock_clauses[] = {
+		[LLAMA2_NO_LOCK] = "",
+		[LLAMA2_LOCK_WAIT] = " FOR NO KEY UPDATE OF t",
+		[LLAMA2_LOCK_NOWAIT] = " FOR NO KEY UPDATE OF t NOWAIT"
+	};
 	MemoryContext caller = CurrentMemoryContext;
+	int			number = target->n_keys + target->template->n_places + 2;
+	KeyArrays	arrays;
 	StringInfoData sql;
-	Oid		   *types = palloc(sizeof(Oid) * target->n_keys);
-	Datum	   *values = palloc(sizeof(Datum) * target->n_keys);
-	bool		found;
 
+	memset(found, 0, sizeof(bool) * n);
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s FROM %s AS t WHERE ", Llama2EnrichColumns(target),
+	appendStringInfo(&sql, "SELECT %s, v.number FROM %s AS t, ROWS FROM (", Llama2EnrichColumns(target),
 					 Llama2EnrichRelation(target));
-	append_key_condition(&sql, target, "$%d");
-	if (lock)
-		appendStringInfoString(&sql, " FOR NO KEY UPDATE OF t NOWAIT");
+	key_arrays(&arrays, &sql, target, keys, n);
+	appendStringInfoString(&sql, ") WITH ORDINALITY AS v(");
 	for (int i = 0; i < target->n_keys; i++)
-	{
-		types[i] = TEXTOID;
-		values[i] = CStringGetTextDatum(key[i]);
-	}
+		appendStringInfo(&sql, "k%d, ", i + 1);
+	appendStringInfoString(&sql, "number) WHERE ");
+	append_key_condition(&sql, target);
+	appendStringInfoString(&sql, lock_clauses[lock]);
+
 	SPI_connect();
-	if (SPI_execute_with_args(sql.data, target->n_keys, types, values, NULL, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read a row of relation %u", target->relid);
-	found = SPI_processed > 0;
-	if (found)
+	if (SPI_execute_with_args(sql.data, arrays.n, arrays.types, arrays.values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read rows of relation %u", target->relid);
+	for (uint64 i = 0; i < SPI_processed; i++)
 	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		is_null;
+		int64		row = DatumGetInt64(heap_getattr(tuple, number, desc, &is_null)) - 1;
 		MemoryContext old = MemoryContextSwitchTo(caller);
 
-		Llama2EnrichRowFrom(target, SPI_tuptable->vals[0], SPI_tuptable->tupdesc, row, NULL);
+		Llama2EnrichRowFrom(target, tuple, desc, &rows[row], NULL);
+		found[row] = true;
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();
-	return found;
 }
 
 uint64
 Llama2EnrichWriteRows(const Llama2EnrichTarget *target, char *const *keys, char *const *values, int n)
 {
-	int			n_arguments = target->n_keys + 1;
-	Oid		   *types = palloc(sizeof(Oid) * n_arguments);
-	Datum	   *arguments = palloc(sizeof(Datum) * n_arguments);
+	KeyArrays	arrays;
 	StringInfoData sql;
 	uint64		n_written;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "UPDATE %s AS t SET %s = CAST(v.value AS %s) FROM ROWS FROM (pg_catalog.unnest($1)",
+	appendStringInfo(&sql, "UPDATE %s AS t SET %s = CAST(v.value AS %s) FROM ROWS FROM (",
 					 Llama2EnrichRelation(target), quote_identifier(target->column.name),
 					 format_type_be_qualified(target->column.type));
+	key_arrays(&arrays, &sql, target, keys, n);
+	arrays.types[arrays.n] = TEXTARRAYOID;
+	arrays.values[arrays.n++] = text_array(values, n, 1);
+	appendStringInfo(&sql, ", pg_catalog.unnest($%d)) AS v(", arrays.n);
 	for (int i = 0; i < target->n_keys; i++)
-		appendStringInfo(&sql, ", pg_catalog.unnest($%d)", i + 2);
-	appendStringInfoString(&sql, ") AS v(value");
-	for (int i = 0; i < target->n_keys; i++)
-		appendStringInfo(&sql, ", k%d", i + 1);
-	appendStringInfoString(&sql, ") WHERE ");
-	append_key_condition(&sql, target, "v.k%d");
+		appendStringInfo(&sql, "k%d, ", i + 1);
+	appendStringInfoString(&sql, "value) WHERE ");
+	append_key_condition(&sql, target);
 
-	types[0] = TEXTARRAYOID;
-	arguments[0] = text_array(values, n, 1);
-	for (int i = 0; i < target->n_keys; i++)
-	{
-		types[i + 1] = TEXTARRAYOID;
-		arguments[i + 1] = text_array(keys + i, n, target->n_keys);
-	}
 	SPI_connect();
-	if (SPI_execute_with_args(sql.data, n_arguments, types, arguments, NULL, false, 0) != SPI_OK_UPDATE)
+	if (SPI_execute_with_args(sql.data, arrays.n, arrays.types, arrays.values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not write rows of relation %u", target->relid);
 	n_written = SPI_processed;
 	SPI_finish();
 	return n_written;
 }
 
-/* value is a format for the number of the key's column. */
+/* The columns of the key as arrays: arguments, and "unnest($1), unnest($2), ..." to be appended. */
 static void
-append_key_condition(StringInfo sql, const Llama2EnrichTarget *target, const char *value)
+key_arrays(KeyArrays *arrays, StringInfo sql, const Llama2EnrichTarget *target, char *const *keys, int n)
 {
+	arrays->n = target->n_keys;
 	for (int i = 0; i < target->n_keys; i++)
 	{
-		appendStringInfo(sql, "%st.%s %s CAST(", i > 0 ? " AND " : "", quote_identifier(target->keys[i].name),
-						 operator_sql(target->key_operators[i]));
-		appendStringInfo(sql, value, i + 1);
-		appendStringInfo(sql, " AS %s)", format_type_be_qualified(target->keys[i].type));
+		appendStringInfo(sql, "%spg_catalog.unnest($%d)", i > 0 ? ", " : "", i + 1);
+		arrays->types[i] = TEXTARRAYOID;
+		arrays->values[i] = text_array(keys + i, n, target->n_keys);
 	}
+}
+
+static void
+append_key_condition(StringInfo sql, const Llama2EnrichTarget *target)
+{
+	for (int i = 0; i < target->n_keys; i++)
+		appendStringInfo(sql, "%st.%s %s CAST(v.k%d AS %s)", i > 0 ? " AND " : "",
+						 quote_identifier(target->keys[i].name), operator_sql(target->key_operators[i]), i + 1,
+						 format_type_be_qualified(target->keys[i].type));
 }
 
 static char *

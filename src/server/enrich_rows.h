@@ -24,9 +24,20 @@ extern char *Llama2EnrichColumns(const Llama2EnrichTarget *target);
 extern void Llama2EnrichRowFrom(const Llama2EnrichTarget *target, HeapTuple tuple, TupleDesc desc,
 								Llama2EnrichRow *row, char **key);
 
-/* Read one row, and lock it against changes where wanted; false where there is none to see. */
-extern bool Llama2EnrichReadRow(const Llama2EnrichTarget *target, char *const *key, bool lock,
-								Llama2EnrichRow *row);
+/* How rows that are read are locked against changes. */
+typedef enum Llama2RowLock
+{
+	LLAMA2_NO_LOCK,
+	LLAMA2_LOCK_WAIT,
+	LLAMA2_LOCK_NOWAIT
+} Llama2RowLock;
+
+/*
+ * Read n rows by their keys, of which each has n_keys texts.  found[i] tells whether there is
+ * one to see; only then rows[i] is filled.
+ */
+extern void Llama2EnrichReadRows(const Llama2EnrichTarget *target, char *const *keys, int n,
+								 Llama2RowLock lock, Llama2EnrichRow *rows, bool *found);
 
 /*
  * Set the column in n rows, in one statement.  keys has n_keys texts for each; a NULL value sets null.

@@ -364,7 +364,7 @@ prepare_row(RunningJob *running)
 
 	become_owner(job, &before);
 	relation = open_target(job, &target);
-	found = Llama2EnrichReadRow(&target, job->key, false, &row);
+	Llama2EnrichReadRows(&target, job->key, 1, LLAMA2_NO_LOCK, &row, &found);
 	relation_close(relation, NoLock);
 	become_worker(&before);
 
@@ -448,6 +448,7 @@ write_row_result(RunningJob *running)
 	Llama2EnrichTarget target;
 	Llama2EnrichRow row = {0};
 	char	   *answer = running->answer ? text_to_cstring(running->answer) : NULL;
+	bool		found;
 	Owner		before;
 	Relation	relation;
 
@@ -456,7 +457,8 @@ write_row_result(RunningJob *running)
 		return true;
 	become_owner(job, &before);
 	relation = open_target(job, &target);
-	if (Llama2EnrichReadRow(&target, job->key, true, &row))
+	Llama2EnrichReadRows(&target, job->key, 1, LLAMA2_LOCK_NOWAIT, &row, &found);
+	if (found)
 	{
 		if (!same_text(row.prompt, running->prompt))
 			running->row = ROW_CHANGED;
