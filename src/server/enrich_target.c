@@ -20,7 +20,8 @@
 
 #include "shared/compat.h"
 
-static void find_column(Relation relation, const char *name, Llama2EnrichColumn *column);
+static void find_column(Relation relation, const char *name, const char *template,
+						Llama2EnrichColumn *column);
 static void fill_column(Relation relation, AttrNumber attnum, Llama2EnrichColumn *column);
 static void check_transition_tables(TriggerData *trigger, const char *function);
 
@@ -29,7 +30,7 @@ Llama2EnrichTargetInit(Llama2EnrichTarget *target, Relation relation, const char
 					   const char *template)
 {
 	target->relid = RelationGetRelid(relation);
-	find_column(relation, column, &target->column);
+	find_column(relation, column, NULL, &target->column);
 	if (target->column.is_generated)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -41,7 +42,7 @@ Llama2EnrichTargetInit(Llama2EnrichTarget *target, Relation relation, const char
 	target->places = palloc(sizeof(Llama2EnrichColumn) * target->template->n_places);
 	for (int i = 0; i < target->template->n_places; i++)
 	{
-		find_column(relation, target->template->names[i], &target->places[i]);
+		find_column(relation, target->template->names[i], template, &target->places[i]);
 		if (target->places[i].attnum == target->column.attnum)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -226,8 +227,9 @@ Llama2TransitionEnd(Llama2TransitionScan *scan)
 			ExecDropSingleTupleTableSlot(scan->slots[i]);
 }
 
+/* template: where the name comes from, or NULL. */
 static void
-find_column(Relation relation, const char *name, Llama2EnrichColumn *column)
+find_column(Relation relation, const char *name, const char *template, Llama2EnrichColumn *column)
 {
 	AttrNumber	attnum = get_attnum(RelationGetRelid(relation), name);
 
@@ -235,7 +237,8 @@ find_column(Relation relation, const char *name, Llama2EnrichColumn *column)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of relation \"%s\" does not exist",
-						name, RelationGetRelationName(relation))));
+						name, RelationGetRelationName(relation)),
+				 template ? errdetail("Prompt template \"%s\" refers to it.", template) : 0));
 	if (attnum < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),

@@ -10,7 +10,9 @@
 #include "server/job_run.h"
 
 #include "access/relation.h"
+#include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_db_role_setting.h"
 #include "commands/async.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -23,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
@@ -85,6 +88,7 @@ typedef struct Owner
 static bool in_subtransaction(RunningJob *running, bool (*step) (RunningJob *));
 static void become_owner(const Llama2Job *job, Owner *before);
 static void become_worker(const Owner *before);
+static void apply_settings(Oid role);
 static Relation open_target(const Llama2Job *job, Llama2EnrichTarget *target);
 static bool prepare_row(RunningJob *running);
 static bool submit(RunningJob *running);
@@ -104,12 +108,14 @@ static int	capacity(void);
 
 static List *running_jobs = NIL;
 static MemoryContext run_context = NULL;
+static char *session_search_path = NULL;	/* of a session in this database */
 static ResourceOwner request_owner = NULL;	/* requests outlive transactions */
 
 void
 Llama2JobRunInit(void)
 {
 	run_context = AllocSetContextCreate(TopMemoryContext, "llama2 running jobs", ALLOCSET_DEFAULT_SIZES);
+	session_search_path = MemoryContextStrdup(TopMemoryContext, GetConfigOption("search_path", false, false));
 	request_owner = ResourceOwnerCreate(NULL, "llama2 jobs");
 	before_shmem_exit(release_requests, (Datum) 0);
 }
@@ -320,6 +326,7 @@ become_owner(const Llama2Job *job, Owner *before)
 	SetUserIdAndSecContext(job->owner, before->security | SECURITY_RESTRICTED_OPERATION |
 						   SECURITY_LOCAL_USERID_CHANGE);
 	before->settings = NewGUCNestLevel();
+	apply_settings(job->owner);
 	(void) set_config_option("lock_timeout", OWNER_LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	enable_timeout_after(STATEMENT_TIMEOUT, OWNER_STATEMENT_MS);
@@ -332,6 +339,21 @@ become_worker(const Owner *before)
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	AtEOXact_GUC(false, before->settings);
 	SetUserIdAndSecContext(before->user, before->security);
+}
+
+/* As in a session of the role: triggers may rely on its search_path. */
+static void
+apply_settings(Oid role)
+{
+	Relation	catalog = table_open(DbRoleSettingRelationId, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(DbRoleSettingRelationId));
+
+	(void) set_config_option("search_path", session_search_path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	ApplySetting(snapshot, InvalidOid, role, catalog, PGC_S_SESSION);
+	ApplySetting(snapshot, MyDatabaseId, role, catalog, PGC_S_SESSION);
+	UnregisterSnapshot(snapshot);
+	table_close(catalog, AccessShareLock);
 }
 
 static Relation

@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-/* Once in a process, before anything else. */
+/* Once in a process, before anything else and before its settings are changed. */
 extern void Llama2JobRunInit(void);
 
 extern int	Llama2JobRunCount(void);

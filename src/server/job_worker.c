@@ -68,6 +68,7 @@ Llama2JobWorkerMain(Datum argument)
 		proc_exit(0);
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	pgstat_report_appname(MyBgworkerEntry->bgw_name);
+	Llama2JobRunInit();
 	SetConfigOption("search_path", "pg_catalog", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
@@ -75,7 +76,6 @@ Llama2JobWorkerMain(Datum argument)
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
 	/* what a role may ask for was checked when it did */
 	SetConfigOption("llama2.max_tokens_limit", "1048576", PGC_SUSET, PGC_S_OVERRIDE);
-	Llama2JobRunInit();
 	started_at = GetCurrentTimestamp();
 	idle_since = 0;
 
