@@ -175,7 +175,7 @@ Llama2EnrichWanted(const Llama2EnrichTarget *target, TupleTableSlot *old, TupleT
 		values[1] = slot_getattr(new, attnum, &is_null[1]);
 		same = is_null[0] == is_null[1] &&
 			(is_null[0] || datum_image_eq(values[0], values[1], attribute->attbyval, attribute->attlen));
-		if (i < 0 && !same)
+		if (i < 0 && !same && !is_null[1])
 			return false;
 		changed = changed || (i >= 0 && !same);
 	}

@@ -4,6 +4,7 @@
  */
 #include "shared/job_table.h"
 
+#include "miscadmin.h"
 #include "storage/shmem.h"
 
 Llama2JobTable *llama2_job_table = NULL;
@@ -40,6 +41,12 @@ Llama2JobsWanted(Oid database, TimestampTz not_before)
 	entry = Llama2JobDatabaseMake(database);
 	if (entry == NULL)
 		llama2_job_table->rescan = true;
+	else if (entry->worker_pid == MyProcPid)
+	{
+		/* the worker itself looks again before it sleeps */
+		LWLockRelease(llama2_job_table->lock);
+		return;
+	}
 	else
 	{
 		entry->not_before = entry->wanted ? Min(entry->not_before, not_before) : not_before;

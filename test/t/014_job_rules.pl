@@ -182,7 +182,7 @@ is(sql('SELECT llama2_result(NULL) IS NULL AND llama2_submit(NULL) IS NULL AND l
 $id = sql(q{SELECT llama2_submit('Once', model => 'nowhere')});
 wait_for("state = 'failed' FROM llama2_jobs WHERE id = $id", 'a model that there is not');
 ($status, $out, $err) = $node->psql('postgres', "SELECT llama2_result($id)");
-like($err, qr/job $id failed: could not open/, 'is the reason');
+like($err, qr/job $id failed: model "nowhere" does not exist/, 'is the reason');
 ($status, $out, $err) = $node->psql('postgres', q{SET llama2.max_tokens_limit = 5; SELECT llama2_submit('Once', max_tokens => 6)});
 like($err, qr/max_tokens 6 is greater than the limit of 5/, 'the limit of a role holds when it submits');
 
@@ -197,7 +197,7 @@ wait_for('count(*) = 0 FROM llama2_requests', 'the model drops it');
 ($status, $out, $err) = $node->psql('postgres', "SELECT llama2_result($id)");
 like($err, qr/job $id was cancelled/, 'its result is an error');
 for my $statement ("UPDATE llama2_job SET owner = 'bob'", "UPDATE llama2_job SET state = 'queued'", 'DELETE FROM llama2_job',
-	q{INSERT INTO llama2_job (owner, prompt, model, chat, options) VALUES ('postgres', 'x', 'tinychat-6m', true, '{}')})
+	q{INSERT INTO llama2_job (owner, prompt, model, chat, options) VALUES ('bob', 'x', 'tinychat-6m', true, '{}')})
 {
 	($status, $out, $err) = $node->psql('postgres', "SET ROLE alice; $statement");
 	like($err, qr/permission denied|row-level security/, "nobody may: $statement");
