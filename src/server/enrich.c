@@ -120,6 +120,11 @@ enrich_statement(TriggerData *data, Llama2EnrichTrigger *trigger)
 			keys = palloc(sizeof(char *) * ROWS_AT_A_TIME * target->n_keys);
 		}
 		prompt = Llama2EnrichPrompt(target, new);
+		if (prompt == NULL && Llama2EnrichValue(&target->column, new) == NULL)
+		{
+			MemoryContextSwitchTo(caller);
+			continue;
+		}
 		prompts[n] = prompt ? cstring_to_text(prompt) : NULL;
 		for (int i = 0; i < target->n_keys; i++)
 			keys[n * target->n_keys + i] = Llama2EnrichValue(&target->keys[i], new);

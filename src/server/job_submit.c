@@ -2,26 +2,28 @@
  * job_submit.c
  *		Durable jobs, as a session puts them into the table llama2_job.
  *
- * Nobody but the extension's owner may insert there, so that a job's owner is always the role that
- * submitted it.  A trigger of the table, which sees restored jobs too, notes that the worker
- * is to be told; that is done once, when the transaction has committed.
+ * No role may insert there by itself, so that a job's owner is always the role that
+ * submitted it.  The worker is told once, when the transaction has committed; of jobs that are
+ * restored from a dump a trigger of the table tells it.
  */
 #include "server/job_submit.h"
 
-#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "commands/trigger.h"
-#include "executor/spi.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
+#include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
-#include "utils/syscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "server/parameters.h"
 #include "shared/compat.h"
@@ -31,10 +33,34 @@
 PG_FUNCTION_INFO_V1(llama2_submit);
 PG_FUNCTION_INFO_V1(llama2_job_notice);
 
-#define N_COLUMNS 10
+/* The columns of llama2_job, as sql/llama2.sql has them. */
+enum
+{
+	COLUMN_ID,
+	COLUMN_OWNER,
+	COLUMN_STATE,
+	COLUMN_RELATION,
+	COLUMN_ATTNAME,
+	COLUMN_KEYS,
+	COLUMN_PROMPT,
+	COLUMN_SYSTEM,
+	COLUMN_MODEL,
+	COLUMN_CHAT,
+	COLUMN_OPTIONS,
+	COLUMN_ATTEMPTS,
+	COLUMN_QUEUED_AT,
+	COLUMN_RUN_AFTER,
+	COLUMN_STARTED_AT,
+	COLUMN_FINISHED_AT,
+	COLUMN_RESULT,
+	COLUMN_ERROR,
+	N_COLUMNS
+};
 
 static void wake_at_commit(XactEvent event, void *arg);
-static Oid	relation_owner(Oid relid);
+static void set_column(TupleTableSlot *slot, int column, Datum value);
+static void insert_row(Relation relation, TupleTableSlot *slot);
+static void note_wake(void);
 static Jsonb *arguments_as_options(FunctionCallInfo fcinfo, int first);
 static void append_texts(StringInfo json, ArrayType *array);
 
@@ -77,80 +103,95 @@ llama2_job_notice(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"llama2_job_notice\" was not called by a trigger")));
+	note_wake();
+	PG_RETURN_POINTER(NULL);
+}
+
+/*
+ * Straight into the table: this is done in every transaction that an asynchronous trigger
+ * fires in, and a statement would take several times as long.
+ */
+int64
+Llama2JobInsert(const Llama2JobSpec *spec)
+{
+	Oid			relid = get_relname_relid("llama2_job", spec->schema);
+	Oid			sequence = get_relname_relid("llama2_job_id", spec->schema);
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	const char *model = spec->settings->model ? spec->settings->model : llama2_model;
+	Relation	relation;
+	TupleTableSlot *slot;
+	NameData	column;
+	int64		id;
+
+	PreventCommandIfReadOnly("INSERT");
+	if (!OidIsValid(relid) || !OidIsValid(sequence))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"llama2_job\" of the extension does not exist")));
+	relation = table_open(relid, RowExclusiveLock);
+	if (RelationGetNumberOfAttributes(relation) < N_COLUMNS)
+		elog(ERROR, "table \"llama2_job\" has too few columns");
+	id = nextval_internal(sequence, false);
+
+	slot = table_slot_create(relation, NULL);
+	memset(slot->tts_isnull, true, sizeof(bool) * RelationGetNumberOfAttributes(relation));
+	set_column(slot, COLUMN_ID, Int64GetDatum(id));
+	set_column(slot, COLUMN_OWNER, ObjectIdGetDatum(spec->owner));
+	set_column(slot, COLUMN_STATE, CStringGetTextDatum(spec->bundled ? "bundled" : "queued"));
+	if (OidIsValid(spec->relid))
+	{
+		namestrcpy(&column, spec->column);
+		set_column(slot, COLUMN_RELATION, ObjectIdGetDatum(spec->relid));
+		set_column(slot, COLUMN_ATTNAME, NameGetDatum(&column));
+		set_column(slot, COLUMN_KEYS, spec->keys);
+	}
+	set_column(slot, COLUMN_PROMPT, PointerGetDatum(spec->prompt));
+	if (spec->settings->system)
+		set_column(slot, COLUMN_SYSTEM, PointerGetDatum(spec->settings->system));
+	set_column(slot, COLUMN_MODEL, CStringGetTextDatum(model));
+	set_column(slot, COLUMN_CHAT, BoolGetDatum(spec->settings->chat));
+	set_column(slot, COLUMN_OPTIONS, JsonbPGetDatum(spec->options));
+	set_column(slot, COLUMN_ATTEMPTS, Int32GetDatum(0));
+	set_column(slot, COLUMN_QUEUED_AT, TimestampTzGetDatum(now));
+	set_column(slot, COLUMN_RUN_AFTER, TimestampTzGetDatum(now));
+	ExecStoreVirtualTuple(slot);
+	insert_row(relation, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(relation, NoLock);
+	note_wake();
+	return id;
+}
+
+static void
+set_column(TupleTableSlot *slot, int column, Datum value)
+{
+	slot->tts_values[column] = value;
+	slot->tts_isnull[column] = false;
+}
+
+static void
+insert_row(Relation relation, TupleTableSlot *slot)
+{
+	EState	   *state = CreateExecutorState();
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(result, relation, 1, NULL, 0);
+	ExecOpenIndices(result, false);
+	table_tuple_insert(relation, slot, GetCurrentCommandId(true), 0, NULL);
+	Llama2InsertIndexTuples(result, slot, state);
+	ExecCloseIndices(result);
+	FreeExecutorState(state);
+}
+
+static void
+note_wake(void)
+{
 	if (!callback_registered)
 	{
 		RegisterXactCallback(wake_at_commit, NULL);
 		callback_registered = true;
 	}
 	wake = true;
-	PG_RETURN_POINTER(NULL);
-}
-
-/* With the rights of the table's owner, as foreign keys do their checks. */
-int64
-Llama2JobInsert(const Llama2JobSpec *spec)
-{
-	static SPIPlanPtr plan = NULL;
-	static Oid	plan_relid = InvalidOid;
-	static const Oid types[N_COLUMNS] = {
-		OIDOID, TEXTOID, OIDOID, NAMEOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, JSONBOID
-	};
-	Oid			relid = get_relname_relid("llama2_job", spec->schema);
-	Datum		values[N_COLUMNS];
-	char		nulls[N_COLUMNS + 1] = "          ";
-	NameData	column;
-	const char *model = spec->settings->model ? spec->settings->model : llama2_model;
-	Oid			caller;
-	int			security;
-	bool		is_null;
-	int64		id;
-
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table \"llama2_job\" of the extension does not exist")));
-	values[0] = ObjectIdGetDatum(spec->owner);
-	values[1] = CStringGetTextDatum(spec->bundled ? "bundled" : "queued");
-	values[2] = ObjectIdGetDatum(spec->relid);
-	values[4] = spec->keys;
-	if (OidIsValid(spec->relid))
-	{
-		namestrcpy(&column, spec->column);
-		values[3] = NameGetDatum(&column);
-	}
-	else
-		nulls[2] = nulls[3] = nulls[4] = 'n';
-	values[5] = PointerGetDatum(spec->prompt);
-	values[6] = PointerGetDatum(spec->settings->system);
-	if (spec->settings->system == NULL)
-		nulls[6] = 'n';
-	values[7] = CStringGetTextDatum(model);
-	values[8] = BoolGetDatum(spec->settings->chat);
-	values[9] = JsonbPGetDatum(spec->options);
-
-	GetUserIdAndSecContext(&caller, &security);
-	SPI_connect();
-	if (plan == NULL || plan_relid != relid)
-	{
-		char	   *sql = psprintf("INSERT INTO %s.llama2_job (owner, state, relation, attname, keys, prompt, system, "
-								   "model, chat, options) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
-								   quote_identifier(get_namespace_name(spec->schema)));
-
-		if (plan)
-			SPI_freeplan(plan);
-		plan = SPI_prepare(sql, N_COLUMNS, (Oid *) types);
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "could not prepare the insertion of a job");
-		plan_relid = relid;
-	}
-	SetUserIdAndSecContext(relation_owner(relid),
-						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	if (SPI_execute_plan(plan, values, nulls, false, 0) != SPI_OK_INSERT_RETURNING || SPI_processed != 1)
-		elog(ERROR, "could not insert a job");
-	SetUserIdAndSecContext(caller, security);
-	id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
-	SPI_finish();
-	return id;
 }
 
 /* A prepared transaction is committed by another session, which wakes the worker itself. */
@@ -171,19 +212,6 @@ wake_at_commit(XactEvent event, void *arg)
 		default:
 			break;
 	}
-}
-
-static Oid
-relation_owner(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
 }
 
 /* The common arguments that begin at first, over those in options, as options. */

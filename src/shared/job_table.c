@@ -34,6 +34,7 @@ Llama2JobsWanted(Oid database, TimestampTz not_before)
 {
 	Llama2JobDatabase *entry;
 	Latch	   *latch = NULL;
+	bool		is_news = true;
 
 	if (llama2_job_table == NULL)
 		return;
@@ -49,12 +50,17 @@ Llama2JobsWanted(Oid database, TimestampTz not_before)
 	}
 	else
 	{
-		entry->not_before = entry->wanted ? Min(entry->not_before, not_before) : not_before;
+		/* who was told already, and did not look yet, needs not be told again */
+		is_news = !entry->wanted || not_before < entry->not_before;
+		if (is_news)
+			entry->not_before = not_before;
 		entry->wanted = true;
 		latch = entry->worker_latch;
 	}
 	if (latch == NULL)
 		latch = llama2_job_table->launcher_latch;
+	if (!is_news)
+		latch = NULL;
 	LWLockRelease(llama2_job_table->lock);
 	if (latch)
 		SetLatch(latch);

@@ -21,7 +21,7 @@ SELECT results_eq('SELECT id, summary FROM tickets ORDER BY id', format('VALUES 
 	'a row gets its summary, one without text none');
 SELECT requests() AS before \gset
 UPDATE tickets SET priority = 1, body = body;
-SELECT is(requests(), :before, 'other columns do not matter, nor the same value again');
+SELECT is(requests(), :before::bigint, 'other columns do not matter, nor the same value again');
 UPDATE tickets SET body = :'chair' WHERE id = 1;
 SELECT is(summary, :'chair_summary', 'a new text gets a new summary') FROM tickets WHERE id = 1;
 UPDATE tickets SET body = :'kettle', summary = 'mine' WHERE id = 1;
@@ -33,7 +33,7 @@ UPDATE tickets SET body = NULL WHERE id = 3;
 SELECT is(summary, NULL, 'no text, no summary') FROM tickets WHERE id = 3;
 INSERT INTO tickets (id, body) VALUES (3, :'chair') ON CONFLICT (id) DO UPDATE SET body = EXCLUDED.body;
 SELECT is(summary, :'chair_summary', 'ON CONFLICT DO UPDATE') FROM tickets WHERE id = 3;
-SELECT is(requests() - :before, 6::bigint, 'one request for each') ;
+SELECT is(requests() - :before, 4::bigint, 'one request for each, of an upsert for the row to insert, too');
 DROP TRIGGER summarize ON tickets;
 TRUNCATE tickets;
 
@@ -137,7 +137,7 @@ SELECT wrong('AFTER INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION llama2_enric
 	'Create it with AFTER ... REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT.');
 SELECT wrong('AFTER INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async(''summary'', ''{body}'')', '55000',
 	'relation "keyless" has no primary key', 'Values are written back to the rows by their primary key.', '', 'keyless');
-SELECT throws_ok('SELECT llama2_enrich()', '0A000', 'trigger functions can only be called as triggers');
+SELECT throws_ok('SELECT llama2_enrich()', '39P01', 'function "llama2_enrich" was not called by a trigger');
 CREATE TRIGGER w AFTER UPDATE ON t REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION llama2_enrich('summary', '{body}');
 SELECT pg_temp.error_is('UPDATE t SET body = NULL', '39P01', 'statement-level trigger "w" with function "llama2_enrich" has no table of old rows', '',
 	'Create it with REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows, so that unchanged rows can be told.');
