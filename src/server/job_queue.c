@@ -250,8 +250,10 @@ Llama2JobQueueGone(List *jobs)
 		int64		id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null));
 
 		foreach(cell, jobs)
+		{
 			if (((Llama2Job *) lfirst(cell))->id == id)
 				gone = list_delete_ptr(gone, lfirst(cell));
+		}
 	}
 	SPI_finish();
 	return gone;

@@ -149,8 +149,10 @@ Llama2JobRunAllSubmitted(void)
 	ListCell   *cell;
 
 	foreach(cell, running_jobs)
+	{
 		if (((RunningJob *) lfirst(cell))->state != RUN_SUBMITTED)
 			return false;
+	}
 	return true;
 }
 

@@ -11,24 +11,24 @@
 #include "server/prompt.h"
 
 /* A border belongs to the piece before it. */
-typedef size_t (*FindBorder) (const char *text, size_t length, size_t limit);
+typedef size_t (*FindBorder) (const char *source, size_t length, size_t limit);
 
-static List *split_at(const Llama2Model *model, const char *text, size_t length, int limit, int level);
-static size_t paragraph_end(const char *text, size_t length, size_t limit);
-static size_t sentence_end(const char *text, size_t length, size_t limit);
-static size_t word_end(const char *text, size_t length, size_t limit);
-static char *trimmed(const char *text, size_t length);
+static List *split_at(const Llama2Model *model, const char *source, size_t length, int limit, int level);
+static size_t paragraph_end(const char *source, size_t length, size_t limit);
+static size_t sentence_end(const char *source, size_t length, size_t limit);
+static size_t word_end(const char *source, size_t length, size_t limit);
+static char *trimmed(const char *source, size_t length);
 
 static const FindBorder borders[] = {paragraph_end, sentence_end, word_end};
 static const char *const separators[] = {"\n\n", " ", " "};
 
 /* A text that is too long whatever its tokens are is not tokenized: that takes time. */
 int
-Llama2CountTokens(const Llama2Model *model, const char *text, size_t length, int limit)
+Llama2CountTokens(const Llama2Model *model, const char *source, size_t length, int limit)
 {
 	Llama2Prompt prompt;
-	const char *utf8 = pg_server_to_any(text, length, PG_UTF8);
-	size_t		utf8_length = utf8 == text ? length : strlen(utf8);
+	const char *utf8 = pg_server_to_any(source, length, PG_UTF8);
+	size_t		utf8_length = utf8 == source ? length : strlen(utf8);
 	int			n;
 
 	if (utf8_length > ((size_t) limit + 1) * llm_vocabulary_max_token_bytes(model->vocabulary))
@@ -40,9 +40,9 @@ Llama2CountTokens(const Llama2Model *model, const char *text, size_t length, int
 }
 
 List *
-Llama2SplitText(const Llama2Model *model, const char *text, int limit)
+Llama2SplitText(const Llama2Model *model, const char *source, int limit)
 {
-	return split_at(model, text, strlen(text), limit, 0);
+	return split_at(model, source, strlen(source), limit, 0);
 }
 
 /* The tokens of a sum are taken to be the sum of the tokens, and one more for each border. */
@@ -57,8 +57,8 @@ Llama2PackTexts(const Llama2Model *model, List *texts, const char *separator, in
 	initStringInfo(&part);
 	foreach(cell, texts)
 	{
-		const char *text = lfirst(cell);
-		int			n = Llama2CountTokens(model, text, strlen(text), limit) + 1;
+		const char *source = lfirst(cell);
+		int			n = Llama2CountTokens(model, source, strlen(source), limit) + 1;
 
 		CHECK_FOR_INTERRUPTS();
 		if (part.len > 0 && n_tokens + n > limit)
@@ -69,7 +69,7 @@ Llama2PackTexts(const Llama2Model *model, List *texts, const char *separator, in
 		}
 		if (part.len > 0)
 			appendStringInfoString(&part, separator);
-		appendStringInfoString(&part, text);
+		appendStringInfoString(&part, source);
 		n_tokens += n;
 	}
 	if (part.len > 0)
@@ -79,20 +79,20 @@ Llama2PackTexts(const Llama2Model *model, List *texts, const char *separator, in
 
 /* Cut at the borders of a level, what is still too long at those of the next, and put short pieces together. */
 static List *
-split_at(const Llama2Model *model, const char *text, size_t length, int limit, int level)
+split_at(const Llama2Model *model, const char *source, size_t length, int limit, int level)
 {
 	List	   *pieces = NIL;
 
-	if (Llama2CountTokens(model, text, length, limit) <= limit)
+	if (Llama2CountTokens(model, source, length, limit) <= limit)
 	{
-		char	   *piece = trimmed(text, length);
+		char	   *piece = trimmed(source, length);
 
 		return *piece ? list_make1(piece) : NIL;
 	}
 	while (length > 0)
 	{
-		size_t		n = borders[level] (text, length, limit);
-		char	   *piece = trimmed(text, n);
+		size_t		n = borders[level] (source, length, limit);
+		char	   *piece = trimmed(source, n);
 
 		CHECK_FOR_INTERRUPTS();
 		if (*piece == '\0')
@@ -101,7 +101,7 @@ split_at(const Llama2Model *model, const char *text, size_t length, int limit, i
 			pieces = list_concat(pieces, split_at(model, piece, strlen(piece), limit, level + 1));
 		else
 			pieces = lappend(pieces, piece);
-		text += n;
+		source += n;
 		length -= n;
 	}
 	return Llama2PackTexts(model, pieces, separators[level], limit);
@@ -109,16 +109,16 @@ split_at(const Llama2Model *model, const char *text, size_t length, int limit, i
 
 /* After a line that is followed by an empty one. */
 static size_t
-paragraph_end(const char *text, size_t length, size_t limit)
+paragraph_end(const char *source, size_t length, size_t limit)
 {
 	for (size_t i = 0; i + 1 < length; i++)
-		if (text[i] == '\n')
+		if (source[i] == '\n')
 		{
 			size_t		next = i + 1;
 
-			while (next < length && (text[next] == ' ' || text[next] == '\t' || text[next] == '\r'))
+			while (next < length && (source[next] == ' ' || source[next] == '\t' || source[next] == '\r'))
 				next++;
-			if (next < length && text[next] == '\n')
+			if (next < length && source[next] == '\n')
 				return next + 1;
 		}
 	return length;
@@ -126,13 +126,13 @@ paragraph_end(const char *text, size_t length, size_t limit)
 
 /* After a full stop, a question or exclamation mark, and white space; or after a line. */
 static size_t
-sentence_end(const char *text, size_t length, size_t limit)
+sentence_end(const char *source, size_t length, size_t limit)
 {
 	for (size_t i = 0; i + 1 < length; i++)
 	{
-		if (text[i] == '\n')
+		if (source[i] == '\n')
 			return i + 1;
-		if (strchr(".!?", text[i]) && (text[i + 1] == ' ' || text[i + 1] == '\n'))
+		if (strchr(".!?", source[i]) && (source[i + 1] == ' ' || source[i + 1] == '\n'))
 			return i + 2;
 	}
 	return length;
@@ -140,7 +140,7 @@ sentence_end(const char *text, size_t length, size_t limit)
 
 /* As many whole words as can be no more tokens than the limit, as a token has a byte at least. */
 static size_t
-word_end(const char *text, size_t length, size_t limit)
+word_end(const char *source, size_t length, size_t limit)
 {
 	size_t		most = Max(limit / 4, 1);
 	size_t		last_space = 0;
@@ -148,11 +148,11 @@ word_end(const char *text, size_t length, size_t limit)
 
 	while (i < length)
 	{
-		size_t		next = i + pg_mblen(text + i);
+		size_t		next = i + pg_mblen(source + i);
 
 		if (next > most && i > 0)
 			return last_space > 0 ? last_space : i;
-		if (text[i] == ' ' || text[i] == '\t')
+		if (source[i] == ' ' || source[i] == '\t')
 			last_space = next;
 		i = next;
 	}
@@ -160,14 +160,14 @@ word_end(const char *text, size_t length, size_t limit)
 }
 
 static char *
-trimmed(const char *text, size_t length)
+trimmed(const char *source, size_t length)
 {
-	while (length > 0 && strchr(" \t\r\n", *text))
+	while (length > 0 && strchr(" \t\r\n", *source))
 	{
-		text++;
+		source++;
 		length--;
 	}
-	while (length > 0 && strchr(" \t\r\n", text[length - 1]))
+	while (length > 0 && strchr(" \t\r\n", source[length - 1]))
 		length--;
-	return pnstrdup(text, length);
+	return pnstrdup(source, length);
 }

@@ -12,15 +12,15 @@
 
 #include "server/model_use.h"
 
-/* Tokens of a text, or something above limit where it has more than that. */
-extern int	Llama2CountTokens(const Llama2Model *model, const char *text, size_t length, int limit);
+/* Tokens of a source, or something above limit where it has more than that. */
+extern int	Llama2CountTokens(const Llama2Model *model, const char *source, size_t length, int limit);
 
 /*
  * Cut a text into parts of at most limit tokens, each as long as may be: between paragraphs; where one
  * is too long between sentences; where one is too long between words, or anywhere.  A list of
  * char *.
  */
-extern List *Llama2SplitText(const Llama2Model *model, const char *text, int limit);
+extern List *Llama2SplitText(const Llama2Model *model, const char *source, int limit);
 
 /* The same for texts that are paragraphs already. */
 extern List *Llama2PackTexts(const Llama2Model *model, List *texts, const char *separator, int limit);

@@ -69,8 +69,10 @@ database_of(Node *statement)
 				((RenameStmt *) statement)->subname : NULL;
 		case T_AlterDatabaseStmt:
 			foreach(cell, ((AlterDatabaseStmt *) statement)->options)
+			{
 				if (strcmp(((DefElem *) lfirst(cell))->defname, "tablespace") == 0)
 					return ((AlterDatabaseStmt *) statement)->dbname;
+			}
 			return NULL;
 		case T_CreatedbStmt:
 			foreach(cell, ((CreatedbStmt *) statement)->options)
