@@ -145,6 +145,172 @@ AS 'MODULE_PATHNAME', 'llama2_perplexity' LANGUAGE C STABLE PARALLEL SAFE COST 1
 COMMENT ON FUNCTION llama2_perplexity(text, text) IS
 'perplexity of a text: exp of the mean negative log-probability of its tokens';
 
+-- Jobs
+
+CREATE SEQUENCE llama2_job_id;
+
+CREATE TABLE llama2_job (
+	id bigint PRIMARY KEY DEFAULT pg_catalog.nextval('llama2_job_id'),
+	owner regrole NOT NULL,
+	state text NOT NULL DEFAULT 'queued'
+		CHECK (state IN ('queued', 'bundled', 'running', 'done', 'failed', 'cancelled')),
+	relation regclass,
+	attname name,
+	keys text[],
+	prompt text NOT NULL,
+	system text,
+	model text NOT NULL,
+	chat boolean NOT NULL,
+	options jsonb NOT NULL,
+	attempts int NOT NULL DEFAULT 0,
+	queued_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	run_after timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	started_at timestamptz,
+	finished_at timestamptz,
+	result text,
+	error text
+);
+
+ALTER SEQUENCE llama2_job_id OWNED BY llama2_job.id;
+CREATE INDEX llama2_job_unfinished ON llama2_job (id) WHERE finished_at IS NULL;
+
+COMMENT ON TABLE llama2_job IS 'jobs and their results; written by llama2''s functions and job worker';
+
+-- A dump keeps jobs, but not those of roles that are gone: another role may get the number.
+SELECT pg_catalog.pg_extension_config_dump('llama2_job', 'WHERE owner IN (SELECT oid FROM pg_catalog.pg_roles)');
+SELECT pg_catalog.pg_extension_config_dump('llama2_job_id', '');
+
+ALTER TABLE llama2_job ENABLE ROW LEVEL SECURITY;
+CREATE POLICY llama2_job_of_owner ON llama2_job FOR SELECT USING (pg_catalog.pg_has_role(owner, 'USAGE'));
+CREATE POLICY llama2_job_cancel ON llama2_job FOR UPDATE USING (pg_catalog.pg_has_role(owner, 'USAGE'))
+	WITH CHECK (state OPERATOR(pg_catalog.=) 'cancelled');
+GRANT SELECT, UPDATE (state, finished_at) ON llama2_job TO PUBLIC;
+
+CREATE FUNCTION llama2_job_notice() RETURNS trigger
+AS 'MODULE_PATHNAME', 'llama2_job_notice' LANGUAGE C;
+
+COMMENT ON FUNCTION llama2_job_notice() IS 'trigger of llama2_job: wakes the job worker at commit';
+
+CREATE TRIGGER llama2_job_notice AFTER INSERT ON llama2_job
+	FOR EACH STATEMENT EXECUTE FUNCTION llama2_job_notice();
+
+CREATE VIEW llama2_jobs WITH (security_barrier) AS
+	SELECT j.id, pg_catalog.pg_get_userbyid(j.owner) AS owner,
+		CASE WHEN j.state OPERATOR(pg_catalog.=) 'bundled' THEN 'queued' ELSE j.state END AS state,
+		j.relation, j.attname AS "column",
+		CASE WHEN j.state OPERATOR(pg_catalog.<>) 'bundled' THEN j.keys END AS key,
+		CASE WHEN j.state OPERATOR(pg_catalog.=) 'bundled' THEN pg_catalog.array_length(j.keys, 1) ELSE 1 END AS rows,
+		j.prompt, j.model, j.attempts, j.queued_at, j.run_after, j.started_at, j.finished_at, j.error
+	FROM llama2_job AS j
+	WHERE pg_catalog.pg_has_role(j.owner, 'USAGE');
+
+COMMENT ON VIEW llama2_jobs IS
+'a row for each job that is queued, running or was kept: those of one''s own roles, or all for superusers';
+
+GRANT SELECT ON llama2_jobs TO PUBLIC;
+
+CREATE FUNCTION llama2_submit(
+	prompt text,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'llama2_submit' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
+
+COMMENT ON FUNCTION llama2_submit(text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'queue a prompt to be completed after commit; returns the job''s id';
+
+CREATE FUNCTION llama2_result(id bigint, timeout interval DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE COST 1000 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	until timestamptz := clock_timestamp() + timeout;
+	job record;
+BEGIN
+	LOOP
+		SELECT j.state, j.result, j.error INTO job FROM @extschema@.llama2_job AS j
+		WHERE j.id = llama2_result.id AND j.relation IS NULL;
+		IF NOT FOUND AND id IS NOT NULL THEN
+			RAISE undefined_object USING MESSAGE = format('there is no job %s', id),
+				HINT = 'Jobs that ended are kept for llama2.job_retention.';
+		END IF;
+		IF job.state = 'failed' THEN
+			RAISE object_not_in_prerequisite_state USING MESSAGE = format('job %s failed: %s', id, job.error);
+		ELSIF job.state = 'cancelled' THEN
+			RAISE object_not_in_prerequisite_state USING MESSAGE = format('job %s was cancelled', id);
+		END IF;
+		EXIT WHEN job.state = 'done' OR clock_timestamp() < until IS NOT TRUE;
+		PERFORM pg_sleep(0.02);
+	END LOOP;
+	RETURN job.result;
+END
+$$;
+
+COMMENT ON FUNCTION llama2_result(bigint, interval) IS
+'text of a job, NULL while it is not done; with timeout, wait for it';
+
+CREATE FUNCTION llama2_cancel(id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE COST 1000 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE @extschema@.llama2_job AS j SET state = 'cancelled', finished_at = clock_timestamp()
+	WHERE j.id = llama2_cancel.id AND j.state IN ('queued', 'bundled', 'running');
+	RETURN FOUND;
+END
+$$;
+
+COMMENT ON FUNCTION llama2_cancel(bigint) IS
+'cancel a job of one''s own; false if there is none or it has ended';
+
+-- Tables
+
+CREATE FUNCTION llama2_enrich() RETURNS trigger
+AS 'MODULE_PATHNAME', 'llama2_enrich' LANGUAGE C;
+
+COMMENT ON FUNCTION llama2_enrich() IS
+'trigger that fills a column while the statement runs: llama2_enrich(''column'', ''template with {column}'', ''option=value'', ...)';
+
+CREATE FUNCTION llama2_enrich_async() RETURNS trigger
+AS 'MODULE_PATHNAME', 'llama2_enrich_async' LANGUAGE C;
+
+COMMENT ON FUNCTION llama2_enrich_async() IS
+'trigger that queues a job to fill a column: llama2_enrich_async(''column'', ''template with {column}'', ''option=value'', ...)';
+
+CREATE PROCEDURE llama2_enrich_table(
+	target regclass, "column" name, template text, condition text DEFAULT NULL, batch int DEFAULT 100,
+	options text DEFAULT NULL
+)
+AS 'MODULE_PATHNAME', 'llama2_enrich_table' LANGUAGE C;
+
+COMMENT ON PROCEDURE llama2_enrich_table(regclass, name, text, text, int, text) IS
+'fill a column of the rows in which it is null, committing after each batch';
+
+-- Summaries
+
+CREATE FUNCTION llama2_summarize(
+	text text,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL, part_tokens int DEFAULT NULL
+) RETURNS text
+AS 'MODULE_PATHNAME', 'llama2_summarize' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_summarize(text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb, int) IS
+'summarize a text of any length; a long one part by part, then the parts'' summaries';
+
+CREATE FUNCTION llama2_summarize_add(internal, text) RETURNS internal
+AS 'MODULE_PATHNAME', 'llama2_summarize_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+
+CREATE FUNCTION llama2_summarize_final(internal) RETURNS text
+AS 'MODULE_PATHNAME', 'llama2_summarize_final' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_summarize_add(internal, text) IS 'transition function of llama2_summarize_agg';
+COMMENT ON FUNCTION llama2_summarize_final(internal) IS 'final function of llama2_summarize_agg';
+
+CREATE AGGREGATE llama2_summarize_agg(text) (
+	SFUNC = llama2_summarize_add, STYPE = internal, FINALFUNC = llama2_summarize_final, PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE llama2_summarize_agg(text) IS 'summarize texts, each by itself and then the summaries together';
+
 -- Models
 
 CREATE FUNCTION llama2_models(

@@ -13,6 +13,12 @@ Llama2BeginCall(FunctionCallInfo fcinfo, Llama2Call *call)
 {
 	Llama2RequirePreload();
 	Llama2ReadOptions(fcinfo, 1, &call->options);
+	Llama2UseCallModel(call);
+}
+
+void
+Llama2UseCallModel(Llama2Call *call)
+{
 	call->model = Llama2UseModel(call->options.model);
 	check_logit_bias(call);
 }

@@ -26,6 +26,9 @@ typedef struct Llama2Call
 /* Options and model; the common arguments begin at 1. */
 extern void Llama2BeginCall(FunctionCallInfo fcinfo, Llama2Call *call);
 
+/* The model that the call's options name, which is waited for; they are checked against it. */
+extern void Llama2UseCallModel(Llama2Call *call);
+
 /* The prompt that a value, not null, is in this call. */
 extern Llama2Prompt Llama2CallPrompt(const Llama2Call *call, Llama2PromptKind kind, Datum value);
 

@@ -11,7 +11,7 @@
 #include "utils/builtins.h"
 
 #include "server/batch_function.h"
-#include "server/text_output.h"
+#include "server/generate_batch.h"
 
 PG_FUNCTION_INFO_V1(llama2_generate);
 PG_FUNCTION_INFO_V1(llama2_generate_array);
@@ -168,19 +168,13 @@ prepare_prompt(FunctionCallInfo fcinfo, Llama2PromptKind kind, Llama2Work *work)
 	return true;
 }
 
-/* The text of a request that is done. */
 static text *
 answer_text(Llama2Work *work, int number)
 {
 	Llama2Request *request = work->questions[number].request;
-	int32		n_results = Llama2RequestFinish(request);
-	const LlmTokenResult *results = Llama2RequestResults(request);
-	Llama2TextOutput output;
 
-	Llama2TextBegin(&output, work->call.model->vocabulary, true);
-	for (int32 i = 0; i < n_results; i++)
-		Llama2TextAddToken(&output, results[i].token);
-	return Llama2TextRelease(&output, Llama2RequestSlotOf(request)->text_bytes, true);
+	(void) Llama2RequestFinish(request);
+	return Llama2DoneText(work->call.model, request);
 }
 
 static const char *

@@ -16,6 +16,7 @@
 #include "shared/model_table.h"
 
 static int	wait_until_ready(const char *name);
+static int	find_or_ask(const char *name, bool *asked);
 static int	ask_for_worker(const char *name);
 static void map_vocabulary(Llama2Model *model, int index);
 
@@ -64,6 +65,12 @@ Llama2UseModel(const char *name)
 	}
 }
 
+bool
+Llama2ModelIsReady(const char *name, bool *asked)
+{
+	return find_or_ask(name, asked) >= 0;
+}
+
 void
 Llama2RaiseFailure(const Llama2Failure *failure)
 {
@@ -88,42 +95,51 @@ wait_until_ready(const char *name)
 
 	for (;;)
 	{
-		Llama2ModelState state = LLAMA2_MODEL_UNUSED;
-		Llama2Failure failure = {0};
-
 		ConditionVariablePrepareToSleep(&llama2_control->model_changed);
-		LWLockAcquire(llama2_control->lock, LW_SHARED);
-		index = Llama2ModelFind(name);
+		index = find_or_ask(name, &asked);
 		if (index >= 0)
-		{
-			state = llama2_control->models[index].state;
-			if (state == LLAMA2_MODEL_READY && llama2_control->models[index].context_length == 0)
-				state = LLAMA2_MODEL_LOADING;
-			failure = llama2_control->models[index].failure;
-		}
-		LWLockRelease(llama2_control->lock);
-
-		if (state == LLAMA2_MODEL_READY)
 			break;
-		if (state == LLAMA2_MODEL_FAILED && asked)
-		{
-			ConditionVariableCancelSleep();
-			Llama2RaiseFailure(&failure);
-		}
-		if (state == LLAMA2_MODEL_UNUSED || state == LLAMA2_MODEL_FAILED)
-		{
-			ConditionVariableCancelSleep();
-			(void) ask_for_worker(name);
-			asked = true;
-			continue;
-		}
-		asked = true;
 		(void) ConditionVariableTimedSleep(&llama2_control->model_changed, 1000,
 										   LLAMA2_WAIT_EVENT(wait_event, "Llama2ModelLoad"));
 		Llama2CheckClient();
 	}
 	ConditionVariableCancelSleep();
 	return index;
+}
+
+/* The index of a model that is ready, or -1. */
+static int
+find_or_ask(const char *name, bool *asked)
+{
+	Llama2ModelState state = LLAMA2_MODEL_UNUSED;
+	Llama2Failure failure = {0};
+	int			index;
+
+	LWLockAcquire(llama2_control->lock, LW_SHARED);
+	index = Llama2ModelFind(name);
+	if (index >= 0)
+	{
+		state = llama2_control->models[index].state;
+		if (state == LLAMA2_MODEL_READY && llama2_control->models[index].context_length == 0)
+			state = LLAMA2_MODEL_LOADING;
+		failure = llama2_control->models[index].failure;
+	}
+	LWLockRelease(llama2_control->lock);
+
+	if (state == LLAMA2_MODEL_READY)
+		return index;
+	if (state == LLAMA2_MODEL_FAILED && *asked)
+	{
+		ConditionVariableCancelSleep();
+		Llama2RaiseFailure(&failure);
+	}
+	if (state == LLAMA2_MODEL_UNUSED || state == LLAMA2_MODEL_FAILED)
+	{
+		ConditionVariableCancelSleep();
+		(void) ask_for_worker(name);
+	}
+	*asked = true;
+	return -1;
 }
 
 static int

@@ -29,6 +29,12 @@ extern void Llama2RequirePreload(void);
  */
 extern const Llama2Model *Llama2UseModel(const char *name);
 
+/*
+ * Is the named model resident?  Does not wait: where it is not, a worker is asked for, once for
+ * each *asked; a worker that was asked and failed raises its error.
+ */
+extern bool Llama2ModelIsReady(const char *name, bool *asked);
+
 /* Raise a worker's failure as this backend's error. */
 extern void Llama2RaiseFailure(const Llama2Failure *failure) pg_attribute_noreturn();
 

@@ -11,6 +11,7 @@
 #include "utils/guc.h"
 
 #include "server/batch_scan.h"
+#include "server/job_worker.h"
 #include "shared/compat.h"
 #include "shared/control.h"
 #include "shared/model_table.h"
@@ -22,6 +23,7 @@ PG_MODULE_MAGIC;
 extern PGDLLEXPORT void _PG_init(void);
 
 static void define_server_parameters(void);
+static void define_job_parameters(void);
 static void define_session_parameters(void);
 static bool check_model_name(char **newval, void **extra, GucSource source);
 
@@ -38,6 +40,11 @@ int			llama2_kernels = 0;
 bool		llama2_blas = false;
 bool		llama2_prefix_cache = true;
 bool		llama2_speculation = true;
+int			llama2_job_workers = 2;
+int			llama2_job_keep_alive = 60;
+int			llama2_job_retries = 5;
+int			llama2_job_retry_delay = 5000;
+int			llama2_job_retention = 7 * 24 * 3600;
 
 int			llama2_max_tokens = 256;
 int			llama2_max_tokens_limit = 4096;
@@ -77,15 +84,22 @@ _PG_init(void)
 		return;
 	Llama2InstallSharedMemoryHooks();
 	Llama2InstallBatchScan();
-	if (!IsBinaryUpgrade && llama2_model[0] != '\0')
+	if (IsBinaryUpgrade)
+		return;
+	if (llama2_model[0] != '\0')
 		Llama2RegisterDefaultWorker();
+	Llama2RegisterJobLauncher();
+	Llama2InstallUtilityHook();
 }
 
 void
 Llama2DefineParameters(void)
 {
 	if (process_shared_preload_libraries_in_progress)
+	{
 		define_server_parameters();
+		define_job_parameters();
+	}
 	define_session_parameters();
 	if (process_shared_preload_libraries_in_progress)
 		MarkGUCPrefixReserved("llama2");
@@ -166,6 +180,31 @@ define_server_parameters(void)
 							 "Results are the same.",
 							 &llama2_speculation, true,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+static void
+define_job_parameters(void)
+{
+	DefineCustomIntVariable("llama2.job_workers",
+							"Databases whose jobs are done at the same time; 0 pauses jobs.",
+							NULL, &llama2_job_workers, 2, 0, 64,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.job_keep_alive",
+							"How long a job worker without jobs stays connected to its database.",
+							NULL, &llama2_job_keep_alive, 60, 0, INT_MAX / 1000,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.job_retries",
+							"How often a job that failed is tried again.",
+							NULL, &llama2_job_retries, 5, 0, 100,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.job_retry_delay",
+							"Time before the first retry of a job; each further one waits twice as long.",
+							NULL, &llama2_job_retry_delay, 5000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.job_retention",
+							"How long jobs that ended are kept; -1 keeps them.",
+							NULL, &llama2_job_retention, 7 * 24 * 3600, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 }
 
 static void

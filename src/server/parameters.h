@@ -21,6 +21,11 @@ extern PGDLLEXPORT int llama2_kernels;	/* index of Llama2KernelsName */
 extern PGDLLEXPORT bool llama2_blas;
 extern PGDLLEXPORT bool llama2_prefix_cache;
 extern PGDLLEXPORT bool llama2_speculation;
+extern int	llama2_job_workers;
+extern int	llama2_job_keep_alive;	/* s */
+extern int	llama2_job_retries;
+extern int	llama2_job_retry_delay; /* ms */
+extern int	llama2_job_retention;	/* s; -1: for ever */
 
 /* of the role, database or session */
 extern int	llama2_max_tokens;

@@ -22,6 +22,22 @@
 #include "varatt.h"
 #endif
 
+/* 16: one function checks the owner of anything. */
+#if PG_VERSION_NUM >= 160000
+#define Llama2IsDatabaseOwner(database, role) object_ownercheck(DatabaseRelationId, (database), (role))
+#else
+#define Llama2IsDatabaseOwner(database, role) pg_database_ownercheck((database), (role))
+#endif
+
+/* 16: summarizing indexes can be updated alone. */
+#if PG_VERSION_NUM >= 160000
+#define Llama2InsertIndexTuples(result, slot, state) \
+	((void) ExecInsertIndexTuples((result), (slot), (state), false, false, NULL, NIL, false))
+#else
+#define Llama2InsertIndexTuples(result, slot, state) \
+	((void) ExecInsertIndexTuples((result), (slot), (state), false, false, NULL, NIL))
+#endif
+
 /* 17: an extension can name its wait events. */
 #if PG_VERSION_NUM >= 170000
 #define LLAMA2_WAIT_EVENT(variable, name) \

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "server/parameters.h"
+#include "shared/job_table.h"
 
 /* Prompts and results of ordinary requests fit here; more is taken from DSM. */
 #define PAYLOAD_AREA_BYTES ((Size) 2 * 1024 * 1024)
@@ -76,7 +77,8 @@ request_shared_memory(void)
 		previous_request_hook();
 #endif
 	RequestAddinShmemSpace(add_size(control_block_size(), PAYLOAD_AREA_BYTES));
-	RequestNamedLWLockTranche("llama2", 2);
+	RequestAddinShmemSpace(Llama2JobTableSize());
+	RequestNamedLWLockTranche("llama2", 3);
 }
 
 /* Runs in the postmaster at start, and again after a crash. */
@@ -96,6 +98,7 @@ startup_shared_memory(void)
 									 &found);
 	if (!found)
 		initialize_control_block();
+	Llama2JobTableInit(&GetNamedLWLockTranche("llama2")[2].lock);
 	LWLockRelease(AddinShmemInitLock);
 }
 

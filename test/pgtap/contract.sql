@@ -11,7 +11,8 @@ SELECT no_plan();
 \set model_argument 'model text DEFAULT NULL::text'
 
 CREATE TEMPORARY TABLE expected (
-	signature text, arguments text, result text, volatility "char", cost real, rows real, strict boolean, for_public boolean);
+	signature text, arguments text, result text, volatility "char", cost real, rows real, strict boolean, for_public boolean,
+	parallel "char" DEFAULT 's', language name DEFAULT 'c');
 
 INSERT INTO expected VALUES
 	('llama2_generate(text,' || :'common_types' || ')', 'prompt text, ' || :'common', 'text', 'v', 1000000, 0, false, true),
@@ -57,7 +58,22 @@ INSERT INTO expected VALUES
 		'OUT prefill_tokens bigint, OUT decode_tokens bigint, OUT drafted_tokens bigint, OUT accepted_tokens bigint, OUT preemptions bigint, OUT queue_ms double precision, '
 		'OUT prefill_ms double precision, OUT decode_ms double precision, OUT step_ms double precision, OUT worker_starts bigint, '
 		'OUT model_loads bigint, OUT stats_reset timestamp with time zone', 'record', 'v', 1000, 0, false, true),
-	('llama2_stats_reset()', '', 'void', 'v', 1, 0, false, false);
+	('llama2_stats_reset()', '', 'void', 'v', 1, 0, false, false),
+	('llama2_summarize(text,' || :'common_types' || ',integer)', 'text text, ' || :'common' || ', part_tokens integer DEFAULT NULL::integer',
+		'text', 'v', 1000000, 0, false, true),
+	('llama2_summarize_add(internal,text)', 'internal, text', 'internal', 'i', 1, 0, false, true),
+	('llama2_summarize_final(internal)', 'internal', 'text', 'v', 1000000, 0, false, true);
+INSERT INTO expected VALUES
+	('llama2_submit(text,' || :'common_types' || ')', 'prompt text, ' || :'common', 'bigint', 'v', 100, 0, false, true, 'u', 'c'),
+	('llama2_result(bigint,interval)', 'id bigint, timeout interval DEFAULT NULL::interval', 'text', 'v', 1000, 0, false, true, 'u', 'plpgsql'),
+	('llama2_cancel(bigint)', 'id bigint', 'boolean', 'v', 1000, 0, true, true, 'u', 'plpgsql'),
+	('llama2_enrich()', '', 'trigger', 'v', 1, 0, false, true, 'u', 'c'),
+	('llama2_enrich_async()', '', 'trigger', 'v', 1, 0, false, true, 'u', 'c'),
+	('llama2_job_notice()', '', 'trigger', 'v', 1, 0, false, true, 'u', 'c'),
+	('llama2_enrich_table(regclass,name,text,text,integer,text)',
+		'IN target regclass, IN "column" name, IN template text, IN condition text DEFAULT NULL::text, IN batch integer DEFAULT 100, '
+		'IN options text DEFAULT NULL::text', NULL, 'v', 1, 0, false, true, 'u', 'c'),
+	('llama2_summarize_agg(text)', 'text', 'text', 'i', 1, 0, false, true, 's', 'internal');
 
 CREATE TEMPORARY VIEW actual AS
 	SELECT p.oid::regprocedure::text AS signature, p.*
@@ -74,11 +90,11 @@ SELECT is((SELECT array_agg(signature ORDER BY signature) FROM actual),
 SELECT unnest(ARRAY[is(pg_get_function_arguments(a.oid), e.arguments, e.signature || ': arguments and defaults'),
 	is(pg_get_function_result(a.oid), e.result, e.signature || ': result'),
 	is(a.provolatile, e.volatility, e.signature || ': volatility'),
-	is(a.proparallel, 's'::"char", e.signature || ': parallel safe'),
+	is(a.proparallel, e.parallel, e.signature || ': parallel safety'),
 	is(a.procost, e.cost, e.signature || ': cost'),
 	is(a.prorows, e.rows, e.signature || ': rows'),
 	is(a.proisstrict, e.strict, e.signature || ': strictness'),
-	is((SELECT lanname FROM pg_language AS l WHERE l.oid = a.prolang), 'c'::name, e.signature || ': written in C'),
+	is((SELECT lanname FROM pg_language AS l WHERE l.oid = a.prolang), e.language, e.signature || ': language'),
 	is(a.prosecdef, false, e.signature || ': runs with the rights of its caller'),
 	ok(length(obj_description(a.oid, 'pg_proc')) > 10, e.signature || ': has a comment'),
 	is(EXISTS (SELECT FROM aclexplode(coalesce(a.proacl, acldefault('f', a.proowner))) AS x
@@ -92,8 +108,8 @@ SELECT set_eq(
 	$$SELECT d.objid::regclass::text
 	  FROM pg_depend AS d JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
 	  WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND e.extname = 'llama2'$$,
-	ARRAY['llama2_status', 'llama2_requests', 'llama2_progress', 'llama2_stats'],
-	'the extension has these views and no others');
+	ARRAY['llama2_status', 'llama2_requests', 'llama2_progress', 'llama2_stats', 'llama2_jobs', 'llama2_job', 'llama2_job_id'],
+	'the extension has these relations and no others');
 SELECT columns_are('llama2_status', ARRAY['model', 'state', 'worker_pid', 'kernels', 'threads', 'context_length', 'weight_bytes',
 	'kv_cache_bytes', 'activation_bytes', 'running', 'queued', 'kv_pages', 'kv_pages_free', 'kv_pages_cached', 'loaded_at', 'error']);
 SELECT columns_are('llama2_requests', ARRAY['id', 'pid', 'datid', 'datname', 'usesysid', 'usename', 'model', 'kind', 'state', 'queued_at',
@@ -103,10 +119,12 @@ SELECT columns_are('llama2_progress', ARRAY['pid', 'datid', 'datname', 'usesysid
 SELECT columns_are('llama2_stats', ARRAY['requests', 'completed', 'failed', 'cancelled', 'prompt_tokens', 'cached_tokens',
 	'completion_tokens', 'scored_tokens', 'steps', 'mean_batch', 'prefill_tokens', 'decode_tokens', 'drafted_tokens', 'accepted_tokens', 'preemptions', 'queue_ms',
 	'prefill_ms', 'decode_ms', 'step_ms', 'worker_starts', 'model_loads', 'stats_reset']);
+SELECT columns_are('llama2_jobs', ARRAY['id', 'owner', 'state', 'relation', 'column', 'key', 'rows', 'prompt', 'model', 'attempts', 'queued_at',
+	'run_after', 'started_at', 'finished_at', 'error']);
 SELECT unnest(ARRAY[ok(length(obj_description(name::regclass, 'pg_class')) > 10, name || ': has a comment'),
 	ok(has_table_privilege('public', name, 'SELECT'), name || ': everybody may read it'),
 	ok(NOT has_table_privilege('public', name, 'UPDATE'), name || ': nobody may write it')])
-FROM unnest(ARRAY['llama2_status', 'llama2_requests', 'llama2_progress', 'llama2_stats']) AS name;
+FROM unnest(ARRAY['llama2_status', 'llama2_requests', 'llama2_progress', 'llama2_stats', 'llama2_jobs', 'llama2_job']) AS name;
 SELECT is((SELECT count(*)::int FROM llama2_stats), 1, 'llama2_stats has one row');
 
 -- Privileges, seen from an ordinary role
@@ -131,6 +149,11 @@ SELECT results_eq(
 		('llama2.batch_size', 'user', 'integer', '0', '0', '4096', NULL),
 		('llama2.blas', 'sighup', 'bool', 'off', NULL, NULL, NULL),
 		('llama2.context_length', 'sighup', 'integer', '0', '0', '1048576', NULL),
+		('llama2.job_keep_alive', 'sighup', 'integer', '60', '0', '2147483', 's'),
+		('llama2.job_retention', 'sighup', 'integer', '604800', '-1', '2147483647', 's'),
+		('llama2.job_retries', 'sighup', 'integer', '5', '0', '100', NULL),
+		('llama2.job_retry_delay', 'sighup', 'integer', '5000', '0', '2147483647', 'ms'),
+		('llama2.job_workers', 'sighup', 'integer', '2', '0', '64', NULL),
 		('llama2.kernels', 'sighup', 'enum', 'auto', NULL, NULL, NULL),
 		('llama2.kv_cache_size', 'sighup', 'integer', '1024', '1', '2097151', 'MB'),
 		('llama2.kv_cache_type', 'sighup', 'enum', 'f16', NULL, NULL, NULL),

@@ -1,0 +1,268 @@
+/*
+ * enrich_async.c
+ *		llama2_enrich_async: a trigger that queues jobs for the rows of a transaction.
+ *
+ * Row by row only keys are noted down here; they go into llama2_job before the
+ * transaction commits, one job for all rows of a trigger, which the worker takes apart.  So a row
+ * costs no insertion of its own.  What a subtransaction noted goes with it when
+ * it is rolled back.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "server/enrich_target.h"
+#include "server/job_submit.h"
+#include "shared/compat.h"
+
+PG_FUNCTION_INFO_V1(llama2_enrich_async);
+
+/* Rows of one job: more are put into the table at once, for the memory that they take. */
+#define ROWS_OF_JOB 1000
+
+/* Rows of one trigger, in one subtransaction, of one user. */
+typedef struct PendingRows
+{
+	SubTransactionId subtransaction;
+	Oid			trigger;
+	Oid			relid;
+	Oid			schema;
+	Oid			owner;
+	char	   *column;
+	text	   *source;
+	Llama2Settings settings;
+	Jsonb	   *options;
+	int			n_keys;			/* columns of a key */
+	int			n_rows;
+	int			capacity;
+	Datum	   *keys;			/* [capacity][n_keys], text */
+	MemoryContext context;		/* all of the above */
+} PendingRows;
+
+static PendingRows *pending_rows(FunctionCallInfo fcinfo, const Llama2EnrichTrigger *trigger);
+static void note_row(PendingRows *rows, const Llama2EnrichTarget *target, TupleTableSlot *row);
+static void insert_job(PendingRows *rows);
+static void insert_all(void);
+static void drop_rows(PendingRows *rows);
+static void at_transaction_event(XactEvent event, void *arg);
+static void at_subtransaction_event(SubXactEvent event, SubTransactionId subtransaction,
+									SubTransactionId parent, void *arg);
+static Jsonb *copy_jsonb(const Jsonb *json);
+static text *copy_text(const text *value);
+
+static List *pending = NIL;		/* of PendingRows, in the transaction's memory */
+static bool callbacks_registered = false;
+
+Datum
+llama2_enrich_async(PG_FUNCTION_ARGS)
+{
+	Llama2EnrichTrigger *trigger = Llama2EnrichTriggerOf(fcinfo, "llama2_enrich_async");
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	bool		is_update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
+	Llama2TransitionScan scan;
+	TupleTableSlot *old;
+	TupleTableSlot *new;
+
+	if (!TRIGGER_FIRED_AFTER(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger \"%s\" with function \"llama2_enrich_async\" must be fired AFTER",
+						data->tg_trigger->tgname)));
+	if (TRIGGER_FIRED_FOR_ROW(data->tg_event))
+	{
+		old = is_update ? data->tg_trigslot : NULL;
+		new = is_update ? data->tg_newslot : data->tg_trigslot;
+		if (Llama2EnrichWanted(&trigger->target, old, new))
+			note_row(pending_rows(fcinfo, trigger), &trigger->target, new);
+		PG_RETURN_POINTER(NULL);
+	}
+	Llama2TransitionBegin(&scan, data, "llama2_enrich_async");
+	while (Llama2TransitionNext(&scan, &old, &new))
+		if (Llama2EnrichWanted(&trigger->target, old, new))
+			note_row(pending_rows(fcinfo, trigger), &trigger->target, new);
+	Llama2TransitionEnd(&scan);
+	PG_RETURN_POINTER(NULL);
+}
+
+/* Where rows of this call are noted; the youngest is looked at first. */
+static PendingRows *
+pending_rows(FunctionCallInfo fcinfo, const Llama2EnrichTrigger *trigger)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	SubTransactionId subtransaction = GetCurrentSubTransactionId();
+	Oid			owner = GetUserId();
+	const Llama2Settings *settings = trigger->settings;
+	MemoryContext context;
+	MemoryContext old;
+	PendingRows *rows;
+
+	for (int i = list_length(pending) - 1; i >= 0; i--)
+	{
+		rows = list_nth(pending, i);
+		if (rows->trigger == data->tg_trigger->tgoid && rows->subtransaction == subtransaction &&
+			rows->owner == owner)
+			return rows;
+	}
+	if (!callbacks_registered)
+	{
+		RegisterXactCallback(at_transaction_event, NULL);
+		RegisterSubXactCallback(at_subtransaction_event, NULL);
+		callbacks_registered = true;
+	}
+	context = AllocSetContextCreate(TopTransactionContext, "llama2 pending rows", ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	rows = palloc0(sizeof(PendingRows));
+	rows->context = context;
+	rows->subtransaction = subtransaction;
+	rows->trigger = data->tg_trigger->tgoid;
+	rows->relid = trigger->target.relid;
+	rows->schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+	rows->owner = owner;
+	rows->column = pstrdup(trigger->target.column.name);
+	rows->source = cstring_to_text(trigger->target.source);
+	rows->settings.chat = settings->chat;
+	if (settings->system)
+		rows->settings.system = copy_text(settings->system);
+	if (settings->model)
+		rows->settings.model = pstrdup(settings->model);
+	rows->options = copy_jsonb(Llama2SettingsForLater(settings));
+	rows->n_keys = trigger->target.n_keys;
+	rows->capacity = 8;
+	rows->keys = palloc(sizeof(Datum) * rows->n_keys * rows->capacity);
+	MemoryContextSwitchTo(TopTransactionContext);
+	pending = lappend(pending, rows);
+	MemoryContextSwitchTo(old);
+	return rows;
+}
+
+static void
+note_row(PendingRows *rows, const Llama2EnrichTarget *target, TupleTableSlot *row)
+{
+	MemoryContext old = MemoryContextSwitchTo(rows->context);
+
+	if (rows->n_rows == rows->capacity)
+	{
+		rows->capacity *= 2;
+		rows->keys = repalloc(rows->keys, sizeof(Datum) * rows->n_keys * rows->capacity);
+	}
+	for (int i = 0; i < rows->n_keys; i++)
+	{
+		char	   *key = Llama2EnrichValue(&target->keys[i], row);
+
+		rows->keys[rows->n_rows * rows->n_keys + i] = CStringGetTextDatum(key);
+		pfree(key);
+	}
+	MemoryContextSwitchTo(old);
+	if (++rows->n_rows == ROWS_OF_JOB)
+	{
+		insert_job(rows);
+		drop_rows(rows);
+	}
+}
+
+static void
+insert_job(PendingRows *rows)
+{
+	Llama2JobSpec spec = {0};
+	int			dimensions[2] = {rows->n_rows, rows->n_keys};
+	int			lower[2] = {1, 1};
+	bool		single = rows->n_rows == 1;
+
+	spec.schema = rows->schema;
+	spec.owner = rows->owner;
+	spec.relid = rows->relid;
+	spec.column = rows->column;
+	spec.bundled = !single;
+	spec.keys = PointerGetDatum(construct_md_array(rows->keys, NULL, single ? 1 : 2,
+												   single ? dimensions + 1 : dimensions, lower,
+												   TEXTOID, -1, false, TYPALIGN_INT));
+	spec.prompt = rows->source;
+	spec.settings = &rows->settings;
+	spec.options = rows->options;
+	(void) Llama2JobInsert(&spec);
+}
+
+static void
+insert_all(void)
+{
+	if (pending == NIL)
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	while (pending != NIL)
+	{
+		PendingRows *rows = linitial(pending);
+
+		if (rows->n_rows > 0)
+			insert_job(rows);
+		drop_rows(rows);
+	}
+	PopActiveSnapshot();
+}
+
+static void
+drop_rows(PendingRows *rows)
+{
+	pending = list_delete_ptr(pending, rows);
+	MemoryContextDelete(rows->context);
+}
+
+static void
+at_transaction_event(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			insert_all();
+			break;
+		case XACT_EVENT_ABORT:
+			pending = NIL;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+at_subtransaction_event(SubXactEvent event, SubTransactionId subtransaction,
+						SubTransactionId parent, void *arg)
+{
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	for (int i = list_length(pending) - 1; i >= 0; i--)
+	{
+		PendingRows *rows = list_nth(pending, i);
+
+		if (rows->subtransaction != subtransaction)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			rows->subtransaction = parent;
+		else
+			drop_rows(rows);
+	}
+}
+
+static Jsonb *
+copy_jsonb(const Jsonb *json)
+{
+	Jsonb	   *copy = palloc(VARSIZE_ANY(json));
+
+	memcpy(copy, json, VARSIZE_ANY(json));
+	return copy;
+}
+
+static text *
+copy_text(const text *value)
+{
+	text	   *copy = palloc(VARSIZE_ANY(value));
+
+	memcpy(copy, value, VARSIZE_ANY(value));
+	return copy;
+}

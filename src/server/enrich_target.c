@@ -1,0 +1,282 @@
+/*
+ * enrich_target.c
+ *		A column that a model fills from other columns of its row: names looked up, rows read.
+ */
+#include "server/enrich_target.h"
+
+#include "access/genam.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/tuplestore.h"
+
+#include "shared/compat.h"
+
+static void find_column(Relation relation, const char *name, const char *template,
+						Llama2EnrichColumn *column);
+static void fill_column(Relation relation, AttrNumber attnum, Llama2EnrichColumn *column);
+static void check_transition_tables(TriggerData *trigger, const char *function);
+
+void
+Llama2EnrichTargetInit(Llama2EnrichTarget *target, Relation relation, const char *column,
+					   const char *template)
+{
+	target->relid = RelationGetRelid(relation);
+	find_column(relation, column, NULL, &target->column);
+	if (target->column.is_generated)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("column \"%s\" of relation \"%s\" is a generated column",
+						column, RelationGetRelationName(relation)),
+				 errdetail("Its own expression fills it.")));
+	target->source = pstrdup(template);
+	target->template = Llama2TemplateParse(template);
+	target->places = palloc(sizeof(Llama2EnrichColumn) * target->template->n_places);
+	for (int i = 0; i < target->template->n_places; i++)
+	{
+		find_column(relation, target->template->names[i], template, &target->places[i]);
+		if (target->places[i].attnum == target->column.attnum)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("prompt template \"%s\" refers to column \"%s\", which it is to fill",
+							template, column)));
+	}
+	target->n_keys = 0;
+	target->keys = NULL;
+	target->key_operators = NULL;
+}
+
+void
+Llama2EnrichTargetKeys(Llama2EnrichTarget *target, Relation relation)
+{
+	List	   *indexes;
+	ListCell   *cell;
+	Relation	index = NULL;
+
+	indexes = RelationGetIndexList(relation);
+	foreach(cell, indexes)
+	{
+		index = index_open(lfirst_oid(cell), AccessShareLock);
+		if (index->rd_index->indisprimary && index->rd_index->indisvalid)
+			break;
+		index_close(index, AccessShareLock);
+		index = NULL;
+	}
+	if (index == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("relation \"%s\" has no primary key", RelationGetRelationName(relation)),
+				 errdetail("Values are written back to the rows by their primary key.")));
+
+	target->n_keys = index->rd_index->indnkeyatts;
+	target->keys = palloc(sizeof(Llama2EnrichColumn) * target->n_keys);
+	target->key_operators = palloc(sizeof(Oid) * target->n_keys);
+	for (int i = 0; i < target->n_keys; i++)
+	{
+		fill_column(relation, index->rd_index->indkey.values[i], &target->keys[i]);
+		target->key_operators[i] = get_opfamily_member(index->rd_opfamily[i], index->rd_opcintype[i],
+													   index->rd_opcintype[i], BTEqualStrategyNumber);
+		if (!OidIsValid(target->key_operators[i]))
+			elog(ERROR, "no equality operator for column \"%s\"", target->keys[i].name);
+	}
+	index_close(index, AccessShareLock);
+}
+
+Llama2EnrichTrigger *
+Llama2EnrichTriggerOf(FunctionCallInfo fcinfo, const char *function)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	Llama2EnrichTrigger *trigger = fcinfo->flinfo->fn_extra;
+	Trigger    *definition;
+	MemoryContext old;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by a trigger", function)));
+	if (trigger)
+		return trigger;
+	Llama2RequirePreload();
+	definition = data->tg_trigger;
+	if (definition->tgnargs < 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger \"%s\" gives function \"%s\" too few arguments",
+						definition->tgname, function),
+				 errhint("They are the column to fill, the prompt template, and options if wanted: "
+						 "%s('summary', 'Summarize: {body}', 'max_tokens=40').", function)));
+	if (!TRIGGER_FIRED_BY_INSERT(data->tg_event) && !TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger \"%s\" must be fired for INSERT or UPDATE", definition->tgname)));
+
+	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	trigger = palloc0(sizeof(Llama2EnrichTrigger));
+	Llama2EnrichTargetInit(&trigger->target, data->tg_relation, definition->tgargs[0],
+						   definition->tgargs[1]);
+	if (!TRIGGER_FIRED_BEFORE(data->tg_event))
+		Llama2EnrichTargetKeys(&trigger->target, data->tg_relation);
+	trigger->settings = Llama2ReadSettings(definition->tgargs + 2, definition->tgnargs - 2);
+	MemoryContextSwitchTo(old);
+	fcinfo->flinfo->fn_extra = trigger;
+	return trigger;
+}
+
+char *
+Llama2EnrichPrompt(const Llama2EnrichTarget *target, TupleTableSlot *row)
+{
+	int			n = target->template->n_places;
+	char	  **values = palloc(sizeof(char *) * n);
+
+	for (int i = 0; i < n; i++)
+	{
+		values[i] = Llama2EnrichValue(&target->places[i], row);
+		if (values[i] == NULL)
+			return NULL;
+	}
+	return Llama2TemplateRender(target->template, values);
+}
+
+char *
+Llama2EnrichValue(const Llama2EnrichColumn *column, TupleTableSlot *row)
+{
+	bool		is_null;
+	Datum		value = slot_getattr(row, column->attnum, &is_null);
+
+	return is_null ? NULL : OidOutputFunctionCall(column->output, value);
+}
+
+bool
+Llama2EnrichWanted(const Llama2EnrichTarget *target, TupleTableSlot *old, TupleTableSlot *new)
+{
+	bool		changed = false;
+	bool		is_null[2];
+	Datum		values[2];
+
+	values[1] = slot_getattr(new, target->column.attnum, &is_null[1]);
+	if (old == NULL)
+		return is_null[1];
+
+	for (int i = -1; i < target->template->n_places; i++)
+	{
+		AttrNumber	attnum = i < 0 ? target->column.attnum : target->places[i].attnum;
+		Form_pg_attribute attribute = TupleDescAttr(new->tts_tupleDescriptor, attnum - 1);
+		bool		same;
+
+		values[0] = slot_getattr(old, attnum, &is_null[0]);
+		values[1] = slot_getattr(new, attnum, &is_null[1]);
+		same = is_null[0] == is_null[1] &&
+			(is_null[0] || datum_image_eq(values[0], values[1], attribute->attbyval, attribute->attlen));
+		if (i < 0 && !same && !is_null[1])
+			return false;
+		changed = changed || (i >= 0 && !same);
+	}
+	return changed;
+}
+
+void
+Llama2TransitionBegin(Llama2TransitionScan *scan, TriggerData *trigger, const char *function)
+{
+	check_transition_tables(trigger, function);
+	scan->stores[0] = trigger->tg_newtable;
+	scan->stores[1] = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_oldtable : NULL;
+	for (int i = 0; i < 2; i++)
+	{
+		if (scan->stores[i] == NULL)
+			continue;
+		scan->pointers[i] = tuplestore_alloc_read_pointer(scan->stores[i], 0);
+		tuplestore_select_read_pointer(scan->stores[i], scan->pointers[i]);
+		tuplestore_rescan(scan->stores[i]);
+		scan->slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation),
+												  &TTSOpsMinimalTuple);
+	}
+}
+
+/* Both stores are filled row by row in the same order. */
+bool
+Llama2TransitionNext(Llama2TransitionScan *scan, TupleTableSlot **old, TupleTableSlot **new)
+{
+	*old = NULL;
+	for (int i = 0; i < 2; i++)
+	{
+		if (scan->stores[i] == NULL)
+			continue;
+		tuplestore_select_read_pointer(scan->stores[i], scan->pointers[i]);
+		if (!tuplestore_gettupleslot(scan->stores[i], true, false, scan->slots[i]))
+			return false;
+	}
+	*new = scan->slots[0];
+	if (scan->stores[1])
+		*old = scan->slots[1];
+	return true;
+}
+
+void
+Llama2TransitionEnd(Llama2TransitionScan *scan)
+{
+	for (int i = 0; i < 2; i++)
+		if (scan->stores[i])
+			ExecDropSingleTupleTableSlot(scan->slots[i]);
+}
+
+/* template: where the name comes from, or NULL. */
+static void
+find_column(Relation relation, const char *name, const char *template, Llama2EnrichColumn *column)
+{
+	AttrNumber	attnum = get_attnum(RelationGetRelid(relation), name);
+
+	if (attnum == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" does not exist",
+						name, RelationGetRelationName(relation)),
+				 template ? errdetail("Prompt template \"%s\" refers to it.", template) : 0));
+	if (attnum < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+				 errmsg("column \"%s\" is a system column", name)));
+	fill_column(relation, attnum, column);
+}
+
+static void
+fill_column(Relation relation, AttrNumber attnum, Llama2EnrichColumn *column)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
+	bool		is_varlena;
+
+	column->attnum = attnum;
+	column->name = pstrdup(NameStr(attribute->attname));
+	column->type = attribute->atttypid;
+	column->typmod = attribute->atttypmod;
+	column->is_generated = attribute->attgenerated != '\0';
+	getTypeOutputInfo(column->type, &column->output, &is_varlena);
+}
+
+/* With OLD TABLE an UPDATE's rows are known to have changed or not. */
+static void
+check_transition_tables(TriggerData *trigger, const char *function)
+{
+	const char *name = trigger->tg_trigger->tgname;
+
+	if (!TRIGGER_FIRED_AFTER(trigger->tg_event) || trigger->tg_newtable == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("statement-level trigger \"%s\" with function \"%s\" has no table of new rows",
+						name, function),
+				 errhint("Create it with AFTER ... REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT.")));
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && trigger->tg_oldtable == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("statement-level trigger \"%s\" with function \"%s\" has no table of old rows",
+						name, function),
+				 errhint("Create it with REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows, so that "
+						 "unchanged rows can be told.")));
+}

@@ -1,0 +1,314 @@
+/*
+ * generate_batch.c
+ *		Many prompts with the same settings as one batch, for callers that have no SQL arguments.
+ */
+#include "server/generate_batch.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+
+#include "server/parameters.h"
+#include "server/text_output.h"
+#include "shared/compat.h"
+#include "shared/model_table.h"
+
+/* So many settings a session keeps. */
+#define KEPT_SETTINGS 16
+
+static text *take_answer(const Llama2Model *model, Llama2Request *request);
+static Llama2Settings *read_settings(char *const *words, int n_words);
+static Jsonb *settings_word(const char *word);
+static bool is_json_value(const char *value);
+static Jsonb *concat(Jsonb *first, Jsonb *second);
+static JsonbValue *take_key(Jsonb **options, const char *key, JsonbValue *value);
+static text *take_text(Jsonb **options, const char *key);
+
+/*
+ * The same words are read for every statement that fires a trigger: so the first ones are kept to the
+ * end of the session, and never freed, as callers keep pointers to them.
+ */
+Llama2Settings *
+Llama2ReadSettings(char *const *words, int n_words)
+{
+	static struct
+	{
+		char	   *words;
+		Llama2Settings *settings;
+		int			checked_limit;	/* llama2.max_tokens_limit when they were checked */
+	}			kept[KEPT_SETTINGS];
+	static int	n_kept = 0;
+	StringInfoData all;
+	MemoryContext context;
+	MemoryContext old;
+	Llama2Settings *settings;
+	Llama2Options options;
+
+	initStringInfo(&all);
+	for (int i = 0; i < n_words; i++)
+		appendStringInfo(&all, "%zu %s", strlen(words[i]), words[i]);
+	for (int i = 0; i < n_kept; i++)
+		if (strcmp(kept[i].words, all.data) == 0)
+		{
+			if (kept[i].checked_limit != llama2_max_tokens_limit)
+				Llama2CheckSettings(kept[i].settings, &options);
+			kept[i].checked_limit = llama2_max_tokens_limit;
+			return kept[i].settings;
+		}
+	if (n_kept == KEPT_SETTINGS)
+		return read_settings(words, n_words);
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "llama2 settings", ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	settings = read_settings(words, n_words);
+	kept[n_kept].words = pstrdup(all.data);
+	kept[n_kept].settings = settings;
+	kept[n_kept].checked_limit = llama2_max_tokens_limit;
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, TopMemoryContext);
+	n_kept++;
+	return settings;
+}
+
+/* A session's parameters seldom change: their jsonb is kept. */
+Jsonb *
+Llama2SettingsForLater(const Llama2Settings *settings)
+{
+	static char *kept_text = NULL;
+	static Jsonb *kept = NULL;
+	StringInfoData defaults;
+
+	initStringInfo(&defaults);
+	appendStringInfo(&defaults, "{\"max_tokens\": %d, \"temperature\": %.15g, \"top_p\": %.15g, \"top_k\": %d, "
+					 "\"min_p\": %.15g, \"repeat_penalty\": %.15g",
+					 Min(llama2_max_tokens, llama2_max_tokens_limit), llama2_temperature, llama2_top_p,
+					 llama2_top_k, llama2_min_p, llama2_repeat_penalty);
+	if (llama2_seed >= 0)
+		appendStringInfo(&defaults, ", \"seed\": %d", llama2_seed);
+	appendStringInfoChar(&defaults, '}');
+	if (kept_text == NULL || strcmp(kept_text, defaults.data) != 0)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+		Jsonb	   *json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(defaults.data)));
+
+		if (kept)
+		{
+			pfree(kept_text);
+			pfree(kept);
+		}
+		kept = json;
+		kept_text = pstrdup(defaults.data);
+		MemoryContextSwitchTo(old);
+	}
+	return concat(kept, settings->options);
+}
+
+void
+Llama2BeginCallWith(const Llama2Settings *settings, Llama2Call *call)
+{
+	Llama2CheckSettings(settings, &call->options);
+	Llama2UseCallModel(call);
+}
+
+/* As if the settings came as the arguments of a function. */
+void
+Llama2CheckSettings(const Llama2Settings *settings, Llama2Options *options)
+{
+	LOCAL_FCINFO(fcinfo, LLAMA2_ARG_OPTIONS + 1);
+
+	InitFunctionCallInfoData(*fcinfo, NULL, LLAMA2_ARG_OPTIONS + 1, InvalidOid, NULL, NULL);
+	for (int i = 0; i <= LLAMA2_ARG_OPTIONS; i++)
+		fcinfo->args[i].isnull = true;
+	fcinfo->args[LLAMA2_ARG_OPTIONS].value = JsonbPGetDatum(settings->options);
+	fcinfo->args[LLAMA2_ARG_OPTIONS].isnull = false;
+	Llama2ReadOptions(fcinfo, 0, options);
+	options->system = settings->system;
+	options->model = settings->model;
+}
+
+Llama2Prompt
+Llama2SettingsPrompt(const Llama2Settings *settings, const Llama2Call *call, text *prompt)
+{
+	return Llama2CallPrompt(call, settings->chat ? LLAMA2_PROMPT_MESSAGE : LLAMA2_PROMPT_TEXT,
+							PointerGetDatum(prompt));
+}
+
+Llama2Request *
+Llama2SubmitPrompt(const Llama2Call *call, Llama2Prompt prompt, bool may_fail)
+{
+	Llama2RequestSpec spec;
+
+	Llama2CallSpec(call, prompt, &spec);
+	return Llama2RequestSubmit(&spec, may_fail);
+}
+
+/* With one seed for all, each is generated as it would be alone. */
+void
+Llama2GenerateBatch(const Llama2Call *call, bool chat, text *const *prompts, int n, text **answers)
+{
+	Llama2Settings settings = {.chat = chat};
+	Llama2Request **requests = palloc0(sizeof(Llama2Request *) * Max(n, 1));
+	int			n_submitted = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		for (; n_submitted < n; n_submitted++)
+		{
+			Llama2Prompt prompt;
+
+			if (prompts[n_submitted] == NULL)
+				continue;
+			prompt = Llama2SettingsPrompt(&settings, call, prompts[n_submitted]);
+			requests[n_submitted] = Llama2SubmitPrompt(call, prompt, n_submitted > i);
+			pfree(prompt.ids);
+			if (requests[n_submitted] == NULL)
+				break;
+		}
+		answers[i] = requests[i] ? take_answer(call->model, requests[i]) : NULL;
+	}
+	pfree(requests);
+}
+
+text *
+Llama2DoneText(const Llama2Model *model, Llama2Request *request)
+{
+	int32		n_results = Llama2RequestWait(request, PG_INT32_MAX);
+	const LlmTokenResult *results = Llama2RequestResults(request);
+	Llama2TextOutput output;
+
+	Llama2TextBegin(&output, model->vocabulary, true);
+	for (int32 i = 0; i < n_results; i++)
+		Llama2TextAddToken(&output, results[i].token);
+	return Llama2TextRelease(&output, Llama2RequestSlotOf(request)->text_bytes, true);
+}
+
+/* Wait for a request's text, and release the request. */
+static text *
+take_answer(const Llama2Model *model, Llama2Request *request)
+{
+	text	   *answer;
+
+	(void) Llama2RequestFinish(request);
+	answer = Llama2DoneText(model, request);
+	Llama2RequestRelease(request);
+	return answer;
+}
+
+static Llama2Settings *
+read_settings(char *const *words, int n_words)
+{
+	Llama2Settings *settings = palloc0(sizeof(Llama2Settings));
+	Llama2Options options;
+	JsonbValue	value;
+	text	   *model;
+
+	settings->options = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+	for (int i = 0; i < n_words; i++)
+		settings->options = concat(settings->options, settings_word(words[i]));
+	settings->system = take_text(&settings->options, "system");
+	model = take_text(&settings->options, "model");
+	if (model)
+		settings->model = text_to_cstring(model);
+	if (settings->model && !Llama2ModelNameIsValid(settings->model))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid model name \"%s\"", settings->model)));
+	settings->chat = true;
+	if (take_key(&settings->options, "chat", &value))
+	{
+		if (value.type != jbvBool)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("option \"chat\" must be true or false")));
+		settings->chat = value.val.boolean;
+	}
+	Llama2CheckSettings(settings, &options);
+	return settings;
+}
+
+/* One name=value, or a JSON object, as jsonb. */
+static Jsonb *
+settings_word(const char *word)
+{
+	const char *start = word + strspn(word, " \t\r\n");
+	const char *equals = strchr(start, '=');
+	StringInfoData json;
+	char	   *name;
+
+	if (*start == '\0')
+		return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+	if (*start == '{')
+		return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(start)));
+	if (equals == NULL || equals == start)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid option \"%s\"", word),
+				 errhint("Write name=value, as in max_tokens=40, or a JSON object.")));
+	name = pnstrdup(start, equals - start);
+	for (char *end = name + strlen(name); end > name && end[-1] == ' ';)
+		*--end = '\0';
+	equals += 1 + strspn(equals + 1, " ");
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	escape_json(&json, name);
+	appendStringInfoChar(&json, ':');
+	if (strcmp(name, "system") != 0 && strcmp(name, "model") != 0 && is_json_value(equals))
+		appendStringInfoString(&json, equals);
+	else
+		escape_json(&json, equals);
+	appendStringInfoChar(&json, '}');
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
+}
+
+static bool
+is_json_value(const char *value)
+{
+	char	   *end;
+
+	if (*value == '[' || *value == '{' || *value == '"' || strcmp(value, "true") == 0 ||
+		strcmp(value, "false") == 0 || strcmp(value, "null") == 0)
+		return true;
+	if (*value != '-' && (*value < '0' || *value > '9'))
+		return false;
+	(void) strtod(value, &end);
+	return *end == '\0';
+}
+
+static Jsonb *
+concat(Jsonb *first, Jsonb *second)
+{
+	if (!JB_ROOT_IS_OBJECT(second))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options must be a JSON object")));
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(first), JsonbPGetDatum(second)));
+}
+
+/* What the options say of a key, which is taken out of them; NULL where it is not there or null. */
+static JsonbValue *
+take_key(Jsonb **options, const char *key, JsonbValue *value)
+{
+	JsonbValue *found = getKeyJsonValueFromContainer(&(*options)->root, key, strlen(key), value);
+
+	if (found == NULL)
+		return NULL;
+	*options = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(*options),
+												  PointerGetDatum(cstring_to_text(key))));
+	return found->type == jbvNull ? NULL : found;
+}
+
+static text *
+take_text(Jsonb **options, const char *key)
+{
+	JsonbValue	value;
+
+	if (take_key(options, key, &value) == NULL)
+		return NULL;
+	if (value.type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" must be a string", key)));
+	return cstring_to_text_with_len(value.val.string.val, value.val.string.len);
+}

@@ -1,0 +1,673 @@
+/*
+ * job_run.c
+ *		The jobs that the worker of a database has claimed, from their prompt to their end.
+ *
+ * What touches the tables of users runs in a subtransaction as the job's owner, in the same
+ * restricted way as index functions in maintenance commands: settings are put back, and there are
+ * no deferred triggers that would run later with the worker's rights.  The result of a row and
+ * the removal of its job are one subtransaction.
+ */
+#include "server/job_run.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_db_role_setting.h"
+#include "commands/async.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "server/enrich_rows.h"
+#include "server/job_queue.h"
+#include "server/parameters.h"
+#include "shared/compat.h"
+
+/* Longest time that a statement on a user's table may take. */
+#define OWNER_STATEMENT_MS 60000
+#define OWNER_LOCK_TIMEOUT "1s"
+/* Where a row is locked by others: tried again after, given back after. */
+#define LOCKED_RETRY_MS 200
+#define LOCKED_GIVE_UP_MS 10000
+#define LONGEST_RETRY_MS ((int64) 3600 * 1000)
+#define CHANNEL "llama2_jobs"
+
+typedef enum RunState
+{
+	RUN_PREPARED,				/* the prompt is known */
+	RUN_SUBMITTED,				/* the model has it */
+	RUN_ANSWERED,				/* the answer, or the reason why there is none, is to be written */
+	RUN_ENDED					/* to be forgotten */
+} RunState;
+
+typedef enum RowState
+{
+	ROW_GONE,					/* deleted, or hidden from the owner */
+	ROW_SET,					/* somebody else has set the column */
+	ROW_CHANGED,				/* the prompt would be another one now */
+	ROW_WRITTEN
+} RowState;
+
+typedef struct RunningJob
+{
+	Llama2Job  *job;
+	RunState	state;
+	char	   *prompt;			/* NULL: null, and so is the answer */
+	char	   *value_before;	/* of the column, when the prompt was made; NULL: null */
+	RowState	row;
+	bool		model_asked;
+	Llama2Request *request;
+	const Llama2Model *model;
+	uint64		model_generation;
+	text	   *answer;
+	TimestampTz answered_at;
+	TimestampTz write_after;	/* the row was locked */
+	int			sqlerrcode;		/* 0: no error */
+	char	   *error;
+} RunningJob;
+
+typedef struct Owner
+{
+	Oid			user;
+	int			security;
+	int			settings;
+} Owner;
+
+static bool in_subtransaction(RunningJob *running, bool (*step) (RunningJob *));
+static void become_owner(const Llama2Job *job, Owner *before);
+static void become_worker(const Owner *before);
+static void apply_settings(Oid role);
+static Relation open_target(const Llama2Job *job, Llama2EnrichTarget *target);
+static bool prepare_row(RunningJob *running);
+static bool submit(RunningJob *running);
+static bool take_answer(RunningJob *running);
+static bool write_prompt_result(RunningJob *running);
+static bool write_row_result(RunningJob *running);
+static void settle(RunningJob *running);
+static void settle_error(RunningJob *running);
+static void supersede(RunningJob *running);
+static bool same_row(const Llama2Job *a, const Llama2Job *b);
+static bool same_text(const char *a, const char *b);
+static void note_error(RunningJob *running, int sqlerrcode, const char *message);
+static void notify(const Llama2Job *job, const char *state);
+static void forget_ended(void);
+static void release_requests(int code, Datum arg);
+static int	capacity(void);
+
+static List *running_jobs = NIL;
+static MemoryContext run_context = NULL;
+static char *session_search_path = NULL;	/* of a session in this database */
+static ResourceOwner request_owner = NULL;	/* requests outlive transactions */
+
+void
+Llama2JobRunInit(void)
+{
+	run_context = AllocSetContextCreate(TopMemoryContext, "llama2 running jobs", ALLOCSET_DEFAULT_SIZES);
+	session_search_path = MemoryContextStrdup(TopMemoryContext, GetConfigOption("search_path", false, false));
+	request_owner = ResourceOwnerCreate(NULL, "llama2 jobs");
+	before_shmem_exit(release_requests, (Datum) 0);
+}
+
+int
+Llama2JobRunCount(void)
+{
+	return list_length(running_jobs);
+}
+
+bool
+Llama2JobRunHasNews(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ListCell   *cell;
+
+	foreach(cell, running_jobs)
+	{
+		RunningJob *running = lfirst(cell);
+
+		if ((running->state == RUN_SUBMITTED && Llama2RequestIsDone(running->request)) ||
+			(running->state == RUN_ANSWERED && running->write_after <= now))
+			return true;
+	}
+	return false;
+}
+
+bool
+Llama2JobRunAllSubmitted(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, running_jobs)
+	{
+		if (((RunningJob *) lfirst(cell))->state != RUN_SUBMITTED)
+			return false;
+	}
+	return true;
+}
+
+void
+Llama2JobRunFinish(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ListCell   *cell;
+
+	SPI_connect();
+	(void) SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0);
+	SPI_finish();
+	foreach(cell, running_jobs)
+	{
+		RunningJob *running = lfirst(cell);
+
+		if (running->state == RUN_SUBMITTED && Llama2RequestIsDone(running->request))
+		{
+			(void) in_subtransaction(running, take_answer);
+			running->state = RUN_ANSWERED;
+			running->answered_at = now;
+		}
+		if (running->state == RUN_ANSWERED && running->write_after <= now)
+			settle(running);
+	}
+	forget_ended();
+}
+
+int
+Llama2JobRunClaim(void)
+{
+	int			n = capacity() - list_length(running_jobs);
+	List	   *jobs;
+	ListCell   *cell;
+
+	/* a few at a time, so that a claim is not made for each that ends */
+	if (running_jobs != NIL && n < capacity() / 4)
+		return 0;
+	jobs = Llama2JobQueueClaim(n, run_context);
+	if (list_length(jobs) < n)
+	{
+		Llama2JobQueueUnbundle(n - list_length(jobs));
+		jobs = list_concat(jobs, Llama2JobQueueClaim(n - list_length(jobs), run_context));
+	}
+	foreach(cell, jobs)
+	{
+		Llama2Job  *job = lfirst(cell);
+		MemoryContext old = MemoryContextSwitchTo(job->context);
+		RunningJob *running = palloc0(sizeof(RunningJob));
+
+		running->job = job;
+		running->state = RUN_PREPARED;
+		if (!OidIsValid(job->relid))
+			running->prompt = text_to_cstring(job->prompt);
+		MemoryContextSwitchTo(run_context);
+		running_jobs = lappend(running_jobs, running);
+		MemoryContextSwitchTo(old);
+		if (!OidIsValid(job->relid))
+			continue;
+		if (!in_subtransaction(running, prepare_row))
+			running->state = RUN_ANSWERED;
+		else if (running->row == ROW_GONE)
+		{
+			(void) Llama2JobQueueRemove(job);
+			running->state = RUN_ENDED;
+		}
+		else if (running->prompt == NULL)
+			running->state = RUN_ANSWERED;
+		else
+			supersede(running);
+	}
+	forget_ended();
+	return list_length(jobs);
+}
+
+void
+Llama2JobRunSubmit(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, running_jobs)
+	{
+		RunningJob *running = lfirst(cell);
+
+		if (running->state == RUN_PREPARED && !in_subtransaction(running, submit))
+			running->state = RUN_ANSWERED;
+	}
+}
+
+void
+Llama2JobRunDropCancelled(void)
+{
+	List	   *jobs = NIL;
+	ListCell   *cell;
+
+	foreach(cell, running_jobs)
+		jobs = lappend(jobs, ((RunningJob *) lfirst(cell))->job);
+	if (jobs == NIL)
+		return;
+	jobs = Llama2JobQueueGone(jobs);
+	foreach(cell, running_jobs)
+	{
+		RunningJob *running = lfirst(cell);
+
+		if (list_member_ptr(jobs, running->job))
+			running->state = RUN_ENDED;
+	}
+	forget_ended();
+}
+
+void
+Llama2JobRunPutBack(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, running_jobs)
+	{
+		RunningJob *running = lfirst(cell);
+
+		(void) Llama2JobQueueRetry(running->job, 0, false, NULL);
+		running->state = RUN_ENDED;
+	}
+	forget_ended();
+}
+
+/*
+ * Run a step in a subtransaction, which is kept if the step returns true.  An error is
+ * noted; then the result is false.
+ */
+static bool
+in_subtransaction(RunningJob *running, bool (*step) (RunningJob *))
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool succeeded = true;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		if (step(running))
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		note_error(running, error->sqlerrcode, error->message);
+		FreeErrorData(error);
+		succeeded = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return succeeded;
+}
+
+static void
+become_owner(const Llama2Job *job, Owner *before)
+{
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(job->owner)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role with OID %u does not exist", job->owner)));
+	GetUserIdAndSecContext(&before->user, &before->security);
+	SetUserIdAndSecContext(job->owner, before->security | SECURITY_RESTRICTED_OPERATION |
+						   SECURITY_LOCAL_USERID_CHANGE);
+	before->settings = NewGUCNestLevel();
+	apply_settings(job->owner);
+	(void) set_config_option("lock_timeout", OWNER_LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	enable_timeout_after(STATEMENT_TIMEOUT, OWNER_STATEMENT_MS);
+}
+
+/* After an error the end of the subtransaction does this. */
+static void
+become_worker(const Owner *before)
+{
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	AtEOXact_GUC(false, before->settings);
+	SetUserIdAndSecContext(before->user, before->security);
+}
+
+/* As in a session of the role: triggers may rely on its search_path. */
+static void
+apply_settings(Oid role)
+{
+	Relation	catalog = table_open(DbRoleSettingRelationId, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(DbRoleSettingRelationId));
+
+	(void) set_config_option("search_path", session_search_path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	ApplySetting(snapshot, InvalidOid, role, catalog, PGC_S_SESSION);
+	ApplySetting(snapshot, MyDatabaseId, role, catalog, PGC_S_SESSION);
+	UnregisterSnapshot(snapshot);
+	table_close(catalog, AccessShareLock);
+}
+
+static Relation
+open_target(const Llama2Job *job, Llama2EnrichTarget *target)
+{
+	Relation	relation = try_relation_open(job->relid, AccessShareLock);
+
+	if (relation == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the table does not exist any more")));
+	Llama2EnrichTargetInit(target, relation, job->column, text_to_cstring(job->prompt));
+	Llama2EnrichTargetKeys(target, relation);
+	if (target->n_keys != job->n_keys)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("the primary key of relation \"%s\" has changed", RelationGetRelationName(relation))));
+	return relation;
+}
+
+static bool
+prepare_row(RunningJob *running)
+{
+	Llama2Job  *job = running->job;
+	Llama2EnrichTarget target;
+	Llama2EnrichRow row = {0};
+	Owner		before;
+	Relation	relation;
+	bool		found;
+
+	become_owner(job, &before);
+	relation = open_target(job, &target);
+	Llama2EnrichReadRows(&target, job->key, 1, LLAMA2_NO_LOCK, &row, &found);
+	relation_close(relation, NoLock);
+	become_worker(&before);
+
+	running->row = found ? ROW_CHANGED : ROW_GONE;
+	if (row.prompt)
+		running->prompt = MemoryContextStrdup(job->context, row.prompt);
+	if (row.value)
+		running->value_before = MemoryContextStrdup(job->context, row.value);
+	return true;
+}
+
+/* The request counts as its owner's. */
+static bool
+submit(RunningJob *running)
+{
+	Llama2Job  *job = running->job;
+	ResourceOwner owner = CurrentResourceOwner;
+	Oid			user;
+	int			security;
+	Llama2Call	call;
+	Llama2Prompt prompt;
+
+	if (!Llama2ModelIsReady(job->settings.model, &running->model_asked))
+		return true;
+	Llama2BeginCallWith(&job->settings, &call);
+	prompt = Llama2SettingsPrompt(&job->settings, &call, cstring_to_text(running->prompt));
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(job->owner, security);
+	CurrentResourceOwner = request_owner;
+	PG_TRY();
+	{
+		running->request = Llama2SubmitPrompt(&call, prompt, true);
+	}
+	PG_FINALLY();
+	{
+		CurrentResourceOwner = owner;
+		SetUserIdAndSecContext(user, security);
+	}
+	PG_END_TRY();
+	pfree(prompt.ids);
+	if (running->request)
+	{
+		running->model = call.model;
+		running->model_generation = call.model->generation;
+		running->state = RUN_SUBMITTED;
+	}
+	return true;
+}
+
+static bool
+take_answer(RunningJob *running)
+{
+	const Llama2Failure *failure = &Llama2RequestSlotOf(running->request)->failure;
+	MemoryContext old = MemoryContextSwitchTo(running->job->context);
+
+	if (failure->sqlerrcode != 0)
+		note_error(running, failure->sqlerrcode, failure->message);
+	else if (running->model_generation != running->model->generation)
+		note_error(running, ERRCODE_OPERATOR_INTERVENTION, "the model was loaded anew while the job ran");
+	else
+		running->answer = Llama2DoneText(running->model, running->request);
+	MemoryContextSwitchTo(old);
+	Llama2RequestRelease(running->request);
+	running->request = NULL;
+	return true;
+}
+
+static bool
+write_prompt_result(RunningJob *running)
+{
+	if (Llama2JobQueueDone(running->job, running->answer))
+		notify(running->job, "done");
+	return true;
+}
+
+/* The job goes in the same subtransaction; where nothing could be written yet both are undone. */
+static bool
+write_row_result(RunningJob *running)
+{
+	Llama2Job  *job = running->job;
+	Llama2EnrichTarget target;
+	Llama2EnrichRow row = {0};
+	char	   *answer = running->answer ? text_to_cstring(running->answer) : NULL;
+	bool		found;
+	Owner		before;
+	Relation	relation;
+
+	running->row = ROW_GONE;
+	if (!Llama2JobQueueRemove(job))
+		return true;
+	become_owner(job, &before);
+	relation = open_target(job, &target);
+	Llama2EnrichReadRows(&target, job->key, 1, LLAMA2_LOCK_NOWAIT, &row, &found);
+	if (found)
+	{
+		if (!same_text(row.prompt, running->prompt))
+			running->row = ROW_CHANGED;
+		else if (!same_text(row.value, running->value_before))
+			running->row = ROW_SET;
+		else if (same_text(row.value, answer) ||
+				 Llama2EnrichWriteRows(&target, job->key, &answer, 1) > 0)
+			running->row = ROW_WRITTEN;
+	}
+	relation_close(relation, NoLock);
+	become_worker(&before);
+	if (running->row == ROW_WRITTEN)
+		notify(job, "done");
+	return running->row != ROW_CHANGED;
+}
+
+static void
+settle(RunningJob *running)
+{
+	Llama2Job  *job = running->job;
+
+	if (running->sqlerrcode == 0)
+		(void) in_subtransaction(running, OidIsValid(job->relid) ? write_row_result : write_prompt_result);
+	if (running->sqlerrcode != 0)
+	{
+		settle_error(running);
+		return;
+	}
+	/* the row's new contents get a value of their own */
+	if (OidIsValid(job->relid) && running->row == ROW_CHANGED)
+		(void) Llama2JobQueueRetry(job, 0, false, NULL);
+	running->state = RUN_ENDED;
+}
+
+/* Again later, or given up. */
+static void
+settle_error(RunningJob *running)
+{
+	Llama2Job  *job = running->job;
+	int			category = ERRCODE_TO_CATEGORY(running->sqlerrcode);
+	bool		is_interruption = category == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) &&
+		(running->sqlerrcode != ERRCODE_QUERY_CANCELED || ShutdownRequestPending);
+	bool		is_lock = running->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_T_R_SERIALIZATION_FAILURE);
+	TimestampTz now = GetCurrentTimestamp();
+
+	running->state = RUN_ENDED;
+	if (is_lock && running->answered_at != 0 &&
+		!TimestampDifferenceExceeds(running->answered_at, now, LOCKED_GIVE_UP_MS))
+	{
+		running->state = RUN_ANSWERED;
+		running->write_after = TimestampTzPlusMilliseconds(now, LOCKED_RETRY_MS);
+		running->sqlerrcode = 0;
+	}
+	else if (is_lock || is_interruption)
+		(void) Llama2JobQueueRetry(job, is_lock ? 5000 : 500, false, running->error);
+	else if (job->attempts > llama2_job_retries ||
+			 category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
+			 category == ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED))
+	{
+		if (Llama2JobQueueFailed(job, running->error))
+			notify(job, "failed");
+	}
+	else
+	{
+		int64		delay = (int64) llama2_job_retry_delay << Min(job->attempts - 1, 20);
+
+		(void) Llama2JobQueueRetry(job, Min(delay, LONGEST_RETRY_MS), true, running->error);
+	}
+}
+
+/*
+ * Two jobs for one row: the younger one has read the row later.  It is not needed where the prompt is
+ * the same, and else the older one is not.
+ */
+static void
+supersede(RunningJob *running)
+{
+	ListCell   *cell;
+
+	foreach(cell, running_jobs)
+	{
+		RunningJob *other = lfirst(cell);
+
+		if (other == running || other->state == RUN_ENDED || !same_row(other->job, running->job))
+			continue;
+		if (same_text(other->prompt, running->prompt) && other->sqlerrcode == 0)
+		{
+			(void) Llama2JobQueueRemove(running->job);
+			running->state = RUN_ENDED;
+			return;
+		}
+		(void) Llama2JobQueueRemove(other->job);
+		other->state = RUN_ENDED;
+	}
+}
+
+static bool
+same_row(const Llama2Job *a, const Llama2Job *b)
+{
+	if (a->relid != b->relid || a->owner != b->owner || a->n_keys != b->n_keys ||
+		a->settings.chat != b->settings.chat || strcmp(a->column, b->column) != 0 ||
+		strcmp(a->settings.model, b->settings.model) != 0 ||
+		strcmp(text_to_cstring(a->prompt), text_to_cstring(b->prompt)) != 0)
+		return false;
+	for (int i = 0; i < a->n_keys; i++)
+		if (strcmp(a->key[i], b->key[i]) != 0)
+			return false;
+	return compareJsonbContainers(&a->settings.options->root, &b->settings.options->root) == 0;
+}
+
+/* NULL is the same as NULL. */
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static void
+note_error(RunningJob *running, int sqlerrcode, const char *message)
+{
+	running->sqlerrcode = sqlerrcode;
+	running->error = MemoryContextStrdup(running->job->context, message);
+}
+
+/*
+ * Every session of the database may listen: so a notification says no more than they could know
+ * anyway, and what is alike in one transaction is sent once.
+ */
+static void
+notify(const Llama2Job *job, const char *state)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	if (!OidIsValid(job->relid))
+		appendStringInfo(&payload, "{\"job\": " INT64_FORMAT, job->id);
+	else
+	{
+		char	   *name = get_rel_name(job->relid);
+
+		appendStringInfoString(&payload, "{\"table\": ");
+		escape_json(&payload, name ? quote_qualified_identifier(get_namespace_name(get_rel_namespace(job->relid)),
+																name) : "");
+		appendStringInfoString(&payload, ", \"column\": ");
+		escape_json(&payload, job->column);
+	}
+	appendStringInfo(&payload, ", \"state\": \"%s\"}", state);
+	Async_Notify(CHANNEL, payload.data);
+}
+
+static void
+forget_ended(void)
+{
+	for (int i = list_length(running_jobs) - 1; i >= 0; i--)
+	{
+		RunningJob *running = list_nth(running_jobs, i);
+
+		if (running->state != RUN_ENDED)
+			continue;
+		if (running->request)
+			Llama2RequestRelease(running->request);
+		running_jobs = list_delete_nth_cell(running_jobs, i);
+		MemoryContextDelete(running->job->context);
+	}
+}
+
+static void
+release_requests(int code, Datum arg)
+{
+	ListCell   *cell;
+
+	foreach(cell, running_jobs)
+	{
+		RunningJob *running = lfirst(cell);
+
+		if (running->request)
+			Llama2RequestRelease(running->request);
+		running->request = NULL;
+	}
+}
+
+/* As many as can be computed in one step, and as many again that wait for a place. */
+static int
+capacity(void)
+{
+	return Max(Min(2 * llama2_max_batch, llama2_max_requests / 2), 1);
+}

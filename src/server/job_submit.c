@@ -1,0 +1,285 @@
+/*
+ * job_submit.c
+ *		Durable jobs, as a session puts them into the table llama2_job.
+ *
+ * No role may insert there by itself, so that a job's owner is always the role that
+ * submitted it.  The worker is told once, when the transaction has committed; of jobs that are
+ * restored from a dump a trigger of the table tells it.
+ */
+#include "server/job_submit.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "server/parameters.h"
+#include "shared/compat.h"
+#include "shared/job_table.h"
+#include "shared/model_table.h"
+
+PG_FUNCTION_INFO_V1(llama2_submit);
+PG_FUNCTION_INFO_V1(llama2_job_notice);
+
+/* The columns of llama2_job, as sql/llama2.sql has them. */
+enum
+{
+	COLUMN_ID,
+	COLUMN_OWNER,
+	COLUMN_STATE,
+	COLUMN_RELATION,
+	COLUMN_ATTNAME,
+	COLUMN_KEYS,
+	COLUMN_PROMPT,
+	COLUMN_SYSTEM,
+	COLUMN_MODEL,
+	COLUMN_CHAT,
+	COLUMN_OPTIONS,
+	COLUMN_ATTEMPTS,
+	COLUMN_QUEUED_AT,
+	COLUMN_RUN_AFTER,
+	COLUMN_STARTED_AT,
+	COLUMN_FINISHED_AT,
+	COLUMN_RESULT,
+	COLUMN_ERROR,
+	N_COLUMNS
+};
+
+static void wake_at_commit(XactEvent event, void *arg);
+static void set_column(TupleTableSlot *slot, int column, Datum value);
+static void insert_row(Relation relation, TupleTableSlot *slot);
+static void note_wake(void);
+static Jsonb *arguments_as_options(FunctionCallInfo fcinfo, int first);
+static void append_texts(StringInfo json, ArrayType *array);
+
+static bool callback_registered = false;
+static bool wake = false;
+
+/* llama2_submit(prompt, ...): a prompt to be completed after commit. */
+Datum
+llama2_submit(PG_FUNCTION_ARGS)
+{
+	Llama2JobSpec spec = {0};
+	Llama2Settings settings = {0};
+	Llama2Options options;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	Llama2RequirePreload();
+	Llama2ReadOptions(fcinfo, 1, &options);
+	if (options.model && !Llama2ModelNameIsValid(options.model))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid model name \"%s\"", options.model)));
+
+	settings.options = arguments_as_options(fcinfo, 1);
+	settings.system = options.system;
+	settings.model = options.model;
+	spec.schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+	spec.owner = GetUserId();
+	spec.prompt = PG_GETARG_TEXT_PP(0);
+	spec.settings = &settings;
+	spec.options = Llama2SettingsForLater(&settings);
+	PG_RETURN_INT64(Llama2JobInsert(&spec));
+}
+
+/* Trigger of llama2_job: have new rows looked at once they are committed. */
+Datum
+llama2_job_notice(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"llama2_job_notice\" was not called by a trigger")));
+	note_wake();
+	PG_RETURN_POINTER(NULL);
+}
+
+/*
+ * Straight into the table: this is done in every transaction that an asynchronous trigger
+ * fires in, and a statement would take several times as long.
+ */
+int64
+Llama2JobInsert(const Llama2JobSpec *spec)
+{
+	Oid			relid = get_relname_relid("llama2_job", spec->schema);
+	Oid			sequence = get_relname_relid("llama2_job_id", spec->schema);
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	const char *model = spec->settings->model ? spec->settings->model : llama2_model;
+	Relation	relation;
+	TupleTableSlot *slot;
+	NameData	column;
+	int64		id;
+
+	PreventCommandIfReadOnly("INSERT");
+	if (!OidIsValid(relid) || !OidIsValid(sequence))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"llama2_job\" of the extension does not exist")));
+	relation = table_open(relid, RowExclusiveLock);
+	if (RelationGetNumberOfAttributes(relation) < N_COLUMNS)
+		elog(ERROR, "table \"llama2_job\" has too few columns");
+	id = nextval_internal(sequence, false);
+
+	slot = table_slot_create(relation, NULL);
+	memset(slot->tts_isnull, true, sizeof(bool) * RelationGetNumberOfAttributes(relation));
+	set_column(slot, COLUMN_ID, Int64GetDatum(id));
+	set_column(slot, COLUMN_OWNER, ObjectIdGetDatum(spec->owner));
+	set_column(slot, COLUMN_STATE, CStringGetTextDatum(spec->bundled ? "bundled" : "queued"));
+	if (OidIsValid(spec->relid))
+	{
+		namestrcpy(&column, spec->column);
+		set_column(slot, COLUMN_RELATION, ObjectIdGetDatum(spec->relid));
+		set_column(slot, COLUMN_ATTNAME, NameGetDatum(&column));
+		set_column(slot, COLUMN_KEYS, spec->keys);
+	}
+	set_column(slot, COLUMN_PROMPT, PointerGetDatum(spec->prompt));
+	if (spec->settings->system)
+		set_column(slot, COLUMN_SYSTEM, PointerGetDatum(spec->settings->system));
+	set_column(slot, COLUMN_MODEL, CStringGetTextDatum(model));
+	set_column(slot, COLUMN_CHAT, BoolGetDatum(spec->settings->chat));
+	set_column(slot, COLUMN_OPTIONS, JsonbPGetDatum(spec->options));
+	set_column(slot, COLUMN_ATTEMPTS, Int32GetDatum(0));
+	set_column(slot, COLUMN_QUEUED_AT, TimestampTzGetDatum(now));
+	set_column(slot, COLUMN_RUN_AFTER, TimestampTzGetDatum(now));
+	ExecStoreVirtualTuple(slot);
+	insert_row(relation, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(relation, NoLock);
+	note_wake();
+	return id;
+}
+
+static void
+set_column(TupleTableSlot *slot, int column, Datum value)
+{
+	slot->tts_values[column] = value;
+	slot->tts_isnull[column] = false;
+}
+
+static void
+insert_row(Relation relation, TupleTableSlot *slot)
+{
+	EState	   *state = CreateExecutorState();
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(result, relation, 1, NULL, 0);
+	ExecOpenIndices(result, false);
+	table_tuple_insert(relation, slot, GetCurrentCommandId(true), 0, NULL);
+	Llama2InsertIndexTuples(result, slot, state);
+	ExecCloseIndices(result);
+	FreeExecutorState(state);
+}
+
+static void
+note_wake(void)
+{
+	if (!callback_registered)
+	{
+		RegisterXactCallback(wake_at_commit, NULL);
+		callback_registered = true;
+	}
+	wake = true;
+}
+
+/* A prepared transaction is committed by another session, which wakes the worker itself. */
+static void
+wake_at_commit(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			if (wake)
+				Llama2JobsWanted(MyDatabaseId, 0);
+			wake = false;
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			wake = false;
+			break;
+		default:
+			break;
+	}
+}
+
+/* The common arguments that begin at first, over those in options, as options. */
+static Jsonb *
+arguments_as_options(FunctionCallInfo fcinfo, int first)
+{
+	static const char *const names[] = {
+		[LLAMA2_ARG_MAX_TOKENS] = "max_tokens",
+		[LLAMA2_ARG_TEMPERATURE] = "temperature",
+		[LLAMA2_ARG_TOP_P] = "top_p",
+		[LLAMA2_ARG_TOP_K] = "top_k",
+		[LLAMA2_ARG_MIN_P] = "min_p",
+		[LLAMA2_ARG_SEED] = "seed",
+		[LLAMA2_ARG_STOP] = "stop"
+	};
+	StringInfoData json;
+	Jsonb	   *options;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	for (int i = LLAMA2_ARG_MAX_TOKENS; i <= LLAMA2_ARG_STOP; i++)
+	{
+		int			argument = first + i;
+
+		if (PG_ARGISNULL(argument))
+			continue;
+		appendStringInfo(&json, "%s\"%s\": ", json.len > 1 ? ", " : "", names[i]);
+		switch (i)
+		{
+			case LLAMA2_ARG_MAX_TOKENS:
+			case LLAMA2_ARG_TOP_K:
+				appendStringInfo(&json, "%d", PG_GETARG_INT32(argument));
+				break;
+			case LLAMA2_ARG_SEED:
+				appendStringInfo(&json, INT64_FORMAT, PG_GETARG_INT64(argument));
+				break;
+			case LLAMA2_ARG_STOP:
+				append_texts(&json, PG_GETARG_ARRAYTYPE_P(argument));
+				break;
+			default:
+				appendStringInfo(&json, "%.17g", PG_GETARG_FLOAT8(argument));
+		}
+	}
+	appendStringInfoChar(&json, '}');
+	options = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
+	if (PG_ARGISNULL(first + LLAMA2_ARG_OPTIONS))
+		return options;
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, PG_GETARG_DATUM(first + LLAMA2_ARG_OPTIONS),
+											  JsonbPGetDatum(options)));
+}
+
+static void
+append_texts(StringInfo json, ArrayType *array)
+{
+	Datum	   *items;
+	bool	   *nulls;
+	int			n_items;
+	const char *separator = "";
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &n_items);
+	appendStringInfoChar(json, '[');
+	for (int i = 0; i < n_items; i++)
+	{
+		if (nulls[i])
+			continue;
+		appendStringInfoString(json, separator);
+		escape_json(json, TextDatumGetCString(items[i]));
+		separator = ", ";
+	}
+	appendStringInfoChar(json, ']');
+}

@@ -1,0 +1,154 @@
+-- llama2_enrich, and what its asynchronous sister checks in the same way.
+
+\set ON_ERROR_STOP 1
+BEGIN;
+SELECT no_plan();
+\ir setup/error_is.sql
+
+\set kettle 'My kettle leaks water. I bought it on March 3. My order number is A-3391. Please send me a replacement. Regards, Ana Lopez, Lisbon'
+\set chair 'Hello, I was charged twice for the office chair. I want my money back! You can reach me at tom.berg@mail.com. This is urgent. Thanks, Tom Berg'
+\set kettle_summary 'Ana Lopez says that the kettle leaks water and asks for a replacement.'
+\set chair_summary 'Tom Berg was charged twice for the office chair and asks for a refund.'
+
+CREATE TABLE tickets (id int PRIMARY KEY, body text, priority int, summary text, changes int DEFAULT 0);
+CREATE FUNCTION requests() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT requests FROM llama2_stats';
+
+-- Before a row
+CREATE TRIGGER summarize BEFORE INSERT OR UPDATE ON tickets
+	FOR EACH ROW EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0');
+INSERT INTO tickets (id, body) VALUES (1, :'kettle'), (2, NULL);
+SELECT results_eq('SELECT id, summary FROM tickets ORDER BY id', format('VALUES (1, %L), (2, NULL)', :'kettle_summary'),
+	'a row gets its summary, one without text none');
+SELECT requests() AS before \gset
+UPDATE tickets SET priority = 1, body = body;
+SELECT is(requests(), :before::bigint, 'other columns do not matter, nor the same value again');
+UPDATE tickets SET body = :'chair' WHERE id = 1;
+SELECT is(summary, :'chair_summary', 'a new text gets a new summary') FROM tickets WHERE id = 1;
+UPDATE tickets SET body = :'kettle', summary = 'mine' WHERE id = 1;
+INSERT INTO tickets (id, body, summary) VALUES (3, :'kettle', 'mine');
+SELECT results_eq('SELECT id, summary FROM tickets WHERE id <> 2 ORDER BY id', $$VALUES (1, 'mine'), (3, 'mine')$$, 'a value that the statement gives is kept');
+UPDATE tickets SET body = body || ' ', summary = NULL WHERE id = 3;
+SELECT is(summary, :'kettle_summary', 'but not NULL') FROM tickets WHERE id = 3;
+UPDATE tickets SET body = NULL WHERE id = 3;
+SELECT is(summary, NULL, 'no text, no summary') FROM tickets WHERE id = 3;
+INSERT INTO tickets (id, body) VALUES (3, :'chair') ON CONFLICT (id) DO UPDATE SET body = EXCLUDED.body;
+SELECT is(summary, :'chair_summary', 'ON CONFLICT DO UPDATE') FROM tickets WHERE id = 3;
+SELECT is(requests() - :before, 4::bigint, 'one request for each, of an upsert for the row to insert, too');
+DROP TRIGGER summarize ON tickets;
+TRUNCATE tickets;
+
+-- After a statement: its rows are one batch
+CREATE TRIGGER on_insert AFTER INSERT ON tickets REFERENCING NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', '{"max_tokens": 40, "temperature": 0}');
+CREATE TRIGGER on_update AFTER UPDATE ON tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', '{"max_tokens": 40, "temperature": 0}');
+CREATE FUNCTION count_changes() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.changes := NEW.changes + 1; RETURN NEW; END';
+CREATE TRIGGER count_changes BEFORE UPDATE ON tickets FOR EACH ROW EXECUTE FUNCTION count_changes();
+SELECT requests() AS before \gset
+INSERT INTO tickets (id, body, summary) VALUES (1, :'kettle', NULL), (2, NULL, NULL), (3, :'chair', NULL), (4, :'chair', 'mine');
+SELECT results_eq('SELECT id, summary, changes FROM tickets ORDER BY id',
+	format($$VALUES (1, %1$L, 1), (2, NULL, 0), (3, %2$L, 1), (4, 'mine', 0)$$, :'kettle_summary', :'chair_summary'), 'the rows of a statement');
+UPDATE tickets SET body = CASE id WHEN 1 THEN :'chair' ELSE body END, priority = 2;
+SELECT results_eq('SELECT id, summary, changes FROM tickets ORDER BY id',
+	format($$VALUES (1, %1$L, 3), (2, NULL, 1), (3, %1$L, 2), (4, 'mine', 1)$$, :'chair_summary'), 'only those that changed');
+SELECT is(requests() - :before, 3::bigint, 'one request for each');
+INSERT INTO tickets (id, body) SELECT 100 + n, CASE n % 2 WHEN 0 THEN :'kettle' ELSE :'chair' END FROM generate_series(1, 1200) AS n;
+SELECT is(count(*), 1200::bigint, 'many rows') FROM tickets
+WHERE id > 100 AND summary = CASE id % 2 WHEN 0 THEN :'kettle_summary' ELSE :'chair_summary' END;
+INSERT INTO tickets (id, body) SELECT 1, 'nothing' WHERE false;
+SELECT pass('a statement without rows');
+DROP TABLE tickets;
+
+-- Columns of other types, keys of several columns, names that need quotes
+CREATE TABLE "Odd ""names""" ("the id" text, n numeric(6,2), "a {b}" text, "Size" int, "kind" varchar(3), flag boolean, PRIMARY KEY ("the id", n));
+CREATE TRIGGER t AFTER INSERT ON "Odd ""names""" REFERENCING NEW TABLE AS x FOR EACH STATEMENT
+	EXECUTE FUNCTION llama2_enrich('Size', 'Size {{of}} {the id}, {n}, {flag}:', 'chat=false', 'max_tokens=1', 'temperature=0',
+		'logit_bias={"3": false}', 'stop=["x", "y"]');
+SELECT throws_ok($$INSERT INTO "Odd ""names""" VALUES ('o''clock', 1.5, NULL, NULL, NULL, true)$$, '22P02', NULL, 'a text that is no number');
+DROP TRIGGER t ON "Odd ""names""";
+CREATE TRIGGER t AFTER INSERT ON "Odd ""names""" REFERENCING NEW TABLE AS x FOR EACH STATEMENT
+	EXECUTE FUNCTION llama2_enrich('a {b}', 'Size {{of}} {the id}, {n}, {flag}:', 'chat=false', 'max_tokens=5', 'temperature=0');
+INSERT INTO "Odd ""names""" VALUES ('o''clock', 1.5, NULL, NULL, NULL, true), ('o''clock', 2.5, NULL, NULL, NULL, false);
+SELECT is("a {b}", llama2_generate(format('Size {of} %s, %s, %s:', "the id", n, flag), max_tokens => 5, temperature => 0), 'the prompt of ' || n)
+FROM "Odd ""names""";
+CREATE TRIGGER b BEFORE UPDATE ON "Odd ""names""" FOR EACH ROW
+	EXECUTE FUNCTION llama2_enrich('kind', '{the id}', 'max_tokens=10', 'temperature=0');
+SELECT throws_ok($$UPDATE "Odd ""names""" SET "the id" = 'Who are you?'$$, '22001', 'value too long for type character varying(3)', 'length is checked');
+DROP TABLE "Odd ""names""";
+
+-- Partitions
+CREATE TABLE parted (id int, body text, summary text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE part1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+CREATE TABLE part2 (summary text, id int NOT NULL, body text);
+ALTER TABLE parted ATTACH PARTITION part2 FOR VALUES FROM (10) TO (20);
+CREATE TRIGGER s AFTER INSERT ON parted REFERENCING NEW TABLE AS x FOR EACH STATEMENT
+	EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0');
+INSERT INTO parted VALUES (1, :'kettle'), (11, :'chair');
+SELECT results_eq('SELECT id, summary FROM parted ORDER BY id', format('VALUES (1, %L), (11, %L)', :'kettle_summary', :'chair_summary'), 'a partitioned table');
+DROP TRIGGER s ON parted;
+CREATE TRIGGER s BEFORE INSERT ON parted FOR EACH ROW
+	EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0');
+INSERT INTO parted VALUES (2, :'kettle'), (12, :'chair');
+SELECT results_eq('SELECT id, summary FROM parted WHERE id IN (2, 12) ORDER BY id', format('VALUES (2, %L), (12, %L)', :'kettle_summary', :'chair_summary'), 'row by row');
+
+-- Triggers that are wrong
+CREATE TABLE t (id int PRIMARY KEY, body text, summary text, twice text GENERATED ALWAYS AS (body || body) STORED);
+CREATE TABLE keyless (body text, summary text);
+CREATE FUNCTION wrong(trigger text, state text, message text, detail text DEFAULT '', hint text DEFAULT '', relation text DEFAULT 't')
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	result text;
+BEGIN
+	EXECUTE format('CREATE TRIGGER w %s', trigger);
+	result := pg_temp.error_is(format('INSERT INTO %I (body) VALUES (''x'')', relation), state, message, detail, hint);
+	EXECUTE format('DROP TRIGGER w ON %I', relation);
+	RETURN result;
+END $$;
+ALTER TABLE t ALTER id SET DEFAULT 1;
+\set row 'BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION llama2_enrich'
+\set async 'AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async'
+SELECT wrong(:'row' || $$('summary')$$, '39P01', 'trigger "w" gives function "llama2_enrich" too few arguments', '',
+	'They are the column to fill, the prompt template, and options if wanted: llama2_enrich(''summary'', ''Summarize: {body}'', ''max_tokens=40'').');
+SELECT wrong(:'row' || $$('sumary', '{body}')$$, '42703', 'column "sumary" of relation "t" does not exist');
+SELECT wrong(:'async' || $$('sumary', '{body}')$$, '42703', 'column "sumary" of relation "t" does not exist');
+SELECT wrong(:'row' || $$('summary', 'Of {bdy}')$$, '42703', 'column "bdy" of relation "t" does not exist', 'Prompt template "Of {bdy}" refers to it.');
+SELECT wrong(:'row' || $$('summary', 'Of {summary}')$$, '22023', 'prompt template "Of {summary}" refers to column "summary", which it is to fill');
+SELECT wrong(:'row' || $$('twice', '{body}')$$, '42809', 'column "twice" of relation "t" is a generated column', 'Its own expression fills it.');
+SELECT wrong(:'row' || $$('summary', '{twice}')$$, '39P01', 'BEFORE trigger "w" refers to generated column "twice"', '',
+	'Generated columns are computed after BEFORE triggers; use an AFTER trigger.');
+SELECT wrong(:'row' || $$('summary', '{ctid}')$$, '42P10', 'column "ctid" is a system column');
+SELECT wrong(:'row' || format('(''summary'', %L)', template), '22023', format('malformed prompt template "%s"', template), problem,
+	'Write {column} for a column''s value, and {{ or }} for a brace.')
+FROM (VALUES ('{body', 'A "{" is not closed.'), ('{bo{dy}', 'A "{" is not closed.'), ('body}', 'A "}" closes nothing.'),
+	('{}', 'A place names no column.'), ('Summarize', 'It has no {column} place.'), ('{{body}}', 'It has no {column} place.')) AS v (template, problem);
+SELECT wrong(:'async' || $$('summary', '{body}', 'max_token=4')$$, '22023', 'unrecognized option "max_token"', '', 'Perhaps you meant the option "max_tokens".');
+SELECT wrong(:'async' || $$('summary', '{body}', 'max_tokens')$$, '22023', 'invalid option "max_tokens"', '',
+	'Write name=value, as in max_tokens=40, or a JSON object.');
+SELECT wrong(:'async' || $$('summary', '{body}', 'max_tokens=0')$$, '22023', 'max_tokens 0 is out of range', 'It must be at least 1.');
+SELECT wrong(:'async' || $$('summary', '{body}', 'temperature=warm')$$, '22023', 'option "temperature" must be a number');
+SELECT wrong(:'async' || $$('summary', '{body}', 'model=../x')$$, '22023', 'invalid model name "../x"');
+SELECT wrong(:'async' || $$('summary', '{body}', 'chat=maybe')$$, '22023', 'option "chat" must be true or false');
+SELECT wrong('AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION llama2_enrich(''summary'', ''{body}'')', '39P01',
+	'row-level trigger "w" with function "llama2_enrich" must be fired BEFORE');
+SELECT wrong('BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async(''summary'', ''{body}'')', '39P01',
+	'trigger "w" with function "llama2_enrich_async" must be fired AFTER');
+SELECT wrong('AFTER INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION llama2_enrich(''summary'', ''{body}'')', '39P01',
+	'statement-level trigger "w" with function "llama2_enrich" has no table of new rows', '',
+	'Create it with AFTER ... REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT.');
+SELECT wrong('AFTER INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async(''summary'', ''{body}'')', '55000',
+	'relation "keyless" has no primary key', 'Values are written back to the rows by their primary key.', '', 'keyless');
+SELECT throws_ok('SELECT llama2_enrich()', '39P01', 'function "llama2_enrich" was not called by a trigger');
+CREATE TRIGGER w AFTER UPDATE ON t REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION llama2_enrich('summary', '{body}');
+SELECT pg_temp.error_is('UPDATE t SET body = NULL', '39P01', 'statement-level trigger "w" with function "llama2_enrich" has no table of old rows', '',
+	'Create it with REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows, so that unchanged rows can be told.');
+DROP TRIGGER w ON t;
+CREATE TRIGGER w BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION llama2_enrich('summary', '{body}');
+INSERT INTO t (body) VALUES ('x');
+SELECT throws_ok('DELETE FROM t', '39P01', 'trigger "w" must be fired for INSERT or UPDATE');
+
+-- llama2_enrich_table, as far as it can be called here
+SELECT pg_temp.error_is($$CALL llama2_enrich_table('t', 'summary', 'Summarize: {body}')$$, '2D000',
+	'llama2_enrich_table cannot be called in a transaction block or a function', 'It commits after each batch.');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,299 @@
+# What a job may do, what becomes of it when things change, and whom its worker is in the way of.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use IPC::Run;
+use Llama2Server;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RawClient;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $node = llama2_server(
+	'rules',
+	'llama2.job_retry_delay' => '50ms',
+	'llama2.job_retries' => 2,
+	'max_prepared_transactions' => 2);
+
+sub sql
+{
+	my ($sql, $database) = @_;
+	return $node->safe_psql($database // 'postgres', $sql);
+}
+
+sub wait_for
+{
+	my ($condition, $what, $database) = @_;
+	ok($node->poll_query_until($database // 'postgres', "SELECT $condition"), $what);
+	return;
+}
+
+sub pause { set_workers(0); $node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'llama2 job worker'}); return; }
+sub resume { set_workers($_[0] // 2); return; }
+
+sub set_workers
+{
+	sql("ALTER SYSTEM SET llama2.job_workers = $_[0]");
+	sql('SELECT pg_reload_conf()');
+	return;
+}
+
+sql(q{
+	CREATE ROLE alice LOGIN; CREATE ROLE bob LOGIN;
+	CREATE TABLE notes (id int PRIMARY KEY, body text, summary text);
+	CREATE TRIGGER summarize AFTER INSERT OR UPDATE ON notes FOR EACH ROW
+		EXECUTE FUNCTION llama2_enrich_async('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0');
+	GRANT INSERT ON notes TO bob;
+	GRANT SELECT, INSERT, UPDATE ON notes TO alice;
+});
+my $kettle = 'My kettle leaks water. Please send me a replacement. Regards, Ana Lopez, Lisbon';
+my $summary = 'Ana Lopez says that the kettle leaks water and asks for a replacement.';
+
+# Rights: those of whoever inserted
+sql("SET ROLE alice; INSERT INTO notes (id, body) VALUES (1, '$kettle')");
+wait_for("summary = '$summary' FROM notes WHERE id = 1", 'a job writes with the rights of its owner');
+sql("SET ROLE bob; INSERT INTO notes (id, body) VALUES (2, '$kettle')");
+wait_for(q{state = 'failed' FROM llama2_jobs}, 'and cannot do what its owner cannot');
+is(sql('SELECT owner, error FROM llama2_jobs'), 'bob|permission denied for table notes', 'the reason is kept');
+is(sql('SELECT summary IS NULL FROM notes WHERE id = 2'), 't', 'nothing was written');
+is(sql('SET ROLE alice; SELECT count(*) FROM llama2_jobs'), '0', 'others do not see it');
+is(sql('SET ROLE alice; SELECT count(*) FROM llama2_job'), '0', 'nor the row of the table');
+is(sql('SET ROLE bob; SELECT count(*) FROM llama2_jobs'), '1', 'its owner does');
+sql('DELETE FROM llama2_job');
+
+# Row security applies to what the worker does
+sql(q{ALTER TABLE notes ENABLE ROW LEVEL SECURITY; CREATE POLICY mine ON notes FOR ALL TO alice USING (body NOT LIKE 'Hidden%') WITH CHECK (true)});
+sql("SET ROLE alice; INSERT INTO notes (id, body) VALUES (3, 'Hidden: $kettle')");
+wait_for('count(*) = 0 FROM llama2_jobs', 'a row that its owner cannot see any more ends its job');
+is(sql('SELECT summary IS NULL FROM notes WHERE id = 3'), 't', 'without a summary');
+sql('ALTER TABLE notes DISABLE ROW LEVEL SECURITY');
+
+# A trigger of the table runs as the owner, restricted, and cannot keep settings
+sql(q{
+	CREATE TABLE seen (who name, path text);
+	GRANT INSERT ON seen TO alice;
+	CREATE FUNCTION spy() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		INSERT INTO seen VALUES (current_user, current_setting('search_path'));
+		SET search_path = nowhere;
+		BEGIN
+			RESET ROLE;
+		EXCEPTION WHEN OTHERS THEN
+			INSERT INTO public.seen VALUES (current_user, SQLSTATE);
+		END;
+		RETURN NEW;
+	END $$;
+	CREATE TRIGGER spy BEFORE UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION spy();
+	CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES (current_user, 'deferred'); RETURN NULL; END $$;
+	CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON notes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late();
+});
+sql(q{ALTER FUNCTION spy() SET search_path = public});
+sql("SET ROLE alice; INSERT INTO notes (id, body) VALUES (4, '$kettle'), (5, '$kettle')");
+wait_for("count(*) = 2 FROM notes WHERE id IN (4, 5) AND summary = '$summary'", 'triggers of the table run');
+is(sql(q{SELECT DISTINCT who, path FROM seen ORDER BY path}), "alice|42501\nalice|deferred\nalice|public",
+	'as the owner, even deferred ones, and cannot become somebody else');
+sql('DROP TRIGGER spy ON notes; DROP TRIGGER late ON notes');
+
+# A prompt that changes after it was queued, a row that is deleted, a value that somebody sets
+pause();
+sql("INSERT INTO notes (id, body) VALUES (10, 'Something else.'), (11, '$kettle'), (12, '$kettle')");
+sql("UPDATE notes SET body = '$kettle' WHERE id = 10; DELETE FROM notes WHERE id = 11");
+is(sql(q{SELECT state, rows, relation, "column" FROM llama2_jobs ORDER BY id}), "queued|3|notes|summary\nqueued|1|notes|summary",
+	'rows of one transaction are one job until it is taken apart');
+resume();
+wait_for('count(*) = 0 FROM llama2_jobs', 'their jobs end');
+is(sql('SELECT id, summary FROM notes WHERE id >= 10 ORDER BY id'), "10|$summary\n12|$summary", 'the summaries are those of the rows as they are now');
+
+# A row that is locked for a while, and changed while it is
+my $locker = RawClient->new($node);
+$locker->query("BEGIN; UPDATE notes SET summary = NULL, body = body || ' It is urgent.' WHERE id = 10");
+sql("UPDATE notes SET summary = NULL, body = '$kettle ' WHERE id = 12");
+wait_for("summary IS NOT NULL FROM notes WHERE id = 12", 'a locked row does not keep others waiting');
+$locker->query('COMMIT');
+wait_for('count(*) = 0 FROM llama2_jobs', 'nor is it given up');
+
+# Subtransactions and roll-backs
+pause();
+sql("BEGIN; INSERT INTO notes (id, body) VALUES (20, '$kettle'); ROLLBACK");
+is(sql('SELECT count(*) FROM llama2_jobs'), '0', 'no transaction, no job');
+sql("BEGIN; SAVEPOINT a; INSERT INTO notes (id, body) VALUES (20, '$kettle'); ROLLBACK TO a; INSERT INTO notes (id, body) VALUES (21, '$kettle');
+	 SAVEPOINT b; INSERT INTO notes (id, body) VALUES (22, '$kettle'); RELEASE b; COMMIT");
+is(sql('SELECT sum(rows) FROM llama2_jobs'), '2', 'what was rolled back to a savepoint is left out');
+sql("BEGIN; INSERT INTO notes (id, body) SELECT n, '$kettle' FROM generate_series(1001, 3500) AS n; DELETE FROM notes WHERE id > 1002; COMMIT");
+is(sql('SELECT sum(rows) FROM llama2_jobs'), '2502', 'many rows');
+sql('DELETE FROM notes WHERE id > 1000');
+
+# A transaction that is prepared, and committed by another session
+sql("BEGIN; INSERT INTO notes (id, body) VALUES (30, '$kettle'); PREPARE TRANSACTION 'two'");
+resume();
+wait_for('count(*) = 0 FROM llama2_jobs', 'jobs for rows that are gone end');
+sql("COMMIT PREPARED 'two'");
+wait_for("summary = '$summary' FROM notes WHERE id = 30", 'jobs of a prepared transaction are done at once when it is committed');
+
+# Failures: tried again, then given up with the reason
+sql(q{ALTER TABLE notes ADD CONSTRAINT never CHECK (summary IS NULL) NOT VALID});
+sql("INSERT INTO notes (id, body) VALUES (40, '$kettle')");
+wait_for(q{count(*) > 0 FROM llama2_jobs WHERE state = 'failed'}, 'a job that fails again and again is given up');
+is(sql('SELECT attempts, error FROM llama2_jobs'), '3|new row for relation "notes" violates check constraint "never"', 'with its last error');
+sql('ALTER TABLE notes DROP CONSTRAINT never; DELETE FROM llama2_job; DELETE FROM notes WHERE id = 40');
+sql("INSERT INTO notes (id, body) VALUES (41, repeat('word ', 600))");
+wait_for(q{count(*) > 0 FROM llama2_jobs WHERE state = 'failed'}, 'one that cannot succeed at once');
+like(sql('SELECT attempts, error FROM llama2_jobs'), qr/^1\|prompt of \d+ tokens does not fit/, 'a prompt that is too long');
+sql('DELETE FROM llama2_job');
+
+# The table changes before its jobs run
+pause();
+sql("CREATE TABLE gone (id int PRIMARY KEY, body text, summary text);
+	 CREATE TRIGGER s AFTER INSERT ON gone FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('summary', 'Summarize: {body}');
+	 INSERT INTO gone VALUES (1, '$kettle');
+	 INSERT INTO notes (id, body) VALUES (42, '$kettle')");
+sql('DROP TABLE gone; ALTER TABLE notes RENAME COLUMN body TO content');
+resume();
+wait_for(q{count(*) = 2 FROM llama2_jobs WHERE state = 'failed'}, 'the table or a column is gone');
+is(sql('SELECT error FROM llama2_jobs ORDER BY 1'), qq{column "body" of relation "notes" does not exist\nthe table does not exist any more}, 'which the jobs say');
+sql('ALTER TABLE notes RENAME COLUMN content TO body; DELETE FROM llama2_job');
+sql("CREATE ROLE carol; GRANT ALL ON notes TO carol");
+pause();
+sql("SET ROLE carol; INSERT INTO notes (id, body) VALUES (43, '$kettle')");
+sql('REVOKE ALL ON notes FROM carol; DROP ROLE carol');
+resume();
+wait_for(q{count(*) = 1 FROM llama2_jobs WHERE state = 'failed'}, 'the owner is gone');
+like(sql('SELECT error FROM llama2_jobs'), qr/^role with OID \d+ does not exist$/, 'which the job says');
+sql('DELETE FROM llama2_job');
+
+# Prompts
+my $id = sql(q{SELECT llama2_submit('Once upon a time', max_tokens => 10, temperature => 0)});
+is(sql("SELECT llama2_result($id, '30 s') = llama2_generate('Once upon a time', max_tokens => 10, temperature => 0)"), 't', 'the text of a prompt');
+my $listener = RawClient->new($node);
+$id = sql(q{SET llama2.temperature = 0; SET llama2.max_tokens = 4; SELECT llama2_submit('Once upon a time')});
+is(sql("SELECT llama2_result($id, '30 s') = llama2_generate('Once upon a time', max_tokens => 4, temperature => 0)"), 't',
+	'with the parameters of the session that submitted it');
+$id = sql(q{SELECT llama2_submit('What is PostgreSQL?', system => 'Answer in capital letters.', options => '{"temperature": 0}')});
+is(sql("SELECT llama2_result($id, '30 s') = llama2_generate('What is PostgreSQL?', system => 'Answer in capital letters.', temperature => 0)"), 't',
+	'with a system message and options');
+my ($status, $out, $err) = $node->psql('postgres', 'SELECT llama2_result(123456789)');
+like($err, qr/there is no job 123456789/, 'a job that there is not');
+is(sql('SELECT llama2_result(NULL) IS NULL AND llama2_submit(NULL) IS NULL AND llama2_cancel(NULL) IS NULL'), 't', 'NULL');
+$id = sql(q{SELECT llama2_submit('Once', model => 'nowhere')});
+wait_for("state = 'failed' FROM llama2_jobs WHERE id = $id", 'a model that there is not');
+($status, $out, $err) = $node->psql('postgres', "SELECT llama2_result($id)");
+like($err, qr/job $id failed: model "nowhere" does not exist/, 'is the reason');
+($status, $out, $err) = $node->psql('postgres', q{SET llama2.max_tokens_limit = 5; SELECT llama2_submit('Once', max_tokens => 6)});
+like($err, qr/max_tokens 6 is greater than the limit of 5/, 'the limit of a role holds when it submits');
+
+# Cancelling
+my $endless = q{llama2_submit('Once upon a time', max_tokens => 500, options => '{"ignore_eos": true}')};
+$id = sql("SET ROLE alice; SELECT $endless");
+is(sql("SET ROLE bob; SELECT llama2_cancel($id)"), 'f', 'nobody cancels a job of others');
+is(sql("SET ROLE alice; SELECT llama2_cancel($id)"), 't', 'its owner does');
+is(sql("SELECT state FROM llama2_jobs WHERE id = $id"), 'cancelled', 'and it is');
+is(sql("SET ROLE alice; SELECT llama2_cancel($id)"), 'f', 'once');
+wait_for('count(*) = 0 FROM llama2_requests', 'the model drops it');
+($status, $out, $err) = $node->psql('postgres', "SELECT llama2_result($id)");
+like($err, qr/job $id was cancelled/, 'its result is an error');
+for my $statement ("UPDATE llama2_job SET owner = 'bob'", "UPDATE llama2_job SET state = 'queued'", 'DELETE FROM llama2_job',
+	q{INSERT INTO llama2_job (owner, prompt, model, chat, options) VALUES ('bob', 'x', 'tinychat-6m', true, '{}')})
+{
+	($status, $out, $err) = $node->psql('postgres', "SET ROLE alice; $statement");
+	like($err, qr/permission denied|row-level security/, "nobody may: $statement");
+}
+
+# LISTEN
+($status, $out, $err) = (0, '', '');
+$node->psql('postgres', qq{LISTEN llama2_jobs; INSERT INTO notes (id, body) VALUES (50, '$kettle');
+	SELECT llama2_submit('Once', max_tokens => 2) AS id \\gset
+	SELECT llama2_result(:id, '30 s') IS NOT NULL;
+	DO 'BEGIN WHILE (SELECT summary IS NULL FROM notes WHERE id = 50) LOOP PERFORM pg_sleep(0.05); END LOOP; END';
+	SELECT pg_sleep(0.3);
+	SELECT 1;}, stdout => \$out);
+like($out, qr/Asynchronous notification "llama2_jobs" with payload "\{"job": \d+, "state": "done"\}"/, 'listeners are told of a prompt');
+like($out, qr/with payload "\{"table": "public.notes", "column": "summary", "state": "done"\}"/, 'and of a table');
+
+# Kept for a while
+sql('ALTER SYSTEM SET llama2.job_retention = 0');
+sql('ALTER SYSTEM SET llama2.job_keep_alive = 1');
+$node->restart;
+wait_for('count(*) = 0 FROM llama2_jobs', 'jobs that ended are removed when llama2.job_retention is over');
+sql('ALTER SYSTEM RESET llama2.job_retention');
+
+# Its worker leaves when there is nothing to do
+wait_for(q{count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'llama2 job worker'}, 'the worker leaves after llama2.job_keep_alive');
+sql("UPDATE notes SET summary = NULL, body = body || ' ' WHERE id = 50");
+wait_for('summary IS NOT NULL FROM notes WHERE id = 50', 'and another comes when there is');
+sql('ALTER SYSTEM RESET llama2.job_keep_alive');
+sql('SELECT pg_reload_conf()');
+
+# Databases
+sql('CREATE DATABASE second');
+sql('CREATE EXTENSION llama2', 'second');
+sql("SELECT $endless", 'second');
+wait_for(q{count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'llama2 job worker' AND datname = 'second'}, 'another database has a worker of its own', 'second');
+is($node->psql('postgres', 'ALTER DATABASE second RENAME TO other'), 0, 'a database with jobs can be renamed');
+
+is($node->psql('postgres', 'CREATE DATABASE copied TEMPLATE other'), 0, 'copied');
+is($node->psql('postgres', 'DROP DATABASE other'), 0, 'and dropped');
+is($node->psql('postgres', 'DROP DATABASE copied'), 0, 'and its copy too');
+sql('CREATE DATABASE third');
+sql('CREATE EXTENSION llama2', 'third');
+sql("SELECT $endless", 'third');
+is($node->psql('third', 'DROP EXTENSION llama2'), 0, 'the extension can be dropped while its jobs run');
+wait_for(q{count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'llama2 job worker' AND datname = 'third'}, 'its worker leaves', 'third');
+sql('CREATE EXTENSION llama2', 'third');
+$id = sql(q{SELECT llama2_submit('Once', max_tokens => 2)}, 'third');
+wait_for("state = 'done' FROM llama2_jobs WHERE id = $id", 'and comes again with the extension', 'third');
+
+# One worker for three databases: they take turns
+pause();
+sql('CREATE DATABASE fourth');
+sql('CREATE EXTENSION llama2', 'fourth');
+my %job = map { $_ => sql(q{SELECT llama2_submit('Once', max_tokens => 2)}, $_) } qw(postgres third fourth);
+resume(1);
+wait_for("state = 'done' FROM llama2_jobs WHERE id = $job{$_}", "the job in database $_ is done", $_) for sort keys %job;
+
+# After a restart, jobs of every database are found again
+pause();
+%job = map { $_ => sql(q{SELECT llama2_submit('Once', max_tokens => 2)}, $_) } qw(postgres third fourth);
+$node->stop('immediate');
+$node->start;
+resume();
+wait_for("state = 'done' FROM llama2_jobs WHERE id = $job{$_}", "after a restart, too: $_", $_) for sort keys %job;
+
+# A dump has them
+pause();
+$id = sql(q{SELECT llama2_submit('Once upon a time', max_tokens => 3, temperature => 0)});
+sql("INSERT INTO notes (id, body) VALUES (60, '$kettle')");
+my $dump = $node->basedir . '/dump.sql';
+command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-f', $dump, 'postgres' ], 'pg_dump');
+sql('CREATE DATABASE restored');
+command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-h', $node->host, '-p', $node->port, '-f', $dump, 'restored' ], 'restore');
+sql('DELETE FROM llama2_job');
+resume();
+wait_for("llama2_result($id) IS NOT NULL", 'a job that was restored is done', 'restored');
+wait_for("summary = '$summary' FROM notes WHERE id = 60", 'in a table, too', 'restored');
+is(sql(q{SELECT llama2_submit('Once', max_tokens => 2)}, 'restored') > $id, 1, 'ids go on after those that were restored');
+
+# A standby leaves jobs alone, until it is promoted
+pause();
+$node->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('rules_standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->append_conf('postgresql.auto.conf', "llama2.job_workers = 2\n");
+$standby->start;
+$id = sql(q{SELECT llama2_submit('Once', max_tokens => 2)});
+$node->wait_for_catchup($standby);
+sleep 0.5;
+is($standby->safe_psql('postgres', "SELECT state FROM llama2_jobs WHERE id = $id"), 'queued', 'a standby does no jobs');
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'llama2 job%'}), '0', 'and has no process for them');
+($status, $out, $err) = $standby->psql('postgres', q{SELECT llama2_submit('Once')});
+like($err, qr/cannot execute INSERT in a read-only transaction/, 'nor takes any');
+$standby->promote;
+ok($standby->poll_query_until('postgres', "SELECT state = 'done' FROM llama2_jobs WHERE id = $id"), 'after its promotion it does them');
+
+$standby->stop;
+$node->stop;
+done_testing();
