@@ -420,8 +420,9 @@ search_affine_block(const float *x, float last_code, QuantizedBlock *block)
 	float		least = x[0];
 	float		greatest = x[0];
 	Affine		tries[2];
-	float		best_error = INFINITY;
+	float		best_error = sum_of_squares(x, 32);
 
+	block->d = 0;
 	for (int i = 0; i < 32; i++)
 	{
 		least = x[i] < least ? x[i] : least;

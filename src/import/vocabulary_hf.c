@@ -160,6 +160,9 @@ read_pieces(ImportVocabulary *vocabulary, const json_t *model, LlmError *error)
 		if (vocabulary->pieces[i].bytes == NULL)
 			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tokenizer.json has no token %" PRId32, i);
 	vocabulary->n_base = vocabulary->n_pieces;
+	/* As in transformers' LlamaConfig; config.json may say otherwise. */
+	vocabulary->bos_id = count > 1 ? 1 : -1;
+	vocabulary->eos_id = count > 2 ? 2 : -1;
 	return count > 0 || llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tokenizer.json has no tokens");
 }
 

@@ -129,12 +129,10 @@ add_vocabulary_keys(Buffer *buffer, const ImportVocabulary *vocabulary)
 	add_array(buffer, "tokenizer.ggml.token_type", GGUF_INT32, n);
 	for (uint64_t i = 0; i < n; i++)
 		add_u32(buffer, (uint32_t) vocabulary->pieces[i].kind);
-	if (vocabulary->bos_id >= 0)
-		add_int(buffer, "tokenizer.ggml.bos_token_id", vocabulary->bos_id);
-	if (vocabulary->eos_id >= 0)
-		add_int(buffer, "tokenizer.ggml.eos_token_id", vocabulary->eos_id);
-	if (vocabulary->unknown_id >= 0)
-		add_int(buffer, "tokenizer.ggml.unknown_token_id", vocabulary->unknown_id);
+	/* The greatest number stands for a token that is absent. */
+	add_int(buffer, "tokenizer.ggml.bos_token_id", vocabulary->bos_id);
+	add_int(buffer, "tokenizer.ggml.eos_token_id", vocabulary->eos_id);
+	add_int(buffer, "tokenizer.ggml.unknown_token_id", vocabulary->unknown_id);
 	add_flag(buffer, "tokenizer.ggml.add_bos_token", vocabulary->add_bos);
 	add_flag(buffer, "tokenizer.ggml.add_eos_token", false);
 	add_flag(buffer, "tokenizer.ggml.add_space_prefix", vocabulary->add_space_prefix);
