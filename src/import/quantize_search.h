@@ -124,6 +124,16 @@ sum_of_squares(const float *x, int n)
 	return sum(s);
 }
 
+INLINE float
+sum_of(const float *x, int n)
+{
+	Lanes		s = splat(0);
+
+	for (int i = 0; i < n; i += LANES)
+		s += load(x + i);
+	return sum(s);
+}
+
 /* --- x is about d * q --------------------------------------------------------- */
 
 /* The error for a given scale. */
@@ -300,8 +310,7 @@ fit_affine(const float *x, int n, float last_code, bool m_below_zero, int steps)
 {
 	float		least = x[0];
 	float		greatest = x[0];
-	float		x_sum;
-	Lanes		sums = splat(0);
+	float		x_sum = sum_of(x, n);
 	Affine		best = {0, 0};
 	float		best_error;
 
@@ -310,9 +319,6 @@ fit_affine(const float *x, int n, float last_code, bool m_below_zero, int steps)
 		least = x[i] < least ? x[i] : least;
 		greatest = x[i] > greatest ? x[i] : greatest;
 	}
-	for (int i = 0; i < n; i += LANES)
-		sums += load(x + i);
-	x_sum = sum(sums);
 	if (!m_below_zero && least > 0)
 		least = 0;
 	best.m = -least;
@@ -615,17 +621,14 @@ affine_factor_squares(const float *x, AffineGroups groups, Affine factors, const
 		float		q;
 		float		qq;
 		float		xq;
-		Lanes		sums = splat(0);
 
-		for (int i = 0; i < groups.weights; i += LANES)
-			sums += load(group + i);
 		affine_moments(group, groups.weights, inverse_of(factors.d * s), factors.m * m, groups.last_code,
 					   &q, &qq, &xq);
 		ss += (double) (s * s) * qq;
 		sm += (double) (s * m) * q;
 		mm += (double) (m * m) * groups.weights;
 		xs += (double) s * xq;
-		xm += (double) m * sum(sums);
+		xm += (double) m * sum_of(group, groups.weights);
 	}
 	/* x = d * s * q - m * min: the normal equations of (d, -m). */
 	determinant = ss * mm - sm * sm;
@@ -724,7 +727,7 @@ QUANTIZE_SEARCH(LlmTensorType type, const float *weights, QuantizedBlock *block)
 			search_affine_groups(weights, (AffineGroups) {16, 16, 3, 15}, 10, 4, 1, block);
 			break;
 		case LLM_Q4_K:
-			search_affine_groups(weights, (AffineGroups) {8, 32, 15, 63}, 10, 3, 2, block);
+			search_affine_groups(weights, (AffineGroups) {8, 32, 15, 63}, 10, 1, 1, block);
 			break;
 		default:				/* Q5_K */
 			search_affine_groups(weights, (AffineGroups) {8, 32, 31, 63}, 10, 1, 1, block);
