@@ -81,7 +81,8 @@ source_bind(Source *source, TensorNaming naming, LlmError *error)
 		return false;
 	source->tensors = calloc((size_t) n_slots, sizeof(SourceTensor));
 	if (source->tensors == NULL)
-		return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for %" PRId32 " tensors", n_slots);
+		return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for %" PRId32 " tensors",
+						n_slots);
 	for (int32_t slot = 0; slot < n_slots; slot++)
 		if (!bind_tensor(source, naming, slot, error))
 			return false;
@@ -115,7 +116,8 @@ bind_tensor(Source *source, TensorNaming naming, int32_t slot, LlmError *error)
 		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tensor \"%s\" is missing", name);
 	for (int32_t i = 0; i < tensor->n_parts; i++)
 		if (tensor->parts[i].n_dims < 1 || tensor->parts[i].n_dims > 2)
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tensor \"%s\" has %" PRId32 " dimensions", name,
+			return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+							"tensor \"%s\" has %" PRId32 " dimensions", name,
 							tensor->parts[i].n_dims);
 	llm_role_shape(config, tensor->role, &rows, &cols);
 	tensor->rows = rows;
@@ -150,7 +152,8 @@ bind_parts(Source *source, SourceTensor *tensor, LlmError *error)
 		same_rows = same_rows && part_rows(part) == tensor->rows;
 		same_cols = same_cols && part_cols(part) == tensor->cols;
 		if (part->type != tensor->parts[0].type)
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tensor \"%s\" has another type in \"%s\"",
+			return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+							"tensor \"%s\" has another type in \"%s\"",
 							part->name, source->checkpoint->files[part->file].path);
 	}
 	if (llm_role_is_norm(tensor->role) && same_rows && same_cols)
@@ -194,7 +197,8 @@ is_table(const char *name)
 	{
 		size_t		length = strlen(name);
 
-		if (length >= strlen(tables[i]) && strcmp(name + length - strlen(tables[i]), tables[i]) == 0)
+		if (length >= strlen(tables[i]) && strcmp(name + length - strlen(tables[i]),
+												  tables[i]) == 0)
 			return true;
 	}
 	return false;

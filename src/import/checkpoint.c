@@ -21,7 +21,8 @@ static bool read_member(Checkpoint *checkpoint, const StoredTensor *tensor, uint
 						uint8_t *out, uint64_t n, LlmError *error);
 static bool open_member(Checkpoint *checkpoint, const StoredTensor *tensor, uint64_t offset,
 						LlmError *error);
-static bool read_groups(Checkpoint *checkpoint, const StoredTensor *tensor, int64_t first, int64_t n,
+static bool read_groups(Checkpoint *checkpoint, const StoredTensor *tensor, int64_t first,
+						int64_t n,
 						float *out, LlmError *error);
 static int	compare_tensors(const void *a, const void *b);
 
@@ -126,7 +127,8 @@ checkpoint_add_tensor(Checkpoint *checkpoint, const StoredTensor *tensor, LlmErr
 	if (checkpoint->n_tensors == checkpoint->tensors_capacity)
 	{
 		int32_t		capacity = checkpoint->tensors_capacity * 2 + 64;
-		StoredTensor *tensors = realloc(checkpoint->tensors, (size_t) capacity * sizeof(StoredTensor));
+		StoredTensor *tensors = realloc(checkpoint->tensors,
+										(size_t) capacity * sizeof(StoredTensor));
 
 		if (tensors == NULL)
 			return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory");
@@ -205,7 +207,8 @@ checkpoint_read_file(const Checkpoint *checkpoint, int32_t file, uint64_t offset
 		if (got > 0)
 			done += (uint64_t) got;
 		else if (got == 0)
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "\"%s\" ends at byte %" PRIu64, stored->path,
+			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "\"%s\" ends at byte %" PRIu64,
+							stored->path,
 							offset + done);
 		else if (errno != EINTR)
 			return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not read \"%s\": %s", stored->path,
@@ -256,13 +259,14 @@ reserve_bytes(Checkpoint *checkpoint, uint64_t n, LlmError *error)
 		checkpoint->bytes_capacity = 0;
 		checkpoint->bytes = malloc(n);
 		if (checkpoint->bytes == NULL)
-			return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for %" PRIu64 " bytes", n);
+			return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for %" PRIu64 " bytes",
+							n);
 		checkpoint->bytes_capacity = n;
 	}
 	return true;
 }
 
-/* Read on from where the last call ended, if it can be, so that the archive's checksum is checked. */
+/* Read on where the last call ended, if it can be: then the archive's checksum is checked. */
 static bool
 read_member(Checkpoint *checkpoint, const StoredTensor *tensor, uint64_t offset, uint8_t *out,
 			uint64_t n, LlmError *error)
@@ -278,7 +282,8 @@ read_member(Checkpoint *checkpoint, const StoredTensor *tensor, uint64_t offset,
 		zip_int64_t got = zip_fread(checkpoint->reader, out, n);
 
 		if (got < 0)
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "could not read tensor \"%s\" of \"%s\": %s",
+			return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+							"could not read tensor \"%s\" of \"%s\": %s",
 							tensor->name, path, zip_file_strerror(checkpoint->reader));
 		if (got == 0)
 			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tensor \"%s\" of \"%s\" is cut short",
@@ -305,7 +310,8 @@ open_member(Checkpoint *checkpoint, const StoredTensor *tensor, uint64_t offset,
 	{
 		checkpoint->reader = zip_fopen_index(file->archive, (zip_uint64_t) tensor->member, 0);
 		if (checkpoint->reader == NULL)
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "could not read tensor \"%s\" of \"%s\": %s",
+			return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+							"could not read tensor \"%s\" of \"%s\": %s",
 							tensor->name, file->path, zip_strerror(file->archive));
 		checkpoint->reader_file = tensor->file;
 		checkpoint->reader_member = tensor->member;
@@ -323,7 +329,8 @@ open_member(Checkpoint *checkpoint, const StoredTensor *tensor, uint64_t offset,
 }
 
 static bool
-read_groups(Checkpoint *checkpoint, const StoredTensor *tensor, int64_t first, int64_t n, float *out,
+read_groups(Checkpoint *checkpoint, const StoredTensor *tensor, int64_t first, int64_t n,
+			float *out,
 			LlmError *error)
 {
 	uint64_t	n_scales = (uint64_t) (n / tensor->group);
@@ -333,7 +340,8 @@ read_groups(Checkpoint *checkpoint, const StoredTensor *tensor, int64_t first, i
 	/* The scales come first in the buffer, for their alignment. */
 	if (!reserve_bytes(checkpoint, n_scales * sizeof(float) + (uint64_t) n, error) ||
 		!checkpoint_read_file(checkpoint, tensor->file,
-							  tensor->scales_offset + (uint64_t) (first / tensor->group) * sizeof(float),
+							  tensor->scales_offset +
+							  (uint64_t) (first / tensor->group) * sizeof(float),
 							  checkpoint->bytes, n_scales * sizeof(float), error) ||
 		!checkpoint_read_file(checkpoint, tensor->file, tensor->offset + (uint64_t) first,
 							  checkpoint->bytes + n_scales * sizeof(float), (uint64_t) n, error))

@@ -77,7 +77,8 @@ extern bool checkpoint_add_pth(Checkpoint *checkpoint, const char *path, LlmErro
 extern bool checkpoint_sort(Checkpoint *checkpoint, LlmError *error);
 
 /* The first of that name, or NULL; others of it follow, one for each file. */
-extern StoredTensor *checkpoint_find(const Checkpoint *checkpoint, const char *name, int32_t *count);
+extern StoredTensor *checkpoint_find(const Checkpoint *checkpoint, const char *name,
+									 int32_t *count);
 
 /* The product of the dims, or -1 for one that is negative or does not fit. */
 extern int64_t checkpoint_count(int32_t n_dims, const int64_t *dims);

@@ -7,10 +7,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-static bool check_config(const LlmModelConfig *found, const LlmModelConfig *expected, LlmError *error);
-static bool check_tensors(const LlmModelFile *file, const Source *source, const LlmTensorType *types,
+static bool check_config(const LlmModelConfig *found, const LlmModelConfig *expected,
+						 LlmError *error);
+static bool check_tensors(const LlmModelFile *file, const Source *source,
+						  const LlmTensorType *types,
 						  LlmError *error);
-static bool check_vocabulary(const LlmVocabularySource *found, const ImportVocabulary *expected, LlmError *error);
+static bool check_vocabulary(const LlmVocabularySource *found, const ImportVocabulary *expected,
+							 LlmError *error);
 
 /* The engine's reader checks all that a server would, too. */
 bool
@@ -31,11 +34,16 @@ check_config(const LlmModelConfig *found, const LlmModelConfig *expected, LlmErr
 {
 	if (found->dim != expected->dim || found->n_layers != expected->n_layers ||
 		found->n_heads != expected->n_heads || found->n_kv_heads != expected->n_kv_heads ||
-		found->ffn_dim != expected->ffn_dim || found->vocabulary_size != expected->vocabulary_size ||
-		found->context_length != expected->context_length || found->rope_dim != expected->rope_dim ||
-		found->norm_eps != expected->norm_eps || (float) found->rope_base != (float) expected->rope_base ||
-		(float) found->rope_scale != (float) expected->rope_scale || found->tied_output != expected->tied_output)
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "the file written has another configuration than its source");
+		found->ffn_dim != expected->ffn_dim ||
+		found->vocabulary_size != expected->vocabulary_size ||
+		found->context_length != expected->context_length ||
+		found->rope_dim != expected->rope_dim ||
+		found->norm_eps != expected->norm_eps ||
+		(float) found->rope_base != (float) expected->rope_base ||
+		(float) found->rope_scale != (float) expected->rope_scale ||
+		found->tied_output != expected->tied_output)
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+						"the file written has another configuration than its source");
 	return found->n_weights == expected->n_weights ||
 		llm_fail(error, LLM_ERROR_CORRUPT_FILE,
 				 "the file written has %" PRId64 " weights, its source %" PRId64, found->n_weights,
@@ -43,7 +51,8 @@ check_config(const LlmModelConfig *found, const LlmModelConfig *expected, LlmErr
 }
 
 static bool
-check_tensors(const LlmModelFile *file, const Source *source, const LlmTensorType *types, LlmError *error)
+check_tensors(const LlmModelFile *file, const Source *source, const LlmTensorType *types,
+			  LlmError *error)
 {
 	for (int32_t i = 0; i < source->n_tensors; i++)
 	{
@@ -59,18 +68,22 @@ check_tensors(const LlmModelFile *file, const Source *source, const LlmTensorTyp
 }
 
 static bool
-check_vocabulary(const LlmVocabularySource *found, const ImportVocabulary *expected, LlmError *error)
+check_vocabulary(const LlmVocabularySource *found, const ImportVocabulary *expected,
+				 LlmError *error)
 {
 	if (found->n_pieces != expected->n_pieces || found->unknown_id != expected->unknown_id ||
 		found->bos_id != expected->bos_id || found->eos_id != expected->eos_id ||
-		found->add_bos != expected->add_bos || found->add_space_prefix != expected->add_space_prefix)
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "the file written has another vocabulary than its source");
+		found->add_bos != expected->add_bos ||
+		found->add_space_prefix != expected->add_space_prefix)
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+						"the file written has another vocabulary than its source");
 	for (int32_t i = 0; i < found->n_pieces; i++)
 	{
 		const LlmPiece *piece = &found->pieces[i];
 		const LlmPiece *wanted = &expected->pieces[i];
 
-		if (piece->length != wanted->length || memcmp(piece->bytes, wanted->bytes, piece->length) != 0 ||
+		if (piece->length != wanted->length ||
+			memcmp(piece->bytes, wanted->bytes, piece->length) != 0 ||
 			piece->score != wanted->score || piece->kind != wanted->kind)
 			return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
 							"token %" PRId32 " of the file written is not as its source has it", i);

@@ -112,7 +112,8 @@ parse_options(int argc, char **argv, ImportOptions *options)
 				return usage_error("see \"%s\"", "llama2-import --help");
 		}
 	if (argc - optind != 1)
-		return usage_error(argc == optind ? "no source is named%s" : "more than one source is named%s", "");
+		return usage_error(argc == optind ? "no source is named%s" :
+						   "more than one source is named%s", "");
 	options->source = argv[optind];
 	return true;
 }
@@ -192,7 +193,8 @@ default_name(const ImportOptions *options, char *out, size_t size)
 	else if (end - begin > 4 && strncmp(path + end - 4, ".bin", 4) == 0)
 		end -= 4;
 	for (; begin < end && n + 1 < size; begin++)
-		out[n++] = (char) (strchr("._-+", path[begin]) || isalnum((unsigned char) path[begin]) ? path[begin] : '-');
+		out[n++] = (char) (strchr("._-+", path[begin]) ||
+						   isalnum((unsigned char) path[begin]) ? path[begin] : '-');
 	out[n] = '\0';
 	if (options->type != NULL)
 		snprintf(out + n, size - n, "-%s", options->type->name);
@@ -220,7 +222,8 @@ print_summary(const ImportOptions *options, const ImportSummary *summary)
 {
 	char		size[32];
 
-	printf("%s imported as \"%s\": %" PRId64 " weights, %" PRId32 " tokens, %s in %.1f s\n%s\n", summary->format,
+	printf("%s imported as \"%s\": %" PRId64 " weights, %" PRId32 " tokens, %s in %.1f s\n%s\n",
+		   summary->format,
 		   options->name, summary->n_weights, summary->vocabulary_size,
 		   format_bytes(summary->n_bytes, size, sizeof(size)), summary->seconds, summary->path);
 }

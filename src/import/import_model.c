@@ -34,11 +34,13 @@ typedef struct Conversion
 
 static LlmTensorType *choose_types(const Source *source, const TargetType *target, LlmError *error);
 static void tell_types(const Source *source, const LlmTensorType *types, const TargetType *target);
-static bool write_file(Source *source, const GgufPlan *plan, OutputFile *output, Progress *progress, LlmError *error);
+static bool write_file(Source *source, const GgufPlan *plan, OutputFile *output,
+					   Progress *progress, LlmError *error);
 static bool convert_tensor(Conversion *conversion, int32_t index, LlmError *error);
 static bool copy_tensor(Conversion *conversion, int32_t index, LlmError *error);
 static bool reserve(Conversion *conversion, int64_t n, LlmError *error);
-static bool convert_rows(Conversion *conversion, int32_t index, int64_t first, int64_t n, LlmError *error);
+static bool convert_rows(Conversion *conversion, int32_t index, int64_t first, int64_t n,
+						 LlmError *error);
 static float greatest_magnitude(const float *weights, int64_t n);
 static uint64_t source_bytes(const SourceTensor *tensor, int64_t rows);
 
@@ -110,7 +112,8 @@ choose_types(const Source *source, const TargetType *target, LlmError *error)
 
 		if (target != NULL || part->group > 0)
 			types[i] = target_tensor_type(target != NULL ? target : target_type_plain(LLM_Q8_0),
-										  &source->config, tensor->role, tensor->layer, tensor->cols);
+										  &source->config, tensor->role, tensor->layer,
+										  tensor->cols);
 		else
 			types[i] = llm_role_is_norm(tensor->role) ? LLM_F32 : part->type;
 	}
@@ -136,16 +139,19 @@ tell_types(const Source *source, const LlmTensorType *types, const TargetType *t
 }
 
 static bool
-write_file(Source *source, const GgufPlan *plan, OutputFile *output, Progress *progress, LlmError *error)
+write_file(Source *source, const GgufPlan *plan, OutputFile *output, Progress *progress,
+		   LlmError *error)
 {
-	Conversion	conversion = {.source = source, .plan = plan, .output = output, .progress = progress};
+	Conversion	conversion = {.source = source, .plan = plan, .output = output,
+	.progress = progress};
 	bool		done = output_write(output, 0, plan->header, plan->header_bytes, error);
 
 	for (int32_t i = 0; done && i < source->n_tensors; i++)
 	{
 		const StoredTensor *part = &source->tensors[i].parts[0];
 
-		if (part->type == plan->tensors[i].type && llm_tensor_type_info(part->type)->block_weights > 1)
+		if (part->type == plan->tensors[i].type &&
+			llm_tensor_type_info(part->type)->block_weights > 1)
 			done = copy_tensor(&conversion, i, error);
 		else
 			done = convert_tensor(&conversion, i, error);
@@ -192,7 +198,8 @@ copy_tensor(Conversion *conversion, int32_t index, LlmError *error)
 	{
 		uint64_t	n = planned->n_bytes - at < step ? planned->n_bytes - at : step;
 
-		if (!checkpoint_read_bytes(conversion->source->checkpoint, &tensor->parts[0], at, conversion->bytes, n,
+		if (!checkpoint_read_bytes(conversion->source->checkpoint, &tensor->parts[0], at,
+								   conversion->bytes, n,
 								   error) ||
 			!output_write(conversion->output, planned->offset + at, conversion->bytes, n, error))
 			return false;
@@ -231,13 +238,16 @@ convert_rows(Conversion *conversion, int32_t index, int64_t first, int64_t n, Ll
 		return false;
 	greatest = greatest_magnitude(conversion->weights, n * tensor->cols);
 	if (greatest > quantize_limit(planned->type))
-		return llm_fail(error, LLM_ERROR_UNSUPPORTED, "tensor \"%s\" has a weight of %g, too large for %s",
-						tensor->parts[0].name, (double) greatest, llm_tensor_type_info(planned->type)->name);
+		return llm_fail(error, LLM_ERROR_UNSUPPORTED,
+						"tensor \"%s\" has a weight of %g, too large for %s",
+						tensor->parts[0].name, (double) greatest,
+						llm_tensor_type_info(planned->type)->name);
 #pragma omp parallel for schedule(dynamic)
 	for (int64_t row = 0; row < n; row++)
 		quantize_row(planned->type, conversion->weights + row * tensor->cols, tensor->cols,
 					 conversion->bytes + (uint64_t) row * row_bytes);
-	return output_write(conversion->output, planned->offset + (uint64_t) first * row_bytes, conversion->bytes,
+	return output_write(conversion->output, planned->offset + (uint64_t) first * row_bytes,
+						conversion->bytes,
 						(uint64_t) n * row_bytes, error);
 }
 

@@ -36,6 +36,7 @@ extern bool import_model(const ImportOptions *options, ImportSummary *summary, L
  * Whether the file at path holds what the source has: tensors, shapes, types, the count of
  * weights, the vocabulary piece by piece.
  */
-extern bool import_check(const char *path, const Source *source, const LlmTensorType *types, LlmError *error);
+extern bool import_check(const char *path, const Source *source, const LlmTensorType *types,
+						 LlmError *error);
 
 #endif							/* IMPORT_IMPORT_MODEL_H */

@@ -13,7 +13,8 @@
 #define JSON_MAX_BYTES (UINT64_C(32) << 20)
 
 /* The object that text[length] holds, or NULL; what names it in messages. */
-extern json_t *json_parse_object(const char *text, size_t length, const char *what, LlmError *error);
+extern json_t *json_parse_object(const char *text, size_t length, const char *what,
+								 LlmError *error);
 
 /* The object in the file FOLDER/NAME. */
 extern json_t *json_read_object(const char *folder, const char *name, LlmError *error);
@@ -36,6 +37,7 @@ extern bool json_need_count(const json_t *object, const char *key, int32_t *valu
 extern bool folder_has(const char *folder, const char *name);
 
 /* FOLDER/NAME in out[size]; false, with *error filled, where it is too long. */
-extern bool folder_path(const char *folder, const char *name, char *out, size_t size, LlmError *error);
+extern bool folder_path(const char *folder, const char *name, char *out, size_t size,
+						LlmError *error);
 
 #endif							/* IMPORT_JSON_FILE_H */

@@ -49,9 +49,11 @@ output_open(OutputFile *output, const char *folder, const char *name, bool repla
 bool
 output_reserve(OutputFile *output, uint64_t n, LlmError *error)
 {
-	if (fallocate(output->descriptor, 0, 0, (off_t) n) == 0 || errno == EOPNOTSUPP || errno == ENOSYS)
+	if (fallocate(output->descriptor, 0, 0, (off_t) n) == 0 || errno == EOPNOTSUPP ||
+		errno == ENOSYS)
 		return true;
-	return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not reserve %" PRIu64 " bytes for \"%s\": %s", n,
+	return llm_fail(error, LLM_ERROR_FILE_ACCESS,
+					"could not reserve %" PRIu64 " bytes for \"%s\": %s", n,
 					output->temporary, strerror(errno));
 }
 
@@ -67,7 +69,8 @@ output_write(OutputFile *output, uint64_t offset, const void *bytes, uint64_t n,
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0)
-			return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not write \"%s\": %s", output->temporary,
+			return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not write \"%s\": %s",
+							output->temporary,
 							strerror(errno));
 		from += written;
 		offset += (uint64_t) written;
@@ -80,7 +83,8 @@ bool
 output_sync(OutputFile *output, LlmError *error)
 {
 	return fsync(output->descriptor) == 0 ||
-		llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not write \"%s\" to disk: %s", output->temporary,
+		llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not write \"%s\" to disk: %s",
+				 output->temporary,
 				 strerror(errno));
 }
 
@@ -127,9 +131,11 @@ open_locked(OutputFile *output, LlmError *error)
 		struct stat opened;
 		struct stat named;
 
-		output->descriptor = open(output->temporary, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+		output->descriptor = open(output->temporary, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+								  0644);
 		if (output->descriptor < 0)
-			return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not create \"%s\": %s", output->temporary,
+			return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not create \"%s\": %s",
+							output->temporary,
 							strerror(errno));
 		if (flock(output->descriptor, LOCK_EX | LOCK_NB) != 0)
 		{
@@ -147,7 +153,8 @@ open_locked(OutputFile *output, LlmError *error)
 	unfinished = output->temporary;
 	remove_on_signals();
 	if (ftruncate(output->descriptor, 0) != 0)
-		return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not empty \"%s\": %s", output->temporary,
+		return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not empty \"%s\": %s",
+						output->temporary,
 						strerror(errno));
 	return true;
 }
@@ -191,7 +198,8 @@ sync_folder(const char *path, LlmError *error)
 	if (descriptor >= 0)
 		done = fsync(descriptor) == 0 || errno == EINVAL;
 	if (!done)
-		llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not write the folder of \"%s\" to disk: %s", path,
+		llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not write the folder of \"%s\" to disk: %s",
+				 path,
 				 strerror(errno));
 	if (descriptor >= 0)
 		close(descriptor);

@@ -19,11 +19,13 @@ typedef struct OutputFile
 } OutputFile;
 
 /* A file that is there already is an error unless it may be replaced. */
-extern bool output_open(OutputFile *output, const char *folder, const char *name, bool replace, LlmError *error);
+extern bool output_open(OutputFile *output, const char *folder, const char *name, bool replace,
+						LlmError *error);
 
 /* Claim room for the whole file, so that a full disk shows at once. */
 extern bool output_reserve(OutputFile *output, uint64_t n, LlmError *error);
-extern bool output_write(OutputFile *output, uint64_t offset, const void *bytes, uint64_t n, LlmError *error);
+extern bool output_write(OutputFile *output, uint64_t offset, const void *bytes, uint64_t n,
+						 LlmError *error);
 
 /* All of it to disk. */
 extern bool output_sync(OutputFile *output, LlmError *error);

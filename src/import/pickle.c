@@ -113,7 +113,8 @@ pickle_read_tensors(const uint8_t *bytes, uint64_t length, PickleVisitor visit, 
 	pickle.stack = malloc(pickle.limit * sizeof(uint32_t));
 	pickle.memo = malloc(pickle.limit * sizeof(uint32_t));
 	done = (pickle.values && pickle.items && pickle.stack && pickle.memo) ||
-		llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for a pickle of %" PRIu64 " bytes", length);
+		llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for a pickle of %" PRIu64 " bytes",
+				 length);
 	while (done && !stopped)
 		done = run(&pickle, &stopped);
 	done = done && visit_tensors(&pickle, pickle.stack[pickle.depth - 1], visit, arg);
@@ -168,7 +169,8 @@ run(Pickle *pickle, bool *stopped)
 		case 'b':				/* BUILD: the state of a dictionary, which nobody needs */
 			if (pop(pickle) == NULL)
 				return false;
-			if (pickle->depth == 0 || pickle->values[pickle->stack[pickle->depth - 1]].kind != PICKLE_DICT)
+			if (pickle->depth == 0 || pickle->values[pickle->stack[pickle->depth -
+				1]].kind != PICKLE_DICT)
 				return corrupt(pickle, "sets the state of something that is no dictionary");
 			return true;
 		case '0':				/* POP */
@@ -353,7 +355,8 @@ push_stack_global(Pickle *pickle)
 }
 
 static bool
-resolve(Pickle *pickle, const char *module, size_t module_length, const char *name, size_t name_length)
+resolve(Pickle *pickle, const char *module, size_t module_length, const char *name,
+	size_t name_length)
 {
 	static const struct
 	{

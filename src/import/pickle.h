@@ -39,7 +39,8 @@ typedef bool (*PickleVisitor) (void *arg, const PickleTensor *tensor, LlmError *
  * tensors; what else the dictionary holds is left out.  A dictionary in it named
  * "model" or "state_dict" is taken instead where there are no tensors beside it.
  */
-extern bool pickle_read_tensors(const uint8_t *bytes, uint64_t length, PickleVisitor visit, void *arg,
+extern bool pickle_read_tensors(const uint8_t *bytes, uint64_t length, PickleVisitor visit,
+								void *arg,
 								LlmError *error);
 
 #endif							/* IMPORT_PICKLE_H */

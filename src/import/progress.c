@@ -41,7 +41,8 @@ progress_add(Progress *progress, const char *what, uint64_t n)
 		return;
 	if (progress->bar)
 	{
-		if (progress_seconds(progress) - progress->shown >= SHOWN_EVERY || progress->done == progress->total)
+		if (progress_seconds(progress) - progress->shown >= SHOWN_EVERY ||
+			progress->done == progress->total)
 			show_bar(progress, what);
 	}
 	else if ((int) (progress->done * 10 / progress->total) > progress->shown_tenth &&
@@ -129,7 +130,8 @@ show_bar(Progress *progress, const char *what)
 			"##############################", BAR_WIDTH - filled, "", (int) (share * 100),
 			format_bytes(progress->done, done, sizeof(done)),
 			format_bytes(progress->total, total, sizeof(total)),
-			format_bytes((uint64_t) ((double) progress->done / (seconds > 0 ? seconds : 1)), rate, sizeof(rate)),
+			format_bytes((uint64_t) ((double) progress->done / (seconds > 0 ? seconds : 1)), rate,
+						 sizeof(rate)),
 			left, what);
 	fflush(stderr);
 	line_open = true;
@@ -149,7 +151,8 @@ show_line(Progress *progress)
 	format_duration(seconds / share - seconds, left, sizeof(left));
 	fprintf(stderr, "%d%% of %s, %s/s, %s left\n", (int) (share * 100),
 			format_bytes(progress->total, total, sizeof(total)),
-			format_bytes((uint64_t) ((double) progress->done / (seconds > 0 ? seconds : 1)), rate, sizeof(rate)),
+			format_bytes((uint64_t) ((double) progress->done / (seconds > 0 ? seconds : 1)), rate,
+						 sizeof(rate)),
 			left);
 }
 

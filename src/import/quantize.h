@@ -28,7 +28,8 @@ extern void quantize_row(LlmTensorType type, const float *weights, int64_t n, vo
 extern float quantize_limit(LlmTensorType type);
 
 /* The search, for any processor and for those with AVX2: the same results. */
-extern void quantize_search_generic(LlmTensorType type, const float *weights, QuantizedBlock *block);
+extern void quantize_search_generic(LlmTensorType type, const float *weights,
+									QuantizedBlock *block);
 extern void quantize_search_avx2(LlmTensorType type, const float *weights, QuantizedBlock *block);
 
 /* A block as it lies in a file: the inverse of llm_block_read. */

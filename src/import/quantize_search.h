@@ -16,343 +16,7 @@
  * and the best integers for the factors, as long as it helps.
  */
 #include "import/quantize.h"
-
-#include <math.h>
-#include <string.h>
-
-#include "engine/half.h"
-
-#if defined(__AVX2__)
-#include <immintrin.h>
-#elif defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
-#define LANES 8
-#define INLINE static inline __attribute__((always_inline))
-
-/* A magnitude below which a block counts as zero: no scale that is a half reaches it. */
-#define NEGLIGIBLE 1e-12f
-
-typedef float Lanes __attribute__((vector_size(4 * LANES)));
-
-/* Codes are first .. last, counted from the type's offset. */
-typedef struct Range
-{
-	float		first;
-	float		last;
-} Range;
-
-INLINE Lanes
-load(const float *p)
-{
-	Lanes		v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-INLINE Lanes
-splat(float value)
-{
-	return (Lanes) {value, value, value, value, value, value, value, value};
-}
-
-INLINE Lanes
-clamp(Lanes v, Lanes first, Lanes last)
-{
-#if defined(__AVX2__)
-	return (Lanes) _mm256_min_ps(_mm256_max_ps((__m256) v, (__m256) first), (__m256) last);
-#elif defined(__SSE2__)
-	__m128		half[2];
-	__m128		low[2];
-	__m128		high[2];
-
-	memcpy(half, &v, sizeof(v));
-	memcpy(low, &first, sizeof(first));
-	memcpy(high, &last, sizeof(last));
-	for (int i = 0; i < 2; i++)
-		half[i] = _mm_min_ps(_mm_max_ps(half[i], low[i]), high[i]);
-	memcpy(&v, half, sizeof(v));
-	return v;
-#else
-	for (int i = 0; i < LANES; i++)
-	{
-		float		x = v[i] > first[i] ? v[i] : first[i];
-
-		v[i] = x < last[i] ? x : last[i];
-	}
-	return v;
-#endif
-}
-
-/* Nearest even: beyond 2^23 a float has no fraction. */
-INLINE Lanes
-nearest(Lanes v)
-{
-	const Lanes magic = splat(0x1.8p23f);
-
-	return (v + magic) - magic;
-}
-
-INLINE float
-sum(Lanes v)
-{
-	return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
-}
-
-/* Codes of x for a scale whose inverse is given: clamped before rounding, which is the same. */
-INLINE Lanes
-codes_of(Lanes x, Lanes inverse, Lanes first, Lanes last)
-{
-	return nearest(clamp(x * inverse, first, last));
-}
-
-INLINE float
-inverse_of(float d)
-{
-	return fabsf(d) > NEGLIGIBLE ? 1.0f / d : 0.0f;
-}
-
-INLINE float
-sum_of_squares(const float *x, int n)
-{
-	Lanes		s = splat(0);
-
-	for (int i = 0; i < n; i += LANES)
-		s += load(x + i) * load(x + i);
-	return sum(s);
-}
-
-INLINE float
-sum_of(const float *x, int n)
-{
-	Lanes		s = splat(0);
-
-	for (int i = 0; i < n; i += LANES)
-		s += load(x + i);
-	return sum(s);
-}
-
-/* --- x is about d * q --------------------------------------------------------- */
-
-/* The error for a given scale. */
-INLINE float
-linear_error(const float *x, int n, float d, Range range)
-{
-	Lanes		inverse = splat(inverse_of(d));
-	Lanes		first = splat(range.first);
-	Lanes		last = splat(range.last);
-	Lanes		error = splat(0);
-
-	for (int i = 0; i < n; i += LANES)
-	{
-		Lanes		v = load(x + i);
-		Lanes		rest = v - splat(d) * codes_of(v, inverse, first, last);
-
-		error += rest * rest;
-	}
-	return sum(error);
-}
-
-/* For the codes of a scale's inverse: sums of x * q and q * q. */
-INLINE void
-linear_moments(const float *x, int n, float inverse, Range range, float *xq, float *qq)
-{
-	Lanes		first = splat(range.first);
-	Lanes		last = splat(range.last);
-	Lanes		xq_sum = splat(0);
-	Lanes		qq_sum = splat(0);
-
-	for (int i = 0; i < n; i += LANES)
-	{
-		Lanes		v = load(x + i);
-		Lanes		q = codes_of(v, splat(inverse), first, last);
-
-		xq_sum += v * q;
-		qq_sum += q * q;
-	}
-	*xq = sum(xq_sum);
-	*qq = sum(qq_sum);
-}
-
-/* The weight of greatest magnitude, with its sign. */
-INLINE float
-extreme_of(const float *x, int n)
-{
-	float		extreme = 0;
-
-	for (int i = 0; i < n; i++)
-		if (fabsf(x[i]) > fabsf(extreme))
-			extreme = x[i];
-	return extreme;
-}
-
-/*
- * The best of scales that put the extreme weight at, somewhat before or beyond the
- * first code, with either sign; then as long as it helps the least squares scale
- * for the codes, and codes for that scale.
- */
-INLINE float
-fit_linear(const float *x, int n, Range range, int steps, float from, float to)
-{
-	float		extreme = extreme_of(x, n);
-	float		best_gain = 0;
-	float		best = 0;
-
-	if (fabsf(extreme) < NEGLIGIBLE)
-		return 0;
-	for (int sign = 0; sign < 2; sign++)
-		for (int step = 0; step < steps; step++)
-		{
-			float		end = sign == 0 ? range.first : range.last;
-			float		place = end * (from + (to - from) * (float) step / (float) (steps - 1));
-			float		xq;
-			float		qq;
-
-			linear_moments(x, n, place / extreme, range, &xq, &qq);
-			if (qq > 0 && xq * xq > best_gain * qq)
-			{
-				best_gain = xq * xq / qq;
-				best = xq / qq;
-			}
-		}
-	for (int round = 0; round < 4; round++)
-	{
-		float		xq;
-		float		qq;
-
-		linear_moments(x, n, inverse_of(best), range, &xq, &qq);
-		if (!(qq > 0 && xq * xq > best_gain * qq))
-			break;
-		best_gain = xq * xq / qq;
-		best = xq / qq;
-	}
-	return best;
-}
-
-/* --- x is about d * q - m, with m >= 0 where the type has it so ---------------- */
-
-INLINE float
-affine_error(const float *x, int n, float d, float m, float last_code)
-{
-	Lanes		inverse = splat(inverse_of(d));
-	Lanes		last = splat(last_code);
-	Lanes		error = splat(0);
-
-	for (int i = 0; i < n; i += LANES)
-	{
-		Lanes		v = load(x + i) + splat(m);
-		Lanes		rest = v - splat(d) * codes_of(v, inverse, splat(0), last);
-
-		error += rest * rest;
-	}
-	return sum(error);
-}
-
-/* Sums of q, q * q and x * q for the codes of a scale and a minimum. */
-INLINE void
-affine_moments(const float *x, int n, float inverse, float m, float last_code, float *q_sum,
-			   float *qq_sum, float *xq_sum)
-{
-	Lanes		last = splat(last_code);
-	Lanes		qs = splat(0);
-	Lanes		qqs = splat(0);
-	Lanes		xqs = splat(0);
-
-	for (int i = 0; i < n; i += LANES)
-	{
-		Lanes		v = load(x + i);
-		Lanes		q = codes_of(v + splat(m), splat(inverse), splat(0), last);
-
-		qs += q;
-		qqs += q * q;
-		xqs += v * q;
-	}
-	*q_sum = sum(qs);
-	*qq_sum = sum(qqs);
-	*xq_sum = sum(xqs);
-}
-
-typedef struct Affine
-{
-	float		d;
-	float		m;
-} Affine;
-
-/* Least squares for the codes that a scale and a minimum give. */
-INLINE Affine
-affine_squares(const float *x, int n, float x_sum, Affine from, float last_code, bool m_below_zero)
-{
-	float		q;
-	float		qq;
-	float		xq;
-	float		determinant;
-	Affine		fit;
-
-	affine_moments(x, n, inverse_of(from.d), from.m, last_code, &q, &qq, &xq);
-	determinant = (float) n * qq - q * q;
-	if (determinant <= 0)
-		return from;
-	fit.d = ((float) n * xq - x_sum * q) / determinant;
-	fit.m = (fit.d * q - x_sum) / (float) n;
-	if (fit.m < 0 && !m_below_zero)
-	{
-		fit.m = 0;
-		fit.d = qq > 0 ? xq / qq : 0;
-	}
-	return fit;
-}
-
-/* Starts that spread the codes over the whole range of x, or a little less or more. */
-INLINE Affine
-fit_affine(const float *x, int n, float last_code, bool m_below_zero, int steps)
-{
-	float		least = x[0];
-	float		greatest = x[0];
-	float		x_sum = sum_of(x, n);
-	Affine		best = {0, 0};
-	float		best_error;
-
-	for (int i = 0; i < n; i++)
-	{
-		least = x[i] < least ? x[i] : least;
-		greatest = x[i] > greatest ? x[i] : greatest;
-	}
-	if (!m_below_zero && least > 0)
-		least = 0;
-	best.m = -least;
-	best_error = affine_error(x, n, 0, best.m, last_code);
-	if (greatest - least < NEGLIGIBLE)
-		return best;
-	for (int step = 0; step < steps; step++)
-	{
-		/* The codes that the range takes: from less than there are to a few more. */
-		float		span = last_code * (0.7f + 0.55f * (float) step / (float) (steps - 1));
-		float		middle = (least + greatest) / 2;
-		Affine		fit;
-
-		fit.d = (greatest - least) / span;
-		fit.m = fit.d * last_code / 2 - middle;
-		if (fit.m < 0 && !m_below_zero)
-			fit.m = 0;
-		for (int round = 0; round < 4; round++)
-		{
-			Affine		next = affine_squares(x, n, x_sum, fit, last_code, m_below_zero);
-			float		error = affine_error(x, n, next.d, next.m, last_code);
-
-			if (error < best_error)
-			{
-				best_error = error;
-				best = next;
-			}
-			else if (round > 0)
-				break;
-			fit = next;
-		}
-	}
-	return best;
-}
+#include "import/quantize_fit.h"
 
 /* --- blocks with one scale ---------------------------------------------------- */
 
@@ -363,7 +27,8 @@ put_linear_codes(const float *x, int n, float d, Range range, int offset, uint8_
 
 	for (int i = 0; i < n; i += LANES)
 	{
-		Lanes		q = codes_of(load(x + i), splat(inverse), splat(range.first), splat(range.last));
+		Lanes		q = codes_of(load(x + i), splat(inverse), splat(range.first),
+								 splat(range.last));
 
 		for (int j = 0; j < LANES; j++)
 			codes[i + j] = (uint8_t) ((int) q[j] + offset);
@@ -377,7 +42,8 @@ put_affine_codes(const float *x, int n, float d, float m, float last_code, uint8
 
 	for (int i = 0; i < n; i += LANES)
 	{
-		Lanes		q = codes_of(load(x + i) + splat(m), splat(inverse), splat(0), splat(last_code));
+		Lanes		q = codes_of(load(x + i) + splat(m), splat(inverse), splat(0),
+								 splat(last_code));
 
 		for (int j = 0; j < LANES; j++)
 			codes[i + j] = (uint8_t) (int) q[j];
@@ -449,7 +115,8 @@ search_affine_block(const float *x, float last_code, QuantizedBlock *block)
 			block->m = m;
 		}
 	}
-	put_affine_codes(x, 32, llm_half_value(block->d), -llm_half_value(block->m), last_code, block->codes);
+	put_affine_codes(x, 32, llm_half_value(block->d), -llm_half_value(block->m), last_code,
+					 block->codes);
 }
 
 /* --- blocks of 256 whose groups have small integer scales ---------------------- */
@@ -464,7 +131,8 @@ limited(float value, int first, int last)
 
 /* The best integer scale of a group near a real one; its error is returned. */
 INLINE float
-choose_scale(const float *x, float d, float scale, Range range, int first, int last, int reach, int *chosen)
+choose_scale(const float *x, float d, float scale, Range range, int first, int last, int reach,
+			 int *chosen)
 {
 	int			middle = limited(scale * inverse_of(d), first, last);
 	float		best = INFINITY;
@@ -487,7 +155,8 @@ choose_scale(const float *x, float d, float scale, Range range, int first, int l
 
 /* All groups for one factor; the sum of their errors is returned. */
 INLINE float
-choose_scales(const float *x, float d, const float *scales, Range range, int first, int last, int reach,
+choose_scales(const float *x, float d, const float *scales, Range range, int first, int last,
+			  int reach,
 			  int *chosen)
 {
 	float		error = 0;
@@ -530,7 +199,8 @@ search_linear_groups(const float *x, int offset, Range range, int first, int las
 	memset(block->scales, 0, sizeof(block->scales));
 	for (int g = 0; g < 16; g++)
 	{
-		scales[g] = fit_linear(x + 16 * g, 16, range, offset == 4 ? 16 : 14, 0.7f, offset == 4 ? 1.3f : 1.1f);
+		scales[g] = fit_linear(x + 16 * g, 16, range, offset == 4 ? 16 : 14, 0.7f,
+							   offset == 4 ? 1.3f : 1.1f);
 		if (fabsf(scales[g]) > fabsf(greatest))
 			greatest = scales[g];
 	}
@@ -546,7 +216,8 @@ search_linear_groups(const float *x, int offset, Range range, int first, int las
 				float		error;
 
 				d = llm_half_value(half);
-				error = choose_scales(x, d, scales, range, first, last, round == 0 ? 0 : reach, chosen);
+				error = choose_scales(x, d, scales, range, first, last, round == 0 ? 0 : reach,
+									  chosen);
 				if (error < best_error)
 				{
 					best_error = error;
@@ -559,7 +230,8 @@ search_linear_groups(const float *x, int offset, Range range, int first, int las
 			}
 		}
 	for (int g = 0; g < 16; g++)
-		put_linear_codes(x + 16 * g, 16, llm_half_value(block->d) * (float) block->scales[g], range, offset,
+		put_linear_codes(x + 16 * g, 16, llm_half_value(block->d) * (float) block->scales[g],
+						 range, offset,
 						 block->codes + 16 * g);
 }
 
@@ -573,7 +245,8 @@ typedef struct AffineGroups
 
 /* The best integers for a group near the real ones. */
 INLINE float
-choose_affine(const float *x, AffineGroups groups, Affine factors, Affine fit, int reach, int *scale, int *min)
+choose_affine(const float *x, AffineGroups groups, Affine factors, Affine fit, int reach,
+			  int *scale, int *min)
 {
 	int			s_middle = limited(fit.d * inverse_of(factors.d), 0, groups.last_scale);
 	int			m_middle = limited(fit.m * inverse_of(factors.m), 0, groups.last_scale);
@@ -589,7 +262,8 @@ choose_affine(const float *x, AffineGroups groups, Affine factors, Affine fit, i
 
 			if (m < 0 || m > groups.last_scale)
 				continue;
-			error = affine_error(x, groups.weights, factors.d * (float) s, factors.m * (float) m, groups.last_code);
+			error = affine_error(x, groups.weights, factors.d * (float) s, factors.m * (float) m,
+								 groups.last_code);
 			if (error < best)
 			{
 				best = error;
@@ -603,7 +277,8 @@ choose_affine(const float *x, AffineGroups groups, Affine factors, Affine fit, i
 
 /* Both factors by least squares, for the integers and the codes that they give. */
 INLINE Affine
-affine_factor_squares(const float *x, AffineGroups groups, Affine factors, const int *scales, const int *mins)
+affine_factor_squares(const float *x, AffineGroups groups, Affine factors, const int *scales,
+					  const int *mins)
 {
 	double		ss = 0;
 	double		sm = 0;
@@ -622,7 +297,8 @@ affine_factor_squares(const float *x, AffineGroups groups, Affine factors, const
 		float		qq;
 		float		xq;
 
-		affine_moments(group, groups.weights, inverse_of(factors.d * s), factors.m * m, groups.last_code,
+		affine_moments(group, groups.weights, inverse_of(factors.d * s), factors.m * m,
+					   groups.last_code,
 					   &q, &qq, &xq);
 		ss += (double) (s * s) * qq;
 		sm += (double) (s * m) * q;
@@ -656,7 +332,8 @@ search_affine_groups(const float *x, AffineGroups groups, int steps, int starts,
 
 	for (int g = 0; g < groups.count; g++)
 	{
-		fits[g] = fit_affine(x + g * groups.weights, groups.weights, groups.last_code, false, steps);
+		fits[g] = fit_affine(x + g * groups.weights, groups.weights, groups.last_code, false,
+							 steps);
 		greatest.d = fits[g].d > greatest.d ? fits[g].d : greatest.d;
 		greatest.m = fits[g].m > greatest.m ? fits[g].m : greatest.m;
 	}
@@ -664,7 +341,8 @@ search_affine_groups(const float *x, AffineGroups groups, int steps, int starts,
 	{
 		float		share = 1.0f - 0.08f * (float) start;
 		Affine		factors = {
-			greatest.d / (float) groups.last_scale / share, greatest.m / (float) groups.last_scale / share
+			greatest.d / (float) groups.last_scale / share,
+			greatest.m / (float) groups.last_scale / share
 		};
 
 		for (int round = 0; round < 4; round++)
@@ -675,7 +353,8 @@ search_affine_groups(const float *x, AffineGroups groups, int steps, int starts,
 
 			factors = (Affine) {llm_half_value(d), llm_half_value(m)};
 			for (int g = 0; g < groups.count; g++)
-				error += choose_affine(x + g * groups.weights, groups, factors, fits[g], round == 0 ? 0 : reach,
+				error += choose_affine(x + g * groups.weights, groups, factors, fits[g],
+									   round == 0 ? 0 : reach,
 									   &scales[g], &mins[g]);
 			if (error < best_error)
 			{
@@ -691,7 +370,8 @@ search_affine_groups(const float *x, AffineGroups groups, int steps, int starts,
 		}
 	}
 	for (int g = 0; g < groups.count; g++)
-		put_affine_codes(x + g * groups.weights, groups.weights, llm_half_value(block->d) * (float) block->scales[g],
+		put_affine_codes(x + g * groups.weights, groups.weights,
+						 llm_half_value(block->d) * (float) block->scales[g],
 						 llm_half_value(block->m) * (float) block->mins[g], groups.last_code,
 						 block->codes + g * groups.weights);
 }

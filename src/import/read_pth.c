@@ -28,7 +28,8 @@ typedef struct Reading
 } Reading;
 
 static bool find_pickle(Reading *reading, zip_int64_t *member, LlmError *error);
-static uint8_t *read_pickle(const Reading *reading, zip_int64_t member, uint64_t *length, LlmError *error);
+static uint8_t *read_pickle(const Reading *reading, zip_int64_t member, uint64_t *length,
+							LlmError *error);
 static bool check_byte_order(const Reading *reading, LlmError *error);
 static bool add_tensor(void *arg, const PickleTensor *pickled, LlmError *error);
 static bool is_contiguous(const PickleTensor *pickled);
@@ -36,7 +37,8 @@ static bool is_contiguous(const PickleTensor *pickled);
 bool
 checkpoint_add_pth(Checkpoint *checkpoint, const char *path, LlmError *error)
 {
-	Reading		reading = {.checkpoint = checkpoint, .file = checkpoint_add_file(checkpoint, path, error)};
+	Reading		reading = {.checkpoint = checkpoint,
+	.file = checkpoint_add_file(checkpoint, path, error)};
 	zip_int64_t member;
 	uint64_t	length;
 	uint8_t    *pickle;
@@ -51,7 +53,8 @@ checkpoint_add_pth(Checkpoint *checkpoint, const char *path, LlmError *error)
 		zip_error_t reason;
 
 		zip_error_init_with_code(&reason, code);
-		llm_fail(error, LLM_ERROR_CORRUPT_FILE, "could not open \"%s\" as a PyTorch checkpoint: %s", path,
+		llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+				 "could not open \"%s\" as a PyTorch checkpoint: %s", path,
 				 zip_error_strerror(&reason));
 		zip_error_fini(&reason);
 		return llm_hint(error, "Checkpoints from before PyTorch 1.6 are no zip archives: "
@@ -87,7 +90,8 @@ find_pickle(Reading *reading, zip_int64_t *member, LlmError *error)
 		reading->folder[length] = '\0';
 		return true;
 	}
-	return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "\"%s\" is no PyTorch checkpoint: it has no data.pkl",
+	return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+					"\"%s\" is no PyTorch checkpoint: it has no data.pkl",
 					file->path);
 }
 
@@ -107,14 +111,17 @@ read_pickle(const Reading *reading, zip_int64_t member, uint64_t *length, LlmErr
 		llm_fail(error, LLM_ERROR_LIMIT, "data.pkl of \"%s\" has %" PRIu64 " bytes, more than %" PRIu64,
 				 file->path, (uint64_t) status.size, MAX_PICKLE_BYTES);
 	else if ((bytes = malloc(status.size + 1)) == NULL)
-		llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for data.pkl of \"%s\"", file->path);
+		llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for data.pkl of \"%s\"",
+				 file->path);
 	else
 	{
 		opened = zip_fopen_index(file->archive, (zip_uint64_t) member, 0);
 		/* One byte more, for what is longer than it says, and so that the checksum is checked. */
-		done = opened != NULL && zip_fread(opened, bytes, status.size + 1) == (zip_int64_t) status.size;
+		done = opened != NULL && zip_fread(opened, bytes,
+										   status.size + 1) == (zip_int64_t) status.size;
 		if (!done)
-			llm_fail(error, LLM_ERROR_CORRUPT_FILE, "could not read data.pkl of \"%s\": %s", file->path,
+			llm_fail(error, LLM_ERROR_CORRUPT_FILE, "could not read data.pkl of \"%s\": %s",
+					 file->path,
 					 opened != NULL ? zip_file_strerror(opened) : zip_strerror(file->archive));
 	}
 	if (opened != NULL)
@@ -144,7 +151,8 @@ check_byte_order(const Reading *reading, LlmError *error)
 		return true;
 	big = zip_fread(opened, order, sizeof(order) - 1) < 6 || memcmp(order, "little", 6) != 0;
 	zip_fclose(opened);
-	return !big || llm_fail(error, LLM_ERROR_UNSUPPORTED, "\"%s\" is not little endian", file->path);
+	return !big || llm_fail(error, LLM_ERROR_UNSUPPORTED, "\"%s\" is not little endian",
+							file->path);
 }
 
 static bool
@@ -155,12 +163,14 @@ add_tensor(void *arg, const PickleTensor *pickled, LlmError *error)
 	uint64_t	width = (uint64_t) llm_tensor_type_info(pickled->type)->block_bytes;
 	char		name[CHECKPOINT_MAX_NAME + 1];
 	char		member[CHECKPOINT_MAX_NAME + 64];
-	StoredTensor tensor = {.name = name, .type = pickled->type, .n_dims = pickled->n_dims, .file = reading->file};
+	StoredTensor tensor = {.name = name, .type = pickled->type, .n_dims = pickled->n_dims,
+	.file = reading->file};
 	int64_t		count;
 	uint64_t	end;
 	zip_stat_t	status;
 
-	if (pickled->name_length > CHECKPOINT_MAX_NAME || memchr(pickled->name, '\0', pickled->name_length))
+	if (pickled->name_length > CHECKPOINT_MAX_NAME ||
+		memchr(pickled->name, '\0', pickled->name_length))
 		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "\"%s\" has a tensor with an unusable name",
 						file->path);
 	memcpy(name, pickled->name, pickled->name_length);
@@ -173,10 +183,12 @@ add_tensor(void *arg, const PickleTensor *pickled, LlmError *error)
 	if (tensor.member < 0 ||
 		zip_stat_index(file->archive, (zip_uint64_t) tensor.member, 0, &status) != 0 ||
 		(status.valid & (ZIP_STAT_SIZE | ZIP_STAT_COMP_METHOD)) != (ZIP_STAT_SIZE | ZIP_STAT_COMP_METHOD))
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "\"%s\" does not hold the weights of tensor \"%.80s\"",
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+						"\"%s\" does not hold the weights of tensor \"%.80s\"",
 						file->path, name);
 	if (status.comp_method != ZIP_CM_STORE)
-		return llm_fail(error, LLM_ERROR_UNSUPPORTED, "tensor \"%.80s\" of \"%s\" is compressed", name,
+		return llm_fail(error, LLM_ERROR_UNSUPPORTED, "tensor \"%.80s\" of \"%s\" is compressed",
+						name,
 						file->path);
 	count = checkpoint_count(pickled->n_dims, pickled->dims);
 	if (count < 0 || pickled->offset < 0 || pickled->offset > INT64_MAX / 8 ||
@@ -186,7 +198,8 @@ add_tensor(void *arg, const PickleTensor *pickled, LlmError *error)
 						"tensor \"%.80s\" of \"%s\" does not lie within its storage of %" PRIu64 " bytes",
 						name, file->path, (uint64_t) status.size);
 	if (!is_contiguous(pickled))
-		return llm_fail(error, LLM_ERROR_UNSUPPORTED, "tensor \"%.80s\" of \"%s\" is not contiguous", name,
+		return llm_fail(error, LLM_ERROR_UNSUPPORTED,
+						"tensor \"%.80s\" of \"%s\" is not contiguous", name,
 						file->path);
 	tensor.offset = (uint64_t) pickled->offset * width;
 	return checkpoint_add_tensor(reading->checkpoint, &tensor, error);

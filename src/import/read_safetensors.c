@@ -14,7 +14,8 @@
 
 #define MAX_HEADER_BYTES (UINT64_C(16) << 20)
 
-static json_t *read_header(const Checkpoint *checkpoint, int32_t file, uint64_t *data, LlmError *error);
+static json_t *read_header(const Checkpoint *checkpoint, int32_t file, uint64_t *data,
+						   LlmError *error);
 static bool add_entry(Checkpoint *checkpoint, int32_t file, uint64_t data, const char *name,
 					  const json_t *entry, LlmError *error);
 static bool read_shape(const json_t *shape, StoredTensor *tensor);
@@ -74,7 +75,8 @@ read_header(const Checkpoint *checkpoint, int32_t file, uint64_t *data, LlmError
 	*data = sizeof(length) + length;
 	text = malloc(length + 1);
 	if (text == NULL)
-		llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for the header of \"%s\"", stored->path);
+		llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for the header of \"%s\"",
+				 stored->path);
 	else if (checkpoint_read_file(checkpoint, file, sizeof(length), text, length, error))
 		header = json_parse_object(text, length, stored->path, error);
 	free(text);
@@ -92,7 +94,8 @@ add_entry(Checkpoint *checkpoint, int32_t file, uint64_t data, const char *name,
 	}			types[] = {{"F32", LLM_F32}, {"F16", LLM_F16}, {"BF16", LLM_BF16}};
 	const StoredFile *stored = &checkpoint->files[file];
 	const char *type = json_get_text(entry, "dtype");
-	StoredTensor tensor = {.name = (char *) name, .file = file, .member = -1, .type = LLM_TENSOR_TYPE_LIMIT};
+	StoredTensor tensor = {.name = (char *) name, .file = file, .member = -1,
+	.type = LLM_TENSOR_TYPE_LIMIT};
 	uint64_t	begin;
 	uint64_t	end;
 	int64_t		count;
@@ -101,14 +104,17 @@ add_entry(Checkpoint *checkpoint, int32_t file, uint64_t data, const char *name,
 		if (strcmp(type, types[i].name) == 0)
 			tensor.type = types[i].type;
 	if (tensor.type == LLM_TENSOR_TYPE_LIMIT)
-		return llm_fail(error, LLM_ERROR_UNSUPPORTED, "tensor \"%.80s\" of \"%s\" has the type \"%.20s\", "
+		return llm_fail(error, LLM_ERROR_UNSUPPORTED,
+						"tensor \"%.80s\" of \"%s\" has the type \"%.20s\", "
 						"not F32, F16 or BF16", name, stored->path, type != NULL ? type : "");
 	if (!read_shape(json_object_get(entry, "shape"), &tensor))
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tensor \"%.80s\" of \"%s\" has no valid shape", name,
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+						"tensor \"%.80s\" of \"%s\" has no valid shape", name,
 						stored->path);
 	if (!read_offsets(json_object_get(entry, "data_offsets"), &begin, &end) ||
 		end < begin || end > stored->size - data)
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tensor \"%.80s\" does not lie within \"%s\"", name,
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+						"tensor \"%.80s\" does not lie within \"%s\"", name,
 						stored->path);
 	count = checkpoint_count(tensor.n_dims, tensor.dims);
 	if (count < 0 || (uint64_t) count * (uint64_t) llm_tensor_type_info(tensor.type)->block_bytes != end - begin)

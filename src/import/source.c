@@ -18,7 +18,8 @@ static bool open_file(Source *source, const char *path, const char *tokenizer, L
 static bool read_beginning(const char *path, char *out, size_t n, LlmError *error);
 static bool has_suffix(const char *path, const char *suffix);
 static float *reserve_scratch(Source *source, int64_t n, LlmError *error);
-static bool read_parts(Source *source, const SourceTensor *tensor, int64_t first, int64_t n, float *out,
+static bool read_parts(Source *source, const SourceTensor *tensor, int64_t first, int64_t n,
+					   float *out,
 					   LlmError *error);
 static bool read_side_by_side(Source *source, const SourceTensor *tensor, int64_t first, int64_t n,
 							  float *out, LlmError *error);
@@ -77,7 +78,8 @@ source_read_tokenizer(Source *source, const char *path, LlmError *error)
 		return vocabulary_read_hf(&source->vocabulary, folder, error);
 	}
 	if (has_suffix(path, ".bin"))
-		return vocabulary_read_llama2c(&source->vocabulary, path, source->config.vocabulary_size, error);
+		return vocabulary_read_llama2c(&source->vocabulary, path, source->config.vocabulary_size,
+									   error);
 	/* A SentencePiece model begins with the tag of its first piece. */
 	if (!read_beginning(path, beginning, sizeof(beginning), error))
 		return false;
@@ -126,7 +128,8 @@ source_read_rows(Source *source, const SourceTensor *tensor, int64_t first, int6
 		  read_parts(source, tensor, first, n, rows, error)))
 		return false;
 	if (!all_finite(rows, n * tensor->cols))
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tensor \"%s\" has a weight that is not finite",
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+						"tensor \"%s\" has a weight that is not finite",
 						tensor->parts[0].name);
 	for (int64_t row = 0; half > 0 && row < n; row++)
 	{
@@ -144,7 +147,8 @@ open_format(Source *source, const char *path, const char *tokenizer, LlmError *e
 	struct stat status;
 
 	if (stat(path, &status) != 0)
-		return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not open \"%s\": %s", path, strerror(errno));
+		return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not open \"%s\": %s", path,
+						strerror(errno));
 	if (!S_ISDIR(status.st_mode))
 		return open_file(source, path, tokenizer, error);
 	if (folder_has(path, "config.json"))
@@ -170,8 +174,10 @@ open_file(Source *source, const char *path, const char *tokenizer, LlmError *err
 	}
 	if (memcmp(magic, "24ka", 4) == 0 || source_is_llama2c(path))
 		return source_open_llama2c(source, path, tokenizer, error);
-	llm_fail(error, LLM_ERROR_UNSUPPORTED, "\"%s\" is neither a GGUF file nor a llama2.c model", path);
-	return has_suffix(path, ".pth") || has_suffix(path, ".safetensors") || has_suffix(path, ".json") ?
+	llm_fail(error, LLM_ERROR_UNSUPPORTED, "\"%s\" is neither a GGUF file nor a llama2.c model",
+			 path);
+	return has_suffix(path, ".pth") || has_suffix(path, ".safetensors") ||
+		has_suffix(path, ".json") ?
 		llm_hint(error, "Name the folder that the model's files are in.") : false;
 }
 
@@ -213,7 +219,8 @@ reserve_scratch(Source *source, int64_t n, LlmError *error)
 
 /* Parts one below the other. */
 static bool
-read_parts(Source *source, const SourceTensor *tensor, int64_t first, int64_t n, float *out, LlmError *error)
+read_parts(Source *source, const SourceTensor *tensor, int64_t first, int64_t n, float *out,
+		   LlmError *error)
 {
 	int64_t		begin = 0;		/* the part's first row */
 
@@ -228,7 +235,8 @@ read_parts(Source *source, const SourceTensor *tensor, int64_t first, int64_t n,
 		if (wanted > n)
 			wanted = n;
 		if (!checkpoint_read_floats(source->checkpoint, &tensor->parts[i],
-									(first - (begin - rows)) * tensor->cols, wanted * tensor->cols, out,
+									(first - (begin - rows)) * tensor->cols, wanted * tensor->cols,
+									out,
 									error))
 			return false;
 		first += wanted;
@@ -250,10 +258,12 @@ read_side_by_side(Source *source, const SourceTensor *tensor, int64_t first, int
 		float	   *part = reserve_scratch(source, n * cols, error);
 
 		if (part == NULL ||
-			!checkpoint_read_floats(source->checkpoint, &tensor->parts[i], first * cols, n * cols, part, error))
+			!checkpoint_read_floats(source->checkpoint, &tensor->parts[i], first * cols, n * cols,
+									part, error))
 			return false;
 		for (int64_t row = 0; row < n; row++)
-			memcpy(out + row * tensor->cols + begin, part + row * cols, (size_t) cols * sizeof(float));
+			memcpy(out + row * tensor->cols + begin, part + row * cols,
+				   (size_t) cols * sizeof(float));
 		begin += cols;
 	}
 	return true;

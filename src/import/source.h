@@ -59,22 +59,26 @@ extern Source *source_open(const char *path, const char *tokenizer, LlmError *er
 extern void source_close(Source *source);
 
 /* Formats; each fills checkpoint, config and vocabulary, and binds the tensors. */
-extern bool source_open_meta(Source *source, const char *folder, const char *tokenizer, LlmError *error);
-extern bool source_open_hf(Source *source, const char *folder, const char *tokenizer, LlmError *error);
-extern bool source_open_llama2c(Source *source, const char *path, const char *tokenizer, LlmError *error);
+extern bool source_open_meta(Source *source, const char *folder, const char *tokenizer,
+							 LlmError *error);
+extern bool source_open_hf(Source *source, const char *folder, const char *tokenizer,
+						   LlmError *error);
+extern bool source_open_llama2c(Source *source, const char *path, const char *tokenizer,
+								LlmError *error);
 extern bool source_open_gguf(Source *source, const char *path, LlmError *error);
 
 /* Whether a file without a magic number has the size that llama2.c's first version would. */
 extern bool source_is_llama2c(const char *path);
 
-/* The vocabulary from a file whose format is told by its name or, for a folder, from what it has. */
+/* The vocabulary from a file whose format its name tells. */
 extern bool source_read_tokenizer(Source *source, const char *path, LlmError *error);
 
-/* Find the tensors of the configuration; its shape must be filled in but for what is bound first. */
+/* Find the tensors that the configuration asks for. */
 extern bool source_bind(Source *source, TensorNaming naming, LlmError *error);
 
 /* The name that a naming has for a tensor, in out[size]. */
-extern void source_tensor_name(TensorNaming naming, LlmRole role, int32_t layer, char *out, size_t size);
+extern void source_tensor_name(TensorNaming naming, LlmRole role, int32_t layer, char *out,
+							   size_t size);
 
 /* Derive head_dim and rope_dim, and check the configuration. */
 extern bool source_check_config(LlmModelConfig *config, LlmError *error);

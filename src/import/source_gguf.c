@@ -37,7 +37,8 @@ add_tensor(Source *source, const LlmGgufTensor *tensor, LlmError *error)
 	};
 
 	snprintf(name, sizeof(name), "%.*s", (int) (tensor->name.length < CHECKPOINT_MAX_NAME ?
-												tensor->name.length : CHECKPOINT_MAX_NAME), tensor->name.bytes);
+												tensor->name.length :
+												CHECKPOINT_MAX_NAME), tensor->name.bytes);
 	for (int32_t i = 0; i < stored.n_dims; i++)
 		stored.dims[i] = tensor->dims[stored.n_dims - 1 - i];
 	return checkpoint_add_tensor(source->checkpoint, &stored, error);

@@ -20,10 +20,13 @@ static bool read_rope_scaling(LlmModelConfig *config, const json_t *root, LlmErr
 static bool check_features(const LlmModelConfig *config, const json_t *root, LlmError *error);
 static bool read_token_ids(Source *source, const json_t *root, LlmError *error);
 static bool add_weights(Source *source, const char *folder, LlmError *error);
-static bool add_indexed(Source *source, const char *folder, const char *index, AddFile add, LlmError *error);
-static bool add_files_of(Source *source, const char *folder, const json_t *map, AddFile add, LlmError *error);
+static bool add_indexed(Source *source, const char *folder, const char *index, AddFile add,
+						LlmError *error);
+static bool add_files_of(Source *source, const char *folder, const json_t *map, AddFile add,
+						 LlmError *error);
 static bool check_index(const Source *source, const json_t *map, LlmError *error);
-static bool read_vocabulary(Source *source, const char *folder, const char *tokenizer, LlmError *error);
+static bool read_vocabulary(Source *source, const char *folder, const char *tokenizer,
+							LlmError *error);
 
 bool
 source_open_hf(Source *source, const char *folder, const char *tokenizer, LlmError *error)
@@ -52,7 +55,8 @@ read_config(Source *source, const json_t *root, LlmError *error)
 	double		epsilon = 1e-6;
 
 	if (type == NULL || strcmp(type, "llama") != 0)
-		return llm_fail(error, LLM_ERROR_UNSUPPORTED, "model type \"%.40s\" is not supported, only \"llama\"",
+		return llm_fail(error, LLM_ERROR_UNSUPPORTED,
+						"model type \"%.40s\" is not supported, only \"llama\"",
 						type != NULL ? type : "");
 	if (!json_need_count(root, "hidden_size", &config->dim, error) ||
 		!json_need_count(root, "intermediate_size", &config->ffn_dim, error) ||
@@ -103,7 +107,8 @@ check_features(const LlmModelConfig *config, const json_t *root, LlmError *error
 	int32_t		head_dim = config->head_dim;
 
 	if (activation != NULL && strcmp(activation, "silu") != 0)
-		return llm_fail(error, LLM_ERROR_UNSUPPORTED, "activation \"%.40s\" is not supported, only \"silu\"",
+		return llm_fail(error, LLM_ERROR_UNSUPPORTED,
+						"activation \"%.40s\" is not supported, only \"silu\"",
 						activation);
 	if (!json_get_count(root, "head_dim", &head_dim, error))
 		return false;
@@ -130,7 +135,8 @@ read_token_ids(Source *source, const json_t *root, LlmError *error)
 			continue;
 		if (!json_is_integer(id) || json_integer_value(id) < 0 ||
 			json_integer_value(id) >= source->config.vocabulary_size)
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "\"%s\" is no token of the vocabulary", keys[i]);
+			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "\"%s\" is no token of the vocabulary",
+							keys[i]);
 		*ids[i] = (int32_t) json_integer_value(id);
 	}
 	return true;
@@ -174,7 +180,8 @@ add_indexed(Source *source, const char *folder, const char *index, AddFile add, 
 	if (json_object_size(map) == 0)
 		done = llm_fail(error, LLM_ERROR_CORRUPT_FILE, "%s has no \"weight_map\"", index);
 	else
-		done = add_files_of(source, folder, map, add, error) && checkpoint_sort(source->checkpoint, error) &&
+		done = add_files_of(source, folder, map, add, error) &&
+			checkpoint_sort(source->checkpoint, error) &&
 			check_index(source, map, error);
 	json_decref(root);
 	return done;
@@ -197,7 +204,8 @@ add_files_of(Source *source, const char *folder, const json_t *map, AddFile add,
 		if (!done)
 			break;
 		if (file_name == NULL || file_name[0] == '\0' || strchr(file_name, '/') != NULL)
-			done = llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tensor \"%.80s\" has no file in the index", name);
+			done = llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+							"tensor \"%.80s\" has no file in the index", name);
 		else if (json_object_get(seen, file_name) == NULL)
 			done = folder_path(folder, file_name, path, sizeof(path), error) &&
 				add(source->checkpoint, path, error) &&
@@ -222,11 +230,13 @@ check_index(const Source *source, const json_t *map, LlmError *error)
 		const char *path = tensor != NULL ? source->checkpoint->files[tensor->file].path : "/";
 
 		if (tensor == NULL || strcmp(strrchr(path, '/') + 1, json_string_value(file)) != 0)
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tensor \"%.80s\" is not in \"%s\", where the "
+			return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+							"tensor \"%.80s\" is not in \"%s\", where the "
 							"index has it", name, json_string_value(file));
 	}
 	for (int32_t i = 0; i < source->checkpoint->n_tensors; i++)
-		if (i > 0 && strcmp(source->checkpoint->tensors[i].name, source->checkpoint->tensors[i - 1].name) == 0)
+		if (i > 0 && strcmp(source->checkpoint->tensors[i].name,
+							source->checkpoint->tensors[i - 1].name) == 0)
 			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tensor \"%s\" is in two files",
 							source->checkpoint->tensors[i].name);
 	return true;

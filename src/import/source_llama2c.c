@@ -31,12 +31,14 @@ typedef struct Layout
 } Layout;
 
 static bool read_header(Source *source, Layout *layout, LlmError *error);
-static bool take_params(LlmModelConfig *config, const int32_t params[N_PARAMS], Layout *layout, LlmError *error);
+static bool take_params(LlmModelConfig *config, const int32_t params[N_PARAMS], Layout *layout,
+						LlmError *error);
 static bool add_tensors(Source *source, Layout *layout, LlmError *error);
 static bool add_role(Source *source, Layout *layout, LlmRole role, LlmError *error);
 static bool skip_tables(const Source *source, Layout *layout, LlmError *error);
 static bool advance(Layout *layout, uint64_t n, LlmError *error);
-static bool read_vocabulary(Source *source, const char *path, const char *tokenizer, LlmError *error);
+static bool read_vocabulary(Source *source, const char *path, const char *tokenizer,
+							LlmError *error);
 
 static const LlmRole version_0[] = {
 	LLM_ROLE_EMBEDDING, LLM_ROLE_ATTENTION_NORM, LLM_ROLE_Q, LLM_ROLE_K, LLM_ROLE_V,
@@ -89,7 +91,8 @@ read_header(Source *source, Layout *layout, LlmError *error)
 
 	layout->size = source->checkpoint->files[0].size;
 	if (layout->size < HEADER_BYTES)
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "llama2.c model has only %" PRIu64 " bytes", layout->size);
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "llama2.c model has only %" PRIu64 " bytes",
+						layout->size);
 	if (!checkpoint_read_file(source->checkpoint, 0, 0, header, sizeof(header), error))
 		return false;
 	layout->offset = HEADER_BYTES;
@@ -97,14 +100,16 @@ read_header(Source *source, Layout *layout, LlmError *error)
 	{
 		memcpy(&layout->version, header + 4, sizeof(int32_t));
 		if (layout->version != 1 && layout->version != 2)
-			return llm_fail(error, LLM_ERROR_UNSUPPORTED, "llama2.c model has version %" PRId32 ", not 0, 1 or 2",
+			return llm_fail(error, LLM_ERROR_UNSUPPORTED,
+							"llama2.c model has version %" PRId32 ", not 0, 1 or 2",
 							layout->version);
 		layout->shared_output = header[params_at + sizeof(params)] != 0;
 		if (layout->version == 2)
 		{
 			memcpy(&layout->group, header + params_at + sizeof(params) + 1, sizeof(int32_t));
 			if (layout->group < 1)
-				return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "llama2.c model has groups of %" PRId32 " weights",
+				return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+								"llama2.c model has groups of %" PRId32 " weights",
 								layout->group);
 		}
 	}
@@ -159,7 +164,8 @@ add_tensors(Source *source, Layout *layout, LlmError *error)
 			return false;
 	}
 	return layout->offset == layout->size ||
-		llm_fail(error, LLM_ERROR_CORRUPT_FILE, "llama2.c model has %" PRIu64 " bytes, not %" PRIu64,
+		llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+				 "llama2.c model has %" PRIu64 " bytes, not %" PRIu64,
 				 layout->size, layout->offset);
 }
 
@@ -179,6 +185,7 @@ add_role(Source *source, Layout *layout, LlmRole role, LlmError *error)
 			.name = name, .type = LLM_F32, .member = -1, .offset = layout->offset,
 			.n_dims = is_norm ? 1 : 2, .dims = {is_norm ? cols : rows, cols}
 		};
+
 		/* Both are in the range of the configuration. */
 		uint64_t	count = (uint64_t) rows * (uint64_t) cols;
 

@@ -15,7 +15,8 @@
 static bool read_params(LlmModelConfig *config, const json_t *params, LlmError *error);
 static void guess_context(LlmModelConfig *config);
 static bool add_shards(Source *source, const char *folder, LlmError *error);
-static bool read_vocabulary(Source *source, const char *folder, const char *tokenizer, LlmError *error);
+static bool read_vocabulary(Source *source, const char *folder, const char *tokenizer,
+							LlmError *error);
 static bool take_shapes(Source *source, LlmError *error);
 
 bool
@@ -91,7 +92,8 @@ add_shards(Source *source, const char *folder, LlmError *error)
 			!checkpoint_add_pth(source->checkpoint, path, error))
 			return false;
 	}
-	return n > 0 || llm_fail(error, LLM_ERROR_FILE_ACCESS, "folder \"%s\" has no file \"%s\"", folder, name);
+	return n > 0 || llm_fail(error, LLM_ERROR_FILE_ACCESS, "folder \"%s\" has no file \"%s\"",
+							 folder, name);
 }
 
 /* It may lie beside the folder, where Meta's download puts it. */
@@ -107,7 +109,8 @@ read_vocabulary(Source *source, const char *folder, const char *tokenizer, LlmEr
 		if (folder_has(folder, places[i]))
 			return folder_path(folder, places[i], path, sizeof(path), error) &&
 				source_read_tokenizer(source, path, error);
-	llm_fail(error, LLM_ERROR_FILE_ACCESS, "there is no tokenizer.model in or beside \"%s\"", folder);
+	llm_fail(error, LLM_ERROR_FILE_ACCESS, "there is no tokenizer.model in or beside \"%s\"",
+			 folder);
 	return llm_hint(error, "Name it with --tokenizer.");
 }
 
@@ -140,7 +143,8 @@ take_shapes(Source *source, LlmError *error)
 				rows < INT32_MAX)
 				rows += parts[part].dims[0];
 		if (rows < 1 || rows > INT32_MAX)
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tensor \"%s\" has %" PRId64 " rows", name, rows);
+			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tensor \"%s\" has %" PRId64 " rows",
+							name, rows);
 		*extents[i] = (int32_t) rows;
 	}
 	return true;

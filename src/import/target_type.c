@@ -11,7 +11,8 @@
 #include <ctype.h>
 #include <stddef.h>
 
-static LlmTensorType mixed_type(const TargetType *target, const LlmModelConfig *config, LlmRole role,
+static LlmTensorType mixed_type(const TargetType *target, const LlmModelConfig *config,
+								LlmRole role,
 								int32_t layer);
 static bool gets_more_bits(int32_t layer, int32_t n_layers);
 static bool same_name(const char *a, const char *b);
@@ -68,7 +69,8 @@ target_types(int *count)
 }
 
 LlmTensorType
-target_tensor_type(const TargetType *target, const LlmModelConfig *config, LlmRole role, int32_t layer,
+target_tensor_type(const TargetType *target, const LlmModelConfig *config, LlmRole role,
+				   int32_t layer,
 				   int64_t cols)
 {
 	LlmTensorType type;
@@ -122,7 +124,8 @@ mixed_type(const TargetType *target, const LlmModelConfig *config, LlmRole role,
 		case LLM_Q4_K:
 			if (medium && (role == LLM_ROLE_V || role == LLM_ROLE_DOWN) && gets_more_bits(layer, n))
 				return LLM_Q6_K;
-			if (!medium && ((role == LLM_ROLE_V && layer < 4) || (role == LLM_ROLE_DOWN && layer < n / 8)))
+			if (!medium && ((role == LLM_ROLE_V && layer < 4) ||
+							(role == LLM_ROLE_DOWN && layer < n / 8)))
 				return LLM_Q5_K;
 			break;
 		case LLM_Q3_K:

@@ -38,7 +38,8 @@ vocabulary_free(ImportVocabulary *vocabulary)
 }
 
 bool
-vocabulary_put(ImportVocabulary *vocabulary, int64_t id, const char *bytes, size_t length, float score,
+vocabulary_put(ImportVocabulary *vocabulary, int64_t id, const char *bytes, size_t length,
+			   float score,
 			   LlmPieceKind kind, LlmError *error)
 {
 	char	   *copy;
@@ -47,7 +48,8 @@ vocabulary_put(ImportVocabulary *vocabulary, int64_t id, const char *bytes, size
 		return llm_fail(error, LLM_ERROR_LIMIT, "a token has the id %" PRId64 ", not 0 to %d", id,
 						LLM_MAX_PIECES - 1);
 	if (length > LLM_MAX_PIECE_BYTES)
-		return llm_fail(error, LLM_ERROR_LIMIT, "token %" PRId64 " has %zu bytes, more than %d", id, length,
+		return llm_fail(error, LLM_ERROR_LIMIT, "token %" PRId64 " has %zu bytes, more than %d",
+						id, length,
 						LLM_MAX_PIECE_BYTES);
 	if (id >= vocabulary->capacity)
 	{
@@ -79,7 +81,8 @@ vocabulary_put_text(ImportVocabulary *vocabulary, int64_t id, const char *bytes,
 	size_t		n = 0;
 
 	if (length > LLM_MAX_PIECE_BYTES)
-		return llm_fail(error, LLM_ERROR_LIMIT, "token %" PRId64 " has %zu bytes, more than %d", id, length,
+		return llm_fail(error, LLM_ERROR_LIMIT, "token %" PRId64 " has %zu bytes, more than %d",
+						id, length,
 						LLM_MAX_PIECE_BYTES);
 	for (size_t i = 0; i < length; i++)
 	{
@@ -102,7 +105,8 @@ vocabulary_put_added(ImportVocabulary *vocabulary, int64_t id, const json_t *tok
 	bool		special = false;
 
 	if (content == NULL)
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "added token %" PRId64 " has no content", id);
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "added token %" PRId64 " has no content",
+						id);
 	if (!json_get_flag(token, "special", &special, error))
 		return false;
 	if (id >= 0 && id < vocabulary->n_base && vocabulary->pieces[id].bytes != NULL)
@@ -130,15 +134,18 @@ vocabulary_fit(ImportVocabulary *vocabulary, int32_t n_rows, LlmError *error)
 	while (vocabulary->n_pieces > n_rows)
 		free((char *) vocabulary->pieces[--vocabulary->n_pieces].bytes);
 	if (n_rows > LLM_MAX_PIECES)
-		return llm_fail(error, LLM_ERROR_LIMIT, "the model's embedding has %" PRId32 " rows", n_rows);
+		return llm_fail(error, LLM_ERROR_LIMIT, "the model's embedding has %" PRId32 " rows",
+						n_rows);
 	for (int32_t id = 0; id < n_rows; id++)
 	{
 		if (id < vocabulary->n_pieces && vocabulary->pieces[id].bytes != NULL)
 			continue;
 		if (id < vocabulary->n_base)
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "the tokenizer has no token %" PRId32, id);
+			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "the tokenizer has no token %" PRId32,
+							id);
 		snprintf(name, sizeof(name), "[PAD%" PRId32 "]", id);
-		if (!vocabulary_put(vocabulary, id, name, strlen(name), ADDED_SCORE, LLM_PIECE_CONTROL, error))
+		if (!vocabulary_put(vocabulary, id, name, strlen(name), ADDED_SCORE, LLM_PIECE_CONTROL,
+							error))
 			return false;
 	}
 	return true;
@@ -151,7 +158,8 @@ vocabulary_copy(ImportVocabulary *vocabulary, const LlmVocabularySource *source,
 	{
 		const LlmPiece *piece = &source->pieces[i];
 
-		if (!vocabulary_put(vocabulary, i, piece->bytes, piece->length, piece->score, piece->kind, error))
+		if (!vocabulary_put(vocabulary, i, piece->bytes, piece->length, piece->score, piece->kind,
+							error))
 			return false;
 	}
 	vocabulary->n_base = vocabulary->n_pieces;

@@ -26,7 +26,8 @@ extern void vocabulary_init(ImportVocabulary *vocabulary);
 extern void vocabulary_free(ImportVocabulary *vocabulary);
 
 /* Copy a piece to an id, in the place of one that may be there. */
-extern bool vocabulary_put(ImportVocabulary *vocabulary, int64_t id, const char *bytes, size_t length,
+extern bool vocabulary_put(ImportVocabulary *vocabulary, int64_t id, const char *bytes,
+						   size_t length,
 						   float score, LlmPieceKind kind, LlmError *error);
 
 /* The same for text as people write it: spaces become U+2581. */
@@ -44,14 +45,17 @@ extern bool vocabulary_put_added(ImportVocabulary *vocabulary, int64_t id, const
 extern bool vocabulary_fit(ImportVocabulary *vocabulary, int32_t n_rows, LlmError *error);
 
 /* SentencePiece's tokenizer.model. */
-extern bool vocabulary_read_sentencepiece(ImportVocabulary *vocabulary, const char *path, LlmError *error);
+extern bool vocabulary_read_sentencepiece(ImportVocabulary *vocabulary, const char *path,
+										  LlmError *error);
 
 /* Hugging Face's tokenizer.json, and the tokens that a folder adds to either. */
 extern bool vocabulary_read_hf(ImportVocabulary *vocabulary, const char *folder, LlmError *error);
-extern bool vocabulary_read_added(ImportVocabulary *vocabulary, const char *folder, LlmError *error);
+extern bool vocabulary_read_added(ImportVocabulary *vocabulary, const char *folder,
+								  LlmError *error);
 
 /* llama2.c's tokenizer.bin, which does not tell its count. */
-extern bool vocabulary_read_llama2c(ImportVocabulary *vocabulary, const char *path, int32_t n_pieces,
+extern bool vocabulary_read_llama2c(ImportVocabulary *vocabulary, const char *path,
+									int32_t n_pieces,
 									LlmError *error);
 
 /* A GGUF file's, as the engine reads it. */

@@ -30,7 +30,8 @@ static bool read_merges(ImportVocabulary *vocabulary, const json_t *model, LlmEr
 static bool merged_text(const json_t *merge, char *out, size_t size);
 static bool read_added_tokens(ImportVocabulary *vocabulary, const json_t *tokens, LlmError *error);
 static bool read_added_file(ImportVocabulary *vocabulary, const char *folder, LlmError *error);
-static bool read_tokenizer_config(ImportVocabulary *vocabulary, const char *folder, LlmError *error);
+static bool read_tokenizer_config(ImportVocabulary *vocabulary, const char *folder,
+								  LlmError *error);
 
 bool
 vocabulary_read_hf(ImportVocabulary *vocabulary, const char *folder, LlmError *error)
@@ -45,7 +46,8 @@ vocabulary_read_hf(ImportVocabulary *vocabulary, const char *folder, LlmError *e
 bool
 vocabulary_read_added(ImportVocabulary *vocabulary, const char *folder, LlmError *error)
 {
-	return read_added_file(vocabulary, folder, error) && read_tokenizer_config(vocabulary, folder, error);
+	return read_added_file(vocabulary, folder, error) &&
+		read_tokenizer_config(vocabulary, folder, error);
 }
 
 static bool
@@ -79,10 +81,12 @@ check_model(const json_t *root, const json_t *model, LlmError *error)
 	const char *type = json_get_text(model, "type");
 
 	if (!json_is_object(model) || !json_is_object(json_object_get(model, "vocab")))
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tokenizer.json has no model with a vocabulary");
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+						"tokenizer.json has no model with a vocabulary");
 	/* Old files do not name the type; their merges do. */
 	if (type != NULL ? strcmp(type, "BPE") != 0 : !json_is_array(json_object_get(model, "merges")))
-		return llm_fail(error, LLM_ERROR_UNSUPPORTED, "tokenizer.json has a model of type \"%.40s\", not BPE",
+		return llm_fail(error, LLM_ERROR_UNSUPPORTED,
+						"tokenizer.json has a model of type \"%.40s\", not BPE",
 						type != NULL ? type : "");
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		if (mentions_type(json_object_get(root, parts[i]), "ByteLevel", 0))
@@ -158,7 +162,8 @@ read_pieces(ImportVocabulary *vocabulary, const json_t *model, LlmError *error)
 	}
 	for (int32_t i = 0; i < vocabulary->n_pieces; i++)
 		if (vocabulary->pieces[i].bytes == NULL)
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tokenizer.json has no token %" PRId32, i);
+			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "tokenizer.json has no token %" PRId32,
+							i);
 	vocabulary->n_base = vocabulary->n_pieces;
 	/* As in transformers' LlamaConfig; config.json may say otherwise. */
 	vocabulary->bos_id = count > 1 ? 1 : -1;
@@ -185,7 +190,8 @@ read_merges(ImportVocabulary *vocabulary, const json_t *model, LlmError *error)
 		LlmPiece   *piece;
 
 		if (!merged_text(json_array_get(merges, i), text, sizeof(text)))
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "merge %zu of tokenizer.json is no pair", i);
+			return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+							"merge %zu of tokenizer.json is no pair", i);
 		id = json_object_get(pieces, text);
 		if (id == NULL)
 			return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
@@ -233,7 +239,8 @@ read_added_tokens(ImportVocabulary *vocabulary, const json_t *tokens, LlmError *
 		const json_t *id = json_object_get(token, "id");
 
 		if (!json_is_integer(id))
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "added token of tokenizer.json has no id");
+			return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+							"added token of tokenizer.json has no id");
 		if (!vocabulary_put_added(vocabulary, json_integer_value(id), token, error))
 			return false;
 	}
@@ -259,7 +266,8 @@ read_added_file(ImportVocabulary *vocabulary, const char *folder, LlmError *erro
 		json_t	   *token = json_pack("{s:s}", "content", text);
 
 		if (!json_is_integer(id))
-			done = llm_fail(error, LLM_ERROR_CORRUPT_FILE, "token \"%.40s\" of added_tokens.json has no id",
+			done = llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+							"token \"%.40s\" of added_tokens.json has no id",
 							text);
 		else
 			done = vocabulary_put_added(vocabulary, json_integer_value(id), token, error);

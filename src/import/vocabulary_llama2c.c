@@ -20,7 +20,8 @@ static bool put_piece(ImportVocabulary *vocabulary, int32_t id, const char *byte
 					  float score, LlmError *error);
 
 bool
-vocabulary_read_llama2c(ImportVocabulary *vocabulary, const char *path, int32_t n_pieces, LlmError *error)
+vocabulary_read_llama2c(ImportVocabulary *vocabulary, const char *path, int32_t n_pieces,
+						LlmError *error)
 {
 	uint64_t	length;
 	uint64_t	at = sizeof(int32_t);
@@ -49,7 +50,8 @@ vocabulary_read_llama2c(ImportVocabulary *vocabulary, const char *path, int32_t 
 		at += n > 0 ? (uint64_t) n : 0;
 	}
 	if (done && at != length)
-		done = llm_fail(error, LLM_ERROR_CORRUPT_FILE, "\"%s\" has more than the model's %" PRId32 " tokens",
+		done = llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+						"\"%s\" has more than the model's %" PRId32 " tokens",
 						path, n_pieces);
 	free(bytes);
 	vocabulary->n_base = vocabulary->n_pieces;

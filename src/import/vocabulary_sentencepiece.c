@@ -57,8 +57,10 @@ vocabulary_read_sentencepiece(ImportVocabulary *vocabulary, const char *path, Ll
 static bool
 read_model(ImportVocabulary *vocabulary, const Sentencepiece__ModelProto *model, LlmError *error)
 {
-	Sentencepiece__ModelProto__TrainerSpec defaults = SENTENCEPIECE__MODEL_PROTO__TRAINER_SPEC__INIT;
-	const Sentencepiece__ModelProto__TrainerSpec *trainer = model->trainer_spec ? model->trainer_spec : &defaults;
+	Sentencepiece__ModelProto__TrainerSpec defaults =
+	SENTENCEPIECE__MODEL_PROTO__TRAINER_SPEC__INIT;
+	const Sentencepiece__ModelProto__TrainerSpec *trainer = model->trainer_spec ?
+		model->trainer_spec : &defaults;
 
 	if (!check_model(model, error))
 		return false;
@@ -66,7 +68,8 @@ read_model(ImportVocabulary *vocabulary, const Sentencepiece__ModelProto *model,
 	{
 		const Sentencepiece__ModelProto__SentencePiece *piece = model->pieces[i];
 
-		if (!vocabulary_put(vocabulary, (int64_t) i, (const char *) piece->piece.data, piece->piece.len,
+		if (!vocabulary_put(vocabulary, (int64_t) i, (const char *) piece->piece.data,
+							piece->piece.len,
 							piece->score, (LlmPieceKind) piece->type, error))
 			return false;
 	}

@@ -26,7 +26,8 @@ static void add_vocabulary_keys(Buffer *buffer, const ImportVocabulary *vocabula
 static void copy_keys(Buffer *buffer, const LlmGguf *gguf);
 static int	compare_places(const void *a, const void *b);
 static bool is_replaced(LlmGgufString name);
-static void plan_tensors(GgufPlan *plan, Buffer *buffer, const Source *source, const LlmTensorType *types);
+static void plan_tensors(GgufPlan *plan, Buffer *buffer, const Source *source,
+						 const LlmTensorType *types);
 static void add(Buffer *buffer, const void *bytes, uint64_t n);
 static void add_u32(Buffer *buffer, uint32_t value);
 static void add_u64(Buffer *buffer, uint64_t value);
@@ -146,7 +147,8 @@ static void
 copy_keys(Buffer *buffer, const LlmGguf *gguf)
 {
 	const GgufKey **keys = malloc((gguf->n_keys + 1) * sizeof(GgufKey *));
-	uint64_t	end = (uint64_t) ((const uint8_t *) gguf->tensors[0].name.bytes - gguf->bytes) - sizeof(uint64_t);
+	uint64_t	end = (uint64_t) ((const uint8_t *) gguf->tensors[0].name.bytes - gguf->bytes) -
+		sizeof(uint64_t);
 
 	if (keys == NULL)
 	{

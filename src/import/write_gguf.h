@@ -26,7 +26,8 @@ typedef struct GgufPlan
  * Plan a file for a source whose tensors get types[source->n_tensors].  The keys of
  * a GGUF source are kept, but for what its weights' types decide.
  */
-extern bool gguf_plan(GgufPlan *plan, const Source *source, const LlmTensorType *types, const char *name,
+extern bool gguf_plan(GgufPlan *plan, const Source *source, const LlmTensorType *types,
+					  const char *name,
 					  int32_t file_type, LlmError *error);
 extern void gguf_plan_free(GgufPlan *plan);
 

@@ -134,7 +134,8 @@ write_weights(const char *folder, const LlmModelConfig *config)
 		{
 			int64_t		n = left < POOL_WEIGHTS ? left : POOL_WEIGHTS;
 
-			if (fwrite(pool + slot * 7919 % POOL_WEIGHTS, sizeof(uint16_t), (size_t) n, file) != (size_t) n)
+			if (fwrite(pool + slot * 7919 % POOL_WEIGHTS, sizeof(uint16_t), (size_t) n,
+					   file) != (size_t) n)
 			{
 				perror("model.safetensors");
 				exit(1);
@@ -169,7 +170,8 @@ put_header(FILE *file, const LlmModelConfig *config)
 
 		llm_role_shape(config, role, &rows, &cols);
 		n_bytes = (uint64_t) rows * (uint64_t) cols * sizeof(uint16_t);
-		source_tensor_name(NAMING_HF, role, slot < LLM_GLOBAL_SLOTS ? 0 : (slot - LLM_GLOBAL_SLOTS) / LLM_LAYER_SLOTS,
+		source_tensor_name(NAMING_HF, role, slot < LLM_GLOBAL_SLOTS ? 0 :
+						   (slot - LLM_GLOBAL_SLOTS) / LLM_LAYER_SLOTS,
 						   name, sizeof(name));
 		if (llm_role_is_norm(role))
 			snprintf(shape, sizeof(shape), "%" PRId32, cols);

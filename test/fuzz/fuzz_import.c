@@ -95,7 +95,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	small_write(forms[form], targets[target].file, data + 1, size - 1);
 	accepted = open_source(form);
-	small_write(forms[form], targets[target].file, originals[target].data, originals[target].length);
+	small_write(forms[form], targets[target].file, originals[target].data,
+				originals[target].length);
 	return 0;
 }
 
@@ -112,7 +113,8 @@ prepare(void)
 	small_write_hf(forms[FORM_HF], "\"rms_norm_eps\": 1e-6, \"rope_theta\": 1000000.0, \"bos_token_id\": 1, "
 				   "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4.0},");
 	small_write_text(forms[FORM_HF], "added_tokens.json", "{\"<pad>\": 272, \"two words\": 273}");
-	small_write_text(forms[FORM_HF], "tokenizer_config.json", "{\"add_bos_token\": true, \"added_tokens_decoder\": "
+	small_write_text(forms[FORM_HF], "tokenizer_config.json",
+					 "{\"add_bos_token\": true, \"added_tokens_decoder\": "
 					 "{\"0\": {\"content\": \"<unk>\", \"special\": true}, \"272\": {\"content\": \"<pad>\"}}}");
 	bytes_put_text(&map, "{\"weight_map\": {\"lm_head.weight\": \"model.safetensors\"");
 	for (int32_t layer = 0; layer < 2; layer++)
@@ -172,7 +174,8 @@ static bool
 open_source(Form form)
 {
 	LlmError	error = {0};
-	const char *path = form == FORM_LLAMA2C ? small_path(forms[form], "model.bin") : forms[form]->folder;
+	const char *path = form == FORM_LLAMA2C ? small_path(forms[form], "model.bin") :
+		forms[form]->folder;
 	Source	   *source = source_open(path, NULL, &error);
 
 	if (source == NULL)
@@ -198,7 +201,8 @@ read_weights(Source *source)
 
 		if (weights == NULL)
 			abort();
-		if (!source_read_rows(source, tensor, 0, tensor->rows, weights, &error) && error.message[0] == '\0')
+		if (!source_read_rows(source, tensor, 0, tensor->rows, weights, &error) &&
+			error.message[0] == '\0')
 			abort();
 		free(weights);
 	}
@@ -247,7 +251,8 @@ main(int argc, char **argv)
 				ok(accepted, "%s is accepted", targets[target].file);
 			n_accepted += accepted;
 		}
-		ok(true, "%ld mutations of %s: %ld refused, %ld accepted, no crash", n_runs, targets[target].file,
+		ok(true, "%ld mutations of %s: %ld refused, %ld accepted, no crash", n_runs,
+		   targets[target].file,
 		   n_runs - n_accepted, n_accepted);
 	}
 	free(input.data);

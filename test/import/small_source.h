@@ -96,7 +96,8 @@ small_source_create(void)
 			small->weights[slot][i] = (float) ((int) (random >> 24) - 128) / 64;
 		}
 	}
-	snprintf(small->folder, sizeof(small->folder), "%s/llama2_import_XXXXXX", temporary ? temporary : "/tmp");
+	snprintf(small->folder, sizeof(small->folder), "%s/llama2_import_XXXXXX",
+			 temporary ? temporary : "/tmp");
 	if (mkdtemp(small->folder) == NULL)
 		abort();
 	return small;
@@ -261,7 +262,8 @@ small_tokenizer_json(void)
 				   "\"model\": {\"type\": \"BPE\", \"unk_token\": \"<unk>\", \"byte_fallback\": true, \"vocab\": {");
 	for (int id = 0; id < SMALL_N_BASE; id++)
 	{
-		snprintf(line, sizeof(line), "%s\"%s\": %d", id > 0 ? ", " : "", small_piece(id, &score, &kind), id);
+		snprintf(line, sizeof(line), "%s\"%s\": %d", id > 0 ? ", " : "",
+				 small_piece(id, &score, &kind), id);
 		bytes_put_text(&json, line);
 	}
 	bytes_put_text(&json, "}, \"merges\": [");
@@ -338,7 +340,8 @@ put_weights(const SmallSource *small, int32_t slot, bool halves, Bytes *out)
 
 		if (halves && (role == LLM_ROLE_Q || role == LLM_ROLE_K))
 			from = row - in_head + (in_head < half ? 2 * in_head : 2 * (in_head - half) + 1);
-		bytes_put(out, small->weights[slot] + (size_t) from * (size_t) cols, sizeof(float) * (size_t) cols);
+		bytes_put(out, small->weights[slot] + (size_t) from * (size_t) cols,
+				  sizeof(float) * (size_t) cols);
 	}
 }
 
@@ -352,8 +355,10 @@ small_write_config(const SmallSource *small, const char *more)
 	snprintf(json, sizeof(json), "{%s \"model_type\": \"llama\", \"hidden_size\": %d, \"intermediate_size\": %d, "
 			 "\"num_hidden_layers\": %d, \"num_attention_heads\": %d, \"num_key_value_heads\": %d, "
 			 "\"vocab_size\": %d, \"max_position_embeddings\": %d, \"tie_word_embeddings\": %s}",
-			 more, config->dim, config->ffn_dim, config->n_layers, config->n_heads, config->n_kv_heads,
-			 config->vocabulary_size, config->context_length, config->tied_output ? "true" : "false");
+			 more, config->dim, config->ffn_dim, config->n_layers, config->n_heads,
+			 config->n_kv_heads,
+			 config->vocabulary_size, config->context_length,
+			 config->tied_output ? "true" : "false");
 	small_write_text(small, "config.json", json);
 }
 
@@ -382,7 +387,8 @@ small_write_safetensors(const SmallSource *small, const char *more)
 		if (role == LLM_ROLE_OUTPUT && small->config.tied_output)
 			continue;
 		llm_role_shape(&small->config, role, &rows, &cols);
-		source_tensor_name(NAMING_HF, role, slot < LLM_GLOBAL_SLOTS ? 0 : (slot - LLM_GLOBAL_SLOTS) / LLM_LAYER_SLOTS,
+		source_tensor_name(NAMING_HF, role, slot < LLM_GLOBAL_SLOTS ? 0 :
+						   (slot - LLM_GLOBAL_SLOTS) / LLM_LAYER_SLOTS,
 						   name, sizeof(name));
 		put_weights(small, slot, true, &data);
 		if (llm_role_is_norm(role))
@@ -433,7 +439,8 @@ pickle_int(Bytes *pickle, int32_t value)
 
 /* A tensor as torch.save pickles it, its storage of the given key and type. */
 static inline void
-pickle_tensor(Bytes *pickle, const char *name, const char *type, int key, int32_t rows, int32_t cols, bool vector)
+pickle_tensor(Bytes *pickle, const char *name, const char *type, int key, int32_t rows,
+			  int32_t cols, bool vector)
 {
 	char		number[16];
 
@@ -508,12 +515,14 @@ small_write_shard(const SmallSource *small, int shard, int n, bool rows_embeddin
 			const float *from = small->weights[slot] + (size_t) row * (size_t) cols;
 
 			if (by_columns)
-				bytes_put(&weights, from + cols / parts * part, sizeof(float) * (size_t) (cols / parts));
+				bytes_put(&weights, from + cols / parts * part,
+						  sizeof(float) * (size_t) (cols / parts));
 			else if (row / (rows / parts) == part)
 				bytes_put(&weights, from, sizeof(float) * (size_t) cols);
 		}
 		source_tensor_name(NAMING_META, role,
-						   slot < LLM_GLOBAL_SLOTS ? 0 : (slot - LLM_GLOBAL_SLOTS) / LLM_LAYER_SLOTS, name, sizeof(name));
+						   slot < LLM_GLOBAL_SLOTS ? 0 :
+						   (slot - LLM_GLOBAL_SLOTS) / LLM_LAYER_SLOTS, name, sizeof(name));
 		pickle_tensor(&pickle, name, "FloatStorage", slot, by_columns ? rows : rows / parts,
 					  by_columns ? cols / parts : cols, vector);
 		snprintf(name, sizeof(name), "consolidated/data/%d", slot);
@@ -577,10 +586,13 @@ static inline void
 small_write_llama2c(const SmallSource *small, int version, bool shared)
 {
 	static const LlmRole orders[2][LLM_N_ROLES - 1] = {
-		{LLM_ROLE_EMBEDDING, LLM_ROLE_ATTENTION_NORM, LLM_ROLE_Q, LLM_ROLE_K, LLM_ROLE_V, LLM_ROLE_ATTENTION_OUTPUT,
+		{LLM_ROLE_EMBEDDING, LLM_ROLE_ATTENTION_NORM, LLM_ROLE_Q, LLM_ROLE_K, LLM_ROLE_V,
+			LLM_ROLE_ATTENTION_OUTPUT,
 		LLM_ROLE_FFN_NORM, LLM_ROLE_GATE, LLM_ROLE_DOWN, LLM_ROLE_UP, LLM_ROLE_OUTPUT_NORM},
-		{LLM_ROLE_ATTENTION_NORM, LLM_ROLE_FFN_NORM, LLM_ROLE_OUTPUT_NORM, LLM_ROLE_EMBEDDING, LLM_ROLE_Q,
-		LLM_ROLE_K, LLM_ROLE_V, LLM_ROLE_ATTENTION_OUTPUT, LLM_ROLE_GATE, LLM_ROLE_DOWN, LLM_ROLE_UP}
+		{LLM_ROLE_ATTENTION_NORM, LLM_ROLE_FFN_NORM, LLM_ROLE_OUTPUT_NORM, LLM_ROLE_EMBEDDING,
+			LLM_ROLE_Q,
+			LLM_ROLE_K, LLM_ROLE_V, LLM_ROLE_ATTENTION_OUTPUT, LLM_ROLE_GATE, LLM_ROLE_DOWN,
+		LLM_ROLE_UP}
 	};
 	const LlmModelConfig *config = &small->config;
 	int32_t		group = version == 2 ? 32 : 0;

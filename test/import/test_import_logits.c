@@ -4,7 +4,7 @@
  *		matrices, the same logits.
  *
  * The GGUF fixture has its norms in float32, the others in the type of their matrices:
- * so those are compared with the norms that rounding gives, and imports from folders with each other.
+ * so those are compared with the norms that rounding gives, and the folders with each other.
  */
 #include <math.h>
 
@@ -25,7 +25,8 @@ static const char *
 import_fixture(const char *fixture, const char *type, const char *name)
 {
 	ImportOptions options = {
-		.type = type != NULL ? target_type_find(type) : NULL, .name = name, .folder = folder->folder,
+		.type = type != NULL ? target_type_find(type) : NULL, .name = name,
+		.folder = folder->folder,
 		.replace = true, .quiet = true
 	};
 	char		source[4096];
@@ -50,7 +51,9 @@ logits_of(const char *path)
 	TestSequence sequence;
 	float	   *logits;
 
-	if (!load_model(&loaded, path) || !create_runner(&runner, &loaded, llm_kernels_select(NULL, NULL), LLM_KV_F32, 2, false))
+	if (!load_model(&loaded, path) || !create_runner(&runner, &loaded,
+													 llm_kernels_select(NULL, NULL), LLM_KV_F32, 2,
+													 false))
 		exit(1);
 	start_sequence(&runner, &sequence, reference.ids, reference.n_ids);
 	run_sequence(&runner, &sequence, reference.n_ids);
@@ -79,7 +82,8 @@ relative_difference(const float *ours, const float *expected)
 static bool
 same_bits(const float *a, const float *b)
 {
-	return memcmp(a, b, sizeof(float) * (size_t) reference.n_ids * (size_t) reference.vocabulary_size) == 0;
+	return memcmp(a, b, sizeof(float) * (size_t) reference.n_ids *
+				  (size_t) reference.vocabulary_size) == 0;
 }
 
 /* Matrices bit by bit; norms as F16 has them. */
@@ -134,9 +138,11 @@ main(void)
 	again = logits_of(import_fixture("formats/model.gguf", "f16", "again"));
 	ok(same_bits(again, expected), "a GGUF file imported again: the same logits, bit by bit");
 
-	ok(same_tensors(import_fixture("formats/hf", NULL, "hf"), model), "Hugging Face folder: the same matrices");
+	ok(same_tensors(import_fixture("formats/hf", NULL, "hf"), model),
+	   "Hugging Face folder: the same matrices");
 	hf = logits_of(small_path(folder, "hf.gguf"));
-	ok(same_tensors(import_fixture("formats/meta-2shards", NULL, "shards"), model), "two shards: the same matrices");
+	ok(same_tensors(import_fixture("formats/meta-2shards", NULL, "shards"), model),
+	   "two shards: the same matrices");
 	shards = logits_of(small_path(folder, "shards.gguf"));
 	ok(same_bits(hf, shards), "both: the same logits, bit by bit");
 	ok(relative_difference(hf, reference.logits) <= reference.peer_error,
@@ -144,7 +150,8 @@ main(void)
 	   relative_difference(hf, reference.logits), reference.peer_error);
 
 	bf16 = logits_of(import_fixture("formats/meta", NULL, "bf16"));
-	ok(relative_difference(bf16, reference.logits) <= BF16_LIMIT, "a shard in BF16: %.2e from the reference",
+	ok(relative_difference(bf16, reference.logits) <= BF16_LIMIT,
+	   "a shard in BF16: %.2e from the reference",
 	   relative_difference(bf16, reference.logits));
 	free(again);
 	again = logits_of(import_fixture("formats/meta", "f32", "bf16-f32"));

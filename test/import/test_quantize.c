@@ -62,7 +62,8 @@ test_packing(LlmTensorType type)
 		LlmBlock	read;
 
 		for (int j = 0; j < layout->weights; j++)
-			block.codes[j] = (uint8_t) (random_bits() >> (32 - layout->low_bits - layout->high_bits));
+			block.codes[j] = (uint8_t) (random_bits() >> (32 - layout->low_bits -
+														  layout->high_bits));
 		for (int s = 0; s < n_groups && has_scales; s++)
 		{
 			int			bits = type == LLM_Q2_K ? 4 : type == LLM_Q6_K ? 8 : 6;
@@ -176,7 +177,8 @@ test_edges(LlmTensorType type)
 		for (int i = 0; i < info->block_weights; i++)
 		{
 			const float values[] = {
-				0, i == 17 ? -3.0f : 0, 0.75f, -0.75f, i % 2 ? 65504.0f : -65504.0f, i % 2 ? 1e-7f : -1e-7f,
+				0, i == 17 ? -3.0f : 0, 0.75f, -0.75f, i % 2 ? 65504.0f : -65504.0f,
+				i % 2 ? 1e-7f : -1e-7f,
 				(float) i * 1e-42f, i % 2 ? 1.0f : -1.0f
 			};
 
@@ -188,7 +190,8 @@ test_edges(LlmTensorType type)
 		for (int i = 0; i < info->block_weights; i++)
 			finite = finite && isfinite(back[i]);
 		error = squared_error(x, back, info->block_weights);
-		ok(finite && error <= norm * (edge == 5 || edge == 6 ? 1 : 0.03), "%s, %s: error %.3g of %.3g", info->name,
+		ok(finite && error <= norm * (edge == 5 || edge == 6 ? 1 : 0.03),
+		   "%s, %s: error %.3g of %.3g", info->name,
 		   names[edge], error, norm);
 	}
 }
@@ -222,7 +225,8 @@ test_against_peer(const LlmGguf *gguf, LlmTensorType type, double limit)
 
 		for (int64_t i = 0; tensor->dims[1] > 1 && i < tensor->dims[1]; i++)
 		{
-			if (!llm_gguf_read(gguf, tensor->file_offset + (uint64_t) i * sizeof(float) * (uint64_t) cols, row,
+			if (!llm_gguf_read(gguf, tensor->file_offset + (uint64_t) i * sizeof(float) *
+							   (uint64_t) cols, row,
 							   sizeof(float) * (uint64_t) cols, NULL))
 				abort();
 			quantize_row(type, row, cols, bytes);
@@ -234,7 +238,8 @@ test_against_peer(const LlmGguf *gguf, LlmTensorType type, double limit)
 		free(row);
 		free(bytes);
 	}
-	ok(sqrt(error / norm) <= limit, "%s: relative error %.6f, llama.cpp's %.6f", llm_tensor_type_info(type)->name,
+	ok(sqrt(error / norm) <= limit, "%s: relative error %.6f, llama.cpp's %.6f",
+	   llm_tensor_type_info(type)->name,
 	   sqrt(error / norm), limit);
 }
 

@@ -46,7 +46,8 @@ greatest_difference(const LlmModelFile *file)
 		uint8_t    *bytes = tensor != NULL ? malloc(tensor->n_bytes) : NULL;
 		float	   *values = malloc(sizeof(float) * (size_t) n);
 
-		if (tensor != NULL && !llm_gguf_read(file->gguf, tensor->file_offset, bytes, tensor->n_bytes, NULL))
+		if (tensor != NULL && !llm_gguf_read(file->gguf, tensor->file_offset, bytes,
+											 tensor->n_bytes, NULL))
 			greatest = INFINITY;
 		if (tensor != NULL)
 			llm_dequantize_row(tensor->type, bytes, n, values);
@@ -72,12 +73,14 @@ same_vocabulary(const LlmModelFile *file)
 		if (piece->length != strlen(text) || memcmp(piece->bytes, text, piece->length) != 0 ||
 			(int) piece->kind != kind)
 		{
-			diag("token %d is \"%.*s\" of kind %d, not \"%s\" of kind %d", i, (int) piece->length, piece->bytes,
+			diag("token %d is \"%.*s\" of kind %d, not \"%s\" of kind %d", i, (int) piece->length,
+				 piece->bytes,
 				 (int) piece->kind, text, kind);
 			return false;
 		}
 	}
-	return file->vocabulary.bos_id == 1 && file->vocabulary.eos_id == 2 && file->vocabulary.unknown_id == 0 &&
+	return file->vocabulary.bos_id == 1 && file->vocabulary.eos_id == 2 &&
+		file->vocabulary.unknown_id == 0 &&
 		file->vocabulary.add_bos && file->vocabulary.add_space_prefix;
 }
 
@@ -99,7 +102,8 @@ check_import(const char *source, const char *type, double tolerance, const char 
 	ok(same_vocabulary(file), "%s: the same vocabulary", what);
 	ok(config->dim == small->config.dim && config->n_layers == small->config.n_layers &&
 	   config->n_heads == small->config.n_heads && config->n_kv_heads == small->config.n_kv_heads &&
-	   config->ffn_dim == small->config.ffn_dim && config->vocabulary_size == small->config.vocabulary_size &&
+	   config->ffn_dim == small->config.ffn_dim &&
+	   config->vocabulary_size == small->config.vocabulary_size &&
 	   config->tied_output == small->config.tied_output, "%s: the same shape", what);
 	return file;
 }
@@ -110,7 +114,8 @@ check_refused(const char *source, const char *type, const char *message, const c
 	LlmError	error = {0};
 
 	unlink(small_path(small, "imported.gguf"));
-	ok(!import(source, type, &error) && strstr(error.message, message) != NULL, "%s: %s", what, error.message);
+	ok(!import(source, type, &error) && strstr(error.message, message) != NULL, "%s: %s", what,
+	   error.message);
 	ok(access(small_path(small, "imported.gguf"), F_OK) != 0 &&
 	   access(small_path(small, "imported.gguf.import"), F_OK) != 0, "and nothing is left behind");
 }
@@ -140,7 +145,8 @@ test_hf(void)
 	llm_model_close(file);
 	small_write_config(small, "\"rms_norm_eps\": 1e-05, \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 2},");
 	file = check_import(small->folder, NULL, 0, "newer rope scaling");
-	ok(llm_model_file_config(file)->rope_scale == 2 && llm_model_file_config(file)->norm_eps == 1e-5f, "is read");
+	ok(llm_model_file_config(file)->rope_scale == 2 &&
+	   llm_model_file_config(file)->norm_eps == 1e-5f, "is read");
 	llm_model_close(file);
 
 	small->config.tied_output = true;
@@ -165,7 +171,8 @@ test_hf(void)
 	unlink(small_path(small, "tokenizer.model"));
 	file = check_import(small->folder, NULL, 0, "tokenizer.json");
 	ok(file->vocabulary.pieces[263].score > file->vocabulary.pieces[264].score &&
-	   file->vocabulary.pieces[268].score > file->vocabulary.pieces[269].score, "what merges first has a greater score");
+	   file->vocabulary.pieces[268].score > file->vocabulary.pieces[269].score,
+	   "what merges first has a greater score");
 	llm_model_close(file);
 	small_source_empty(small);
 }
@@ -184,7 +191,8 @@ test_added_tokens(void)
 					 "\"272\": {\"content\": \"<pad>\", \"special\": true}}}");
 	file = check_import(small->folder, NULL, 0, "added tokens");
 	pieces = file->vocabulary.pieces;
-	ok(pieces[272].kind == LLM_PIECE_CONTROL && pieces[272].length == 5, "a special one is a control token");
+	ok(pieces[272].kind == LLM_PIECE_CONTROL &&
+	   pieces[272].length == 5, "a special one is a control token");
 	ok(pieces[273].kind == LLM_PIECE_USER_DEFINED && pieces[273].length == 11 &&
 	   memcmp(pieces[273].bytes, "two\xE2\x96\x81words", 11) == 0, "another is found in text");
 	llm_model_close(file);
@@ -229,7 +237,8 @@ test_meta(void)
 		{
 			char		what[64];
 
-			snprintf(what, sizeof(what), "%d shards, embedding by %s", shards, rows ? "rows" : "columns");
+			snprintf(what, sizeof(what), "%d shards, embedding by %s", shards,
+					 rows ? "rows" : "columns");
 			small_write_meta(small, shards, rows, "");
 			llm_model_close(check_import(small->folder, NULL, 0, what));
 		}
@@ -243,7 +252,8 @@ test_meta(void)
 		file = check_import(small->folder, "f32", 0, families[i].params);
 		config = llm_model_file_config(file);
 		ok(config->context_length == families[i].context && config->rope_base == families[i].base &&
-		   config->norm_eps == families[i].epsilon, "context %d, base %g, epsilon %g", config->context_length,
+		   config->norm_eps == families[i].epsilon, "context %d, base %g, epsilon %g",
+		   config->context_length,
 		   config->rope_base, (double) config->norm_eps);
 		llm_model_close(file);
 	}
@@ -259,12 +269,15 @@ test_llama2c(void)
 			LlmModelFile *file;
 			char		what[64];
 
-			snprintf(what, sizeof(what), "llama2.c version %d, %s classifier", version, shared ? "shared" : "own");
+			snprintf(what, sizeof(what), "llama2.c version %d, %s classifier", version,
+					 shared ? "shared" : "own");
 			small->config.tied_output = shared;
 			small_write_llama2c(small, version, shared);
-			/* Version 2 becomes Q8_0, which has all the codes that groups have, but a scale of its own. */
-			file = check_import(small_path(small, "model.bin"), NULL, version == 2 ? Q8_0_STEP : 0, what);
-			ok(file->tensors[LLM_ROLE_EMBEDDING]->type == (version == 2 ? LLM_Q8_0 : LLM_F32), "%s: type", what);
+			/* Version 2 becomes Q8_0, whose scales are halves. */
+			file = check_import(small_path(small, "model.bin"), NULL, version == 2 ? Q8_0_STEP : 0,
+								what);
+			ok(file->tensors[LLM_ROLE_EMBEDDING]->type == (version == 2 ? LLM_Q8_0 : LLM_F32),
+			   "%s: type", what);
 			llm_model_close(file);
 			llm_model_close(check_import(small_path(small, "model.bin"), "f32", 0, "and as f32"));
 		}
@@ -284,10 +297,13 @@ test_gguf(void)
 	rename(small_path(small, "imported.gguf"), small_path(small, "float.gguf"));
 	for (int i = 0; i < n; i++)
 	{
-		/* The greatest weight is 2: what a code of a type is worth at most, and some for the halves. */
-		double		step = types[i].base == LLM_F32 || types[i].base == LLM_F16 || types[i].base == LLM_BF16 ? 0 : 0.3;
-		LlmModelFile *file = check_import(small_path(small, "float.gguf"), types[i].name, step, types[i].name);
-		LlmTensorType expected = target_tensor_type(&types[i], &small->config, LLM_ROLE_GATE, 0, 64);
+		/* The greatest weight is 2: what a code is worth at most, and some more. */
+		double		step = types[i].base == LLM_F32 || types[i].base == LLM_F16 ||
+			types[i].base == LLM_BF16 ? 0 : 0.3;
+		LlmModelFile *file = check_import(small_path(small, "float.gguf"), types[i].name, step,
+										  types[i].name);
+		LlmTensorType expected = target_tensor_type(&types[i], &small->config, LLM_ROLE_GATE, 0,
+													64);
 
 		ok(file->tensors[llm_slot(0, LLM_ROLE_GATE)]->type == expected &&
 		   file->tensors[LLM_ROLE_OUTPUT_NORM]->type == LLM_F32, "%s: types", types[i].name);
@@ -298,12 +314,14 @@ test_gguf(void)
 	rename(small_path(small, "imported.gguf"), small_path(small, "q8.gguf"));
 	{
 		LlmModelFile *first = llm_model_open(small_path(small, "q8.gguf"), NULL);
-		LlmModelFile *second = check_import(small_path(small, "q8.gguf"), NULL, Q8_0_STEP, "q8_0 again");
+		LlmModelFile *second = check_import(small_path(small, "q8.gguf"), NULL, Q8_0_STEP,
+											"q8_0 again");
 		const LlmGgufTensor *a = first->tensors[LLM_ROLE_EMBEDDING];
 		const LlmGgufTensor *b = second->tensors[LLM_ROLE_EMBEDDING];
 		uint8_t    *bytes = malloc(2 * a->n_bytes);
 
-		ok(a->n_bytes == b->n_bytes && llm_gguf_read(first->gguf, a->file_offset, bytes, a->n_bytes, NULL) &&
+		ok(a->n_bytes == b->n_bytes && llm_gguf_read(first->gguf, a->file_offset, bytes,
+													 a->n_bytes, NULL) &&
 		   llm_gguf_read(second->gguf, b->file_offset, bytes + a->n_bytes, a->n_bytes, NULL) &&
 		   memcmp(bytes, bytes + a->n_bytes, a->n_bytes) == 0, "the same blocks");
 		free(bytes);
@@ -322,7 +340,8 @@ test_refusals(void)
 	check_refused(small->folder, NULL, "holds no model", "an empty folder");
 	check_refused("/nowhere/at/all", NULL, "could not open", "no folder");
 	small_write_text(small, "text.bin", "no model at all");
-	check_refused(small_path(small, "text.bin"), NULL, "neither a GGUF file nor a llama2.c model", "a text");
+	check_refused(small_path(small, "text.bin"), NULL, "neither a GGUF file nor a llama2.c model",
+				  "a text");
 
 	small_write_hf(small, "");
 	small_write_safetensors(small, "\"model.layers.0.self_attn.q_proj.bias\": "
@@ -344,16 +363,19 @@ test_refusals(void)
 	kept = small->weights[LLM_ROLE_OUTPUT][7];
 	small->weights[LLM_ROLE_OUTPUT][7] = NAN;
 	small_write_safetensors(small, "");
-	check_refused(small->folder, NULL, "lm_head.weight\" has a weight that is not finite", "no number");
+	check_refused(small->folder, NULL, "lm_head.weight\" has a weight that is not finite",
+				  "no number");
 	small->weights[LLM_ROLE_OUTPUT][7] = 70000;
 	small_write_safetensors(small, "");
-	check_refused(small->folder, "f16", "a weight of 70000, too large for F16", "too large a weight");
+	check_refused(small->folder, "f16", "a weight of 70000, too large for F16",
+				  "too large a weight");
 	small->weights[LLM_ROLE_OUTPUT][7] = kept;
 	small_write_safetensors(small, "");
 
 	small->config.n_layers = 3;
 	small_write_config(small, "");
-	check_refused(small->folder, NULL, "model.layers.2.input_layernorm.weight\" is missing", "a layer too few");
+	check_refused(small->folder, NULL, "model.layers.2.input_layernorm.weight\" is missing",
+				  "a layer too few");
 	small->config.n_layers = 1;
 	small_write_config(small, "");
 	check_refused(small->folder, NULL, "model.layers.1", "a layer too many");
@@ -377,11 +399,14 @@ test_refusals(void)
 
 	small_write_hf(small, "");
 	unlink(small_path(small, "tokenizer.model"));
-	check_refused(small->folder, NULL, "neither tokenizer.model nor tokenizer.json", "no tokenizer");
-	small_write_text(small, "tokenizer.json", "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}, "
+	check_refused(small->folder, NULL, "neither tokenizer.model nor tokenizer.json",
+				  "no tokenizer");
+	small_write_text(small, "tokenizer.json",
+					 "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}, "
 					 "\"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"ByteLevel\"}]}}");
 	check_refused(small->folder, NULL, "byte-level vocabulary", "Llama 3's tokenizer");
-	small_write_text(small, "tokenizer.json", "{\"model\": {\"type\": \"Unigram\", \"vocab\": {\"a\": 0}}}");
+	small_write_text(small, "tokenizer.json",
+					 "{\"model\": {\"type\": \"Unigram\", \"vocab\": {\"a\": 0}}}");
 	check_refused(small->folder, NULL, "type \"Unigram\"", "another kind of tokenizer");
 	json = small_tokenizer_json();
 	memcpy(strstr((char *) json.data, "\"<0x41>\": 68"), "\"<0x41>\": 99", 12);
@@ -392,12 +417,16 @@ test_refusals(void)
 
 	small_write_hf(small, "");
 	unlink(small_path(small, "model.safetensors"));
-	check_refused(small->folder, NULL, "has neither \"model.safetensors.index.json\"", "no weights");
-	small_write_text(small, "model.safetensors.index.json", "{\"weight_map\": {\"x\": \"../../etc/passwd\"}}");
+	check_refused(small->folder, NULL, "has neither \"model.safetensors.index.json\"",
+				  "no weights");
+	small_write_text(small, "model.safetensors.index.json",
+					 "{\"weight_map\": {\"x\": \"../../etc/passwd\"}}");
 	check_refused(small->folder, NULL, "has no file in the index", "a file elsewhere");
 	small_write_safetensors(small, "");
-	small_write_text(small, "model.safetensors.index.json", "{\"weight_map\": {\"x\": \"model.safetensors\"}}");
-	check_refused(small->folder, NULL, "\"x\" is not in \"model.safetensors\"", "an index of other tensors");
+	small_write_text(small, "model.safetensors.index.json",
+					 "{\"weight_map\": {\"x\": \"model.safetensors\"}}");
+	check_refused(small->folder, NULL, "\"x\" is not in \"model.safetensors\"",
+				  "an index of other tensors");
 	small_source_empty(small);
 
 	small_write_meta(small, 1, false, "");
@@ -406,10 +435,12 @@ test_refusals(void)
 		static const char poison[] = "\x80\x02}(cposix\nsystem\n\x8c\x02ls\x85R.";
 		zip_source_t *source = zip_source_buffer(archive, poison, sizeof(poison) - 1, 0);
 
-		if (zip_file_add(archive, "consolidated/data.pkl", source, ZIP_FL_OVERWRITE) < 0 || zip_close(archive) != 0)
+		if (zip_file_add(archive, "consolidated/data.pkl", source, ZIP_FL_OVERWRITE) < 0 ||
+			zip_close(archive) != 0)
 			abort();
 	}
-	check_refused(small->folder, NULL, "pickle names \"posix.system\", which tensors do not need", "a pickle that calls");
+	check_refused(small->folder, NULL, "pickle names \"posix.system\", which tensors do not need",
+				  "a pickle that calls");
 	small_write_shard(small, 0, 2, false);
 	check_refused(small->folder, NULL, "weights in", "a shard missing");
 	small_source_empty(small);
@@ -419,7 +450,8 @@ test_refusals(void)
 static void
 test_target(void)
 {
-	ImportOptions options = {.source = small->folder, .name = "imported", .folder = small->folder, .quiet = true};
+	ImportOptions options = {.source = small->folder, .name = "imported", .folder = small->folder,
+	.quiet = true};
 	ImportSummary summary;
 	LlmError	error = {0};
 	struct stat before;
@@ -428,10 +460,12 @@ test_target(void)
 	small_write_hf(small, "");
 	small_write_text(small, "imported.gguf.import", "left behind by an import that was killed");
 	ok(import_model(&options, &summary, &error), "what an interrupted import left is taken over");
-	ok(summary.n_weights > 0 && summary.vocabulary_size == SMALL_N_BASE && strstr(summary.path, "imported.gguf"),
+	ok(summary.n_weights > 0 && summary.vocabulary_size == SMALL_N_BASE &&
+	   strstr(summary.path, "imported.gguf"),
 	   "the summary tells of it");
 	stat(small_path(small, "imported.gguf"), &before);
-	ok(!import_model(&options, &summary, &error) && strstr(error.message, "exists") != NULL, "it is not replaced");
+	ok(!import_model(&options, &summary, &error) &&
+	   strstr(error.message, "exists") != NULL, "it is not replaced");
 	stat(small_path(small, "imported.gguf"), &after);
 	ok(before.st_ino == after.st_ino, "and stays as it is");
 	options.replace = true;
@@ -439,7 +473,8 @@ test_target(void)
 	stat(small_path(small, "imported.gguf"), &after);
 	ok(before.st_ino != after.st_ino, "by another file");
 	options.folder = "/nowhere/at/all";
-	ok(!import_model(&options, &summary, &error) && strstr(error.message, "could not create") != NULL,
+	ok(!import_model(&options, &summary, &error) &&
+	   strstr(error.message, "could not create") != NULL,
 	   "a folder that is not there");
 	small_source_empty(small);
 }
