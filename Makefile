@@ -75,6 +75,7 @@ PROTOBUF = import/sentencepiece_model
 $(IMPORT_OBJS) $(IMPORT_MAIN): ENGINE_CFLAGS += -I$(GENERATED)
 # vectors wider than the processor's are passed to inlined functions only
 $(BUILD)/import/quantize_%.o: OPTIMIZE = $(KERNEL_O) -Wno-psabi
+$(addprefix $(BUILD)/import/,checkpoint.o source.o import_model.o): OPTIMIZE = $(KERNEL_O)
 $(BUILD)/import/quantize_avx2.o: OPTIMIZE = $(KERNEL_O) -mavx2
 
 $(GENERATED)/$(PROTOBUF).pb-c.c: src/$(PROTOBUF).proto

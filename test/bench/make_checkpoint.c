@@ -14,6 +14,7 @@
 
 #include "engine/half.h"
 #include "import/source.h"
+#include "made_up_weights.h"
 
 #define POOL_WEIGHTS (1 << 20)
 #define MAX_PATH 4096
@@ -192,20 +193,11 @@ put_header(FILE *file, const LlmModelConfig *config)
 static void
 fill_pool(uint16_t *pool)
 {
-	uint64_t	state = 88172645463325252;
+	uint64_t	state = FIRST_STATE;
 
 	for (int i = 0; i < POOL_WEIGHTS; i++)
 	{
-		float		total = 0;
-
-		for (int j = 0; j < 6; j++)
-		{
-			state ^= state << 13;
-			state ^= state >> 7;
-			state ^= state << 17;
-			total += (float) (state >> 40) / 16777216.0f - 0.5f;
-		}
-		pool[i] = llm_half_nearest(total * 0.0283f);
+		pool[i] = llm_half_nearest(0.0283f * made_up_weight(&state));
 		pool[POOL_WEIGHTS + i] = pool[i];
 	}
 }

@@ -13,8 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../engine/reference_logits.h"
 #include "engine/gguf.h"
 #include "import/quantize.h"
+#include "made_up_weights.h"
 
 #define COLS 4096
 #define ROWS 256
@@ -23,7 +25,6 @@
 static void bench_type(const LlmTensorTypeInfo *info, const float *weights);
 static void make_weights(float *weights);
 static float *read_tensor(const LlmGguf *gguf, const LlmGgufTensor *tensor);
-static double relative_error(const float *expected, const float *found, int64_t n);
 static int	compare_files(int n_files, char **paths);
 
 int
@@ -64,30 +65,19 @@ bench_type(const LlmTensorTypeInfo *info, const float *weights)
 	for (int row = 0; row < ROWS; row++)
 		llm_dequantize_row(info->type, rows + row * row_bytes, COLS, back + row * COLS);
 	printf("%-6s %18.1f %18.6f\n", info->name, COLS * ROWS / seconds * 1e-6,
-		   relative_error(weights, back, COLS * ROWS));
+		   relative_l2(back, weights, COLS * ROWS));
 	free(rows);
 	free(back);
 }
 
-/* Sums of uniform numbers, with a few that stand out, as trained weights have. */
+/* About normal, with a few that stand out, as trained weights have. */
 static void
 make_weights(float *weights)
 {
-	uint64_t	state = 88172645463325252;
+	uint64_t	state = FIRST_STATE;
 
 	for (int i = 0; i < COLS * ROWS; i++)
-	{
-		float		total = 0;
-
-		for (int j = 0; j < 6; j++)
-		{
-			state ^= state << 13;
-			state ^= state >> 7;
-			state ^= state << 17;
-			total += (float) (state >> 40) / 16777216.0f - 0.5f;
-		}
-		weights[i] = total * 0.03f * (state % 200 == 0 ? 4.0f : 1.0f);
-	}
+		weights[i] = 0.03f * made_up_weight(&state) * (state % 200 == 0 ? 4.0f : 1.0f);
 }
 
 static int
@@ -129,7 +119,7 @@ compare_files(int n_files, char **paths)
 		{
 			const LlmGgufTensor *other = llm_gguf_find_tensor(files[file], name);
 			float	   *found = read_tensor(files[file], other);
-			double		relative = relative_error(expected, found, n);
+			double		relative = relative_l2(found, expected, (size_t) n);
 
 			all[file] += relative * relative * own_norm;
 			printf("  %s %.6f", llm_tensor_type_info(other->type)->name, relative);
@@ -161,20 +151,4 @@ read_tensor(const LlmGguf *gguf, const LlmGgufTensor *tensor)
 	llm_dequantize_row(tensor->type, bytes, n, values);
 	free(bytes);
 	return values;
-}
-
-static double
-relative_error(const float *expected, const float *found, int64_t n)
-{
-	double		difference = 0;
-	double		norm = 0;
-
-	for (int64_t i = 0; i < n; i++)
-	{
-		double		d = (double) expected[i] - found[i];
-
-		difference += d * d;
-		norm += (double) expected[i] * expected[i];
-	}
-	return norm > 0 ? sqrt(difference / norm) : 0;
 }

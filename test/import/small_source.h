@@ -534,6 +534,48 @@ small_write_shard(const SmallSource *small, int shard, int n, bool rows_embeddin
 		abort();
 }
 
+/*
+ * pytorch_model.bin, as Hugging Face's older folders have it: an ordered dictionary of
+ * parameters, with metadata set as its state.
+ */
+static inline void
+small_write_pytorch_model(const SmallSource *small)
+{
+	Bytes		pickle = {0};
+	char		path[SMALL_FOLDER_BYTES + 64];
+	zip_t	   *archive;
+
+	snprintf(path, sizeof(path), "%s/pytorch_model.bin", small->folder);
+	unlink(path);
+	archive = zip_open(path, ZIP_CREATE, NULL);
+	if (archive == NULL)
+		abort();
+	bytes_put_text(&pickle, "\x80\x02" "ccollections\nOrderedDict\n)R(");
+	for (int32_t slot = 0; slot < small->n_slots; slot++)
+	{
+		LlmRole		role = llm_slot_role(slot);
+		Bytes		weights = {0};
+		char		name[128];
+		int32_t		rows;
+		int32_t		cols;
+
+		llm_role_shape(&small->config, role, &rows, &cols);
+		put_weights(small, slot, true, &weights);
+		source_tensor_name(NAMING_HF, role,
+						   slot < LLM_GLOBAL_SLOTS ? 0 :
+						   (slot - LLM_GLOBAL_SLOTS) / LLM_LAYER_SLOTS, name, sizeof(name));
+		pickle_tensor(&pickle, name, "FloatStorage", slot, rows, cols, llm_role_is_norm(role));
+		snprintf(name, sizeof(name), "archive/data/%d", slot);
+		zip_member(archive, name, &weights);
+	}
+	bytes_put_text(&pickle, "u}");
+	pickle_text(&pickle, "_metadata");
+	bytes_put_text(&pickle, "ccollections\nOrderedDict\n)Rsb.");
+	zip_member(archive, "archive/data.pkl", &pickle);
+	if (zip_close(archive) != 0)
+		abort();
+}
+
 /* more is JSON members, each followed by a comma, or empty. */
 static inline void
 small_write_meta(const SmallSource *small, int n_shards, bool rows_embedding, const char *more)

@@ -6,8 +6,6 @@
  * The GGUF fixture has its norms in float32, the others in the type of their matrices:
  * so those are compared with the norms that rounding gives, and the folders with each other.
  */
-#include <math.h>
-
 #include "../engine/loaded_model.h"
 #include "../engine/reference_logits.h"
 #include "engine/half.h"
@@ -68,15 +66,8 @@ logits_of(const char *path)
 static double
 relative_difference(const float *ours, const float *expected)
 {
-	double		difference = 0;
-	double		norm = 0;
-
-	for (int64_t i = 0; i < (int64_t) reference.n_ids * reference.vocabulary_size; i++)
-	{
-		difference += ((double) ours[i] - expected[i]) * ((double) ours[i] - expected[i]);
-		norm += (double) expected[i] * expected[i];
-	}
-	return sqrt(difference / norm);
+	return relative_l2(ours, expected,
+					   (size_t) reference.n_ids * (size_t) reference.vocabulary_size);
 }
 
 static bool

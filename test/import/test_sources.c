@@ -175,6 +175,12 @@ test_hf(void)
 	   "what merges first has a greater score");
 	llm_model_close(file);
 	small_source_empty(small);
+
+	small_write_hf(small, "");
+	unlink(small_path(small, "model.safetensors"));
+	small_write_pytorch_model(small);
+	llm_model_close(check_import(small->folder, NULL, 0, "pytorch_model.bin"));
+	small_source_empty(small);
 }
 
 static void

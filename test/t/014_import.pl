@@ -14,13 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-# From llama2.c's own test: greedy text after the beginning of text alone.
-my $reference = <<'TEXT' =~ s/\n\z//r;
-Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. She wanted to play with it, but it was too high.
-Lily's mom said, "Lily, let's go to the park." Lily was sad and didn't know what to do. She said, "I want to play with your ball, but I can't find it."
-Lily was sad and didn't know what to do. She said, "I'm sorry, Lily. I didn't know what to do."
-Lily didn't want to help her mom, so she
-TEXT
+my $reference = stories_text();
 
 my $folder = PostgreSQL::Test::Utils::tempdir();
 my $sources = PostgreSQL::Test::Utils::tempdir();
@@ -83,7 +77,7 @@ like($screen, qr/\r\[#+ *\] +\d+%  [\d.]+ [kM]B of [\d.]+ MB  [\d.]+ [kM]B\/s  \
 like($screen, qr/\r\[#{30}\] 100%/, 'that gets to its end');
 
 my $node = llama2_server('import', 'llama2.model_directory' => $folder, 'llama2.context_length' => 512,
-	'llama2.kv_cache_size' => '64MB');
+	'llama2.kv_cache_size' => '64MB', max_worker_processes => 24);
 my $chat = q{SELECT llama2_chat('What is PostgreSQL?', temperature => 0%s)};
 is($node->safe_psql('postgres', sprintf($chat, '')), 'PostgreSQL is a database that stores data in tables.', 'the server serves it');
 is($node->safe_psql('postgres', sprintf($chat, q{, model => 'tinychat-6m-q4_k_m'})),
@@ -104,6 +98,16 @@ SKIP:
 	is((import_model('--type', 'q8_0', '--name', 'stories-q8_0', $bin))[0], 0, 'the same in Q8_0');
 	is(substr($node->safe_psql('postgres', q{SELECT llama2_generate('', model => 'stories-q8_0', temperature => 0, max_tokens => 20)}), 0, 30),
 		substr($reference, 0, 30), 'begins alike');
+
+	mkdir "$sources/alone" or die;
+	symlink($bin, "$sources/alone/model.bin") or die;
+	($status, $out, $err) = import_model("$sources/alone/model.bin");
+	like("$status $err", qr/^1 .*there is no tokenizer beside .*\n.*--tokenizer/, 'a model without its tokenizer');
+	is((import_model('--tokenizer', $bin =~ s/stories260K\.bin$/tok512.bin/r, "$sources/alone/model.bin"))[0], 0, 'which --tokenizer names');
+	is($node->safe_psql('postgres', q{SELECT llama2_generate('', model => 'model', temperature => 0, max_tokens => 200)}),
+		$reference, 'gives the reference text');
+	is((import_model('--context', 1000, '--name', 'meta', $hf =~ s/hf$/meta/r))[0], 0, 'a folder from Meta, with a context length');
+	is(key_of("$folder/meta.gguf", 'llama.context_length'), 1000, 'which is in its header');
 
 	# The tokenizer in both of its files
 	is((import_model('--name', 'sentencepiece', $hf))[0], 0, 'a Hugging Face folder with tokenizer.model');
@@ -168,6 +172,16 @@ sub quoted
 	$text =~ s/\\/\\\\/g;
 	$text =~ s/'/\\'/g;
 	return "E'$text'";
+}
+
+# key_of($path, $key): an integer of a GGUF file's header
+sub key_of
+{
+	my ($path, $key) = @_;
+	my $bytes = slurp_file($path);
+	my $at = index($bytes, pack('Q<', length $key) . $key);
+
+	return $at < 0 ? undef : unpack('V', substr($bytes, $at + 8 + length($key) + 4, 4));
 }
 
 # A Hugging Face folder of the shape of a model of 1.1 billion weights
