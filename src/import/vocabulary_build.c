@@ -64,7 +64,8 @@ vocabulary_put(ImportVocabulary *vocabulary, int64_t id, const char *bytes, size
 	copy = malloc(length + 1);
 	if (copy == NULL)
 		return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for the vocabulary");
-	memcpy(copy, bytes, length);
+	if (length > 0)
+		memcpy(copy, bytes, length);
 	copy[length] = '\0';
 	for (; vocabulary->n_pieces <= id; vocabulary->n_pieces++)
 		vocabulary->pieces[vocabulary->n_pieces] = (LlmPiece) {NULL, 0, 0, LLM_PIECE_CONTROL};
