@@ -10,7 +10,7 @@ export PG_CONFIG
 # "make WERROR=" builds with a compiler that warns of more than ours
 WERROR = -Werror
 
-all: ## build llama2.so and llama2_engine.so
+all: ## build llama2.so, llama2_engine.so and llama2-import
 install: ## install them, the SQL and the bundled model where pg_config says
 installcheck: ## pg_regress against the running server that libpq finds
 clean: ## remove what was built
@@ -64,6 +64,34 @@ $(BUILD)/libllm.a: $(TEXT_OBJS) $(ENGINE_OBJS)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
+# --- the command llama2-import ---------------------------------------------------
+# Its parts are a library too, for the tests and fuzzers of its readers.
+
+IMPORT_MAIN = $(BUILD)/import/import_main.o
+IMPORT_OBJS = $(filter-out $(IMPORT_MAIN),$(patsubst src/%.c,$(BUILD)/%.o,$(sort $(wildcard src/import/*.c))))
+IMPORT_LIBS = -lzip -ljansson -lprotobuf-c
+GENERATED = $(BUILD)/generated
+PROTOBUF = import/sentencepiece_model
+
+$(IMPORT_OBJS) $(IMPORT_MAIN): ENGINE_CFLAGS += -I$(GENERATED)
+# vectors wider than the processor's are passed to inlined functions only
+$(BUILD)/import/quantize_%.o: OPTIMIZE = $(KERNEL_O) -Wno-psabi
+$(addprefix $(BUILD)/import/,checkpoint.o source.o import_model.o): OPTIMIZE = $(KERNEL_O)
+$(BUILD)/import/quantize_avx2.o: OPTIMIZE = $(KERNEL_O) -mavx2
+
+$(GENERATED)/$(PROTOBUF).pb-c.c: src/$(PROTOBUF).proto
+	@mkdir -p $(@D)
+	protoc-c --proto_path=src --c_out=$(GENERATED) $(PROTOBUF).proto
+
+$(GENERATED)/$(PROTOBUF).pb-c.o: $(GENERATED)/$(PROTOBUF).pb-c.c
+	$(CC) -O2 -g -I$(GENERATED) $(VARIANT_CFLAGS) -c $< -o $@
+
+$(BUILD)/import/vocabulary_sentencepiece.o: $(GENERATED)/$(PROTOBUF).pb-c.c
+
+$(BUILD)/libimport.a: $(IMPORT_OBJS) $(GENERATED)/$(PROTOBUF).pb-c.o
+	@rm -f $@
+	$(AR) rcs $@ $^
+
 # --- the two libraries, and what is installed with them ------------------------
 # llama2.so is what shared_preload_libraries names: no OpenMP, no BLAS.
 # llama2_engine.so is loaded by the model worker alone, into a process that has
@@ -80,7 +108,8 @@ DATA = $(wildcard sql/llama2--*--*.sql)
 DATA_built = sql/llama2--$(EXTVERSION).sql
 REGRESS = $(patsubst sql/%.sql,%,$(filter-out sql/llama2%,$(sort $(wildcard sql/*.sql))))
 SHLIB_LINK = $(EXPORTS) -lm
-EXTRA_CLEAN = build $(ENGINE_LIBRARY)
+IMPORT_COMMAND = llama2-import
+EXTRA_CLEAN = build $(ENGINE_LIBRARY) $(IMPORT_COMMAND)
 
 # pgxs.mk may be there, as part of the client's package, without the server's headers
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -106,7 +135,12 @@ $(SERVER_OBJS) $(WORKER_OBJS): $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(SERVER_CFLAGS) $(SERVER_CPPFLAGS) -MMD -MP -c $< -o $@
 
-all: $(ENGINE_LIBRARY)
+all: $(ENGINE_LIBRARY) $(IMPORT_COMMAND)
+
+$(IMPORT_MAIN): ENGINE_CFLAGS += -DLLAMA2_MODEL_FOLDER='"$(datadir)/llama2"' -DLLAMA2_VERSION='"$(EXTVERSION)"'
+
+$(IMPORT_COMMAND): $(IMPORT_MAIN) $(BUILD)/libimport.a $(BUILD)/libllm.a
+	$(CC) $(ENGINE_CFLAGS) -Wl,--as-needed -o $@ $^ $(IMPORT_LIBS) $(ENGINE_LIBS)
 
 $(shlib) $(ENGINE_LIBRARY): src/exports.map
 
@@ -122,19 +156,24 @@ install-engine: all installdirs
 	$(INSTALL_SHLIB) $(ENGINE_LIBRARY) '$(DESTDIR)$(pkglibdir)/'
 	$(INSTALL) -d -m 755 '$(DESTDIR)$(datadir)/llama2'
 	$(if $(MODELS),$(INSTALL_DATA) $(MODELS) '$(DESTDIR)$(datadir)/llama2/')
+	$(INSTALL) -d -m 755 '$(DESTDIR)$(bindir)' '$(DESTDIR)$(mandir)/man1'
+	$(INSTALL_PROGRAM) $(IMPORT_COMMAND) '$(DESTDIR)$(bindir)/'
+	$(INSTALL_DATA) src/import/$(IMPORT_COMMAND).1 '$(DESTDIR)$(mandir)/man1/'
 
 uninstall: uninstall-engine
 
 uninstall-engine:
 	rm -f '$(DESTDIR)$(pkglibdir)/$(ENGINE_LIBRARY)'
 	rm -f $(addprefix '$(DESTDIR)$(datadir)/llama2/',$(notdir $(MODELS)))
+	rm -f '$(DESTDIR)$(bindir)/$(IMPORT_COMMAND)' '$(DESTDIR)$(mandir)/man1/$(IMPORT_COMMAND).1'
 
 # Tests need the extension where the server looks for it.
 install-for-tests: all
-	@if [ -w '$(pkglibdir)' ] && [ -w '$(datadir)/extension' ]; then \
+	@if [ -w '$(pkglibdir)' ] && [ -w '$(datadir)/extension' ] && [ -w '$(bindir)' ]; then \
 		$(MAKE) --no-print-directory install >build/install.log || { cat build/install.log; exit 1; }; \
 	elif cmp -s llama2.so '$(pkglibdir)/llama2.so' && \
 		cmp -s $(ENGINE_LIBRARY) '$(pkglibdir)/$(ENGINE_LIBRARY)' && \
+		cmp -s $(IMPORT_COMMAND) '$(bindir)/$(IMPORT_COMMAND)' && \
 		cmp -s $(DATA_built) '$(datadir)/extension/$(notdir $(DATA_built))'; then \
 		echo "testing the installed llama2, which is the one built here"; \
 	else \
@@ -187,14 +226,23 @@ programs: engine-programs fuzz-programs
 # --- C programs: engine tests, fuzzers, benchmarks -----------------------------
 
 ENGINE_TESTS = $(patsubst test/engine/%.c,$(BUILD)/test/%,$(sort $(wildcard test/engine/test_*.c)))
+IMPORT_TESTS = $(patsubst test/import/%.c,$(BUILD)/test/%,$(sort $(wildcard test/import/test_*.c)))
+IMPORT_FUZZERS = $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard test/fuzz/fuzz_import*.c)))
 FUZZERS = $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+IMPORT_BENCHES = $(addprefix $(BUILD)/bench/,quantize_bench make_checkpoint)
 BENCHES = $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard test/bench/*.c)))
-PROGRAMS = $(ENGINE_TESTS) $(FUZZERS) $(BENCHES)
+PROGRAMS = $(ENGINE_TESTS) $(IMPORT_TESTS) $(FUZZERS) $(BENCHES)
 
 define LINK_PROGRAM
 @mkdir -p $(@D)
-$(CC) $(ENGINE_CFLAGS) -MMD -MP $< -o $@ $(BUILD)/libllm.a $(ENGINE_LIBS)
+$(CC) $(ENGINE_CFLAGS) -MMD -MP $< -o $@ $(filter %/libimport.a,$^) $(BUILD)/libllm.a \
+	$(if $(filter %/libimport.a,$^),$(IMPORT_LIBS)) $(ENGINE_LIBS)
 endef
+
+$(IMPORT_TESTS) $(IMPORT_FUZZERS) $(IMPORT_BENCHES): $(BUILD)/libimport.a
+
+$(IMPORT_TESTS): $(BUILD)/test/%: test/import/%.c $(BUILD)/libllm.a
+	$(LINK_PROGRAM)
 
 $(ENGINE_TESTS): $(BUILD)/test/%: test/engine/%.c $(BUILD)/libllm.a
 	$(LINK_PROGRAM)
@@ -205,11 +253,11 @@ $(FUZZERS): $(BUILD)/fuzz/%: test/fuzz/%.c $(BUILD)/libllm.a
 $(BENCHES): $(BUILD)/bench/%: test/bench/%.c $(BUILD)/libllm.a
 	$(LINK_PROGRAM)
 
-engine-programs: $(ENGINE_TESTS)
+engine-programs: $(ENGINE_TESTS) $(IMPORT_TESTS)
 fuzz-programs: $(FUZZERS)
 
-engine-test: $(ENGINE_TESTS) ## run the engine's C tests alone
-	prove -e '' $(ENGINE_TESTS)
+engine-test: $(ENGINE_TESTS) $(IMPORT_TESTS) ## run the C tests alone
+	prove -e '' $(ENGINE_TESTS) $(IMPORT_TESTS)
 
 fuzz-test: $(FUZZERS)
 	$(if $(FUZZERS),prove -e '' $(FUZZERS))
@@ -224,7 +272,7 @@ bench: $(BENCHES) install-for-tests ## tokens per second of the engine and of SQ
 
 .PHONY: engine-programs fuzz-programs engine-test fuzz-test asan bench
 
--include $(patsubst %.o,%.d,$(OBJS) $(WORKER_OBJS) $(ENGINE_OBJS)) $(addsuffix .d,$(PROGRAMS))
+-include $(patsubst %.o,%.d,$(OBJS) $(WORKER_OBJS) $(ENGINE_OBJS) $(IMPORT_OBJS) $(IMPORT_MAIN)) $(addsuffix .d,$(PROGRAMS))
 
 # --- formatting ----------------------------------------------------------------
 

@@ -24,6 +24,9 @@ my @options = qw(-bad -bap -bbb -bc -bl -cli1 -cp33 -cdb -nce -d0 -di12 -nfc1 -n
 
 my @c_types = (
 	qw(FILE DIR bool size_t ssize_t off_t pid_t time_t va_list sigset_t intptr_t uintptr_t),
+	qw(json_t json_error_t zip_t zip_file_t zip_source_t zip_stat_t zip_error_t zip_int64_t zip_uint64_t),
+	qw(ProtobufCAllocator Sentencepiece__ModelProto Sentencepiece__ModelProto__SentencePiece),
+	qw(Sentencepiece__ModelProto__TrainerSpec Sentencepiece__ModelProto__NormalizerSpec),
 	qw(pthread_t pthread_mutex_t pthread_cond_t CBLAS_TRANSPOSE),
 	(map { ("int${_}_t", "uint${_}_t", "__mmask$_") } 8, 16, 32, 64),
 	(map { ("__m$_", "__m${_}i", "__m${_}d", "__m${_}h") } 128, 256, 512));

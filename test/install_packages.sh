@@ -63,6 +63,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 fi
 
 packages="gcc make libc6-dev perl libopenblas-openmp-dev libkrb5-dev libssl-dev
+	libzip-dev libjansson-dev libprotobuf-c-dev protobuf-c-compiler
 	libipc-run-perl libtap-parser-sourcehandler-pgtap-perl"
 version=$(existing_version)
 if [ -z "$version" ]; then

@@ -5,6 +5,7 @@
 #ifndef REFERENCE_LOGITS_H
 #define REFERENCE_LOGITS_H
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,23 @@ typedef struct Reference
 	double		peer_error;		/* relative L2 */
 	float	   *logits;			/* [n_ids][vocabulary_size] */
 } Reference;
+
+/* ||ours - expected|| / ||expected|| */
+static inline double
+relative_l2(const float *ours, const float *expected, size_t n)
+{
+	double		difference = 0;
+	double		norm = 0;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		double		d = (double) ours[i] - expected[i];
+
+		difference += d * d;
+		norm += (double) expected[i] * expected[i];
+	}
+	return sqrt(difference / norm);
+}
 
 /* The text behind "key": or NULL. */
 static inline const char *

@@ -20,22 +20,6 @@ static const char *label;
 static double limit;
 
 static double
-relative_l2(const float *ours, const float *expected, size_t n)
-{
-	double		difference = 0;
-	double		norm = 0;
-
-	for (size_t i = 0; i < n; i++)
-	{
-		double		d = (double) ours[i] - expected[i];
-
-		difference += d * d;
-		norm += (double) expected[i] * expected[i];
-	}
-	return sqrt(difference / norm);
-}
-
-static double
 measure(const LlmKernels *kernels, LlmKvType kv_type)
 {
 	Runner		runner;

@@ -11,7 +11,7 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(llama2_server fixture_path);
+our @EXPORT = qw(llama2_server fixture_path stories_text);
 
 # llama2_server($name, %settings): a started server whose database "postgres"
 # has the extension.
@@ -37,6 +37,18 @@ sub fixture_path
 	my $path = ($ENV{LLAMA2_FIXTURES} // '../shared/fixtures') . "/$name";
 
 	return -r $path ? $path : undef;
+}
+
+# stories_text(): from llama2.c's own test: greedy text of stories260K after the
+# beginning of text alone.
+sub stories_text
+{
+	return <<'TEXT' =~ s/\n\z//r;
+Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. She wanted to play with it, but it was too high.
+Lily's mom said, "Lily, let's go to the park." Lily was sad and didn't know what to do. She said, "I want to play with your ball, but I can't find it."
+Lily was sad and didn't know what to do. She said, "I'm sorry, Lily. I didn't know what to do."
+Lily didn't want to help her mom, so she
+TEXT
 }
 
 1;

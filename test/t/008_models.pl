@@ -14,13 +14,7 @@ use RawClient;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-# From llama2.c's own test: greedy text after the beginning of text alone.
-my $reference = <<'TEXT' =~ s/\n\z//r;
-Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. She wanted to play with it, but it was too high.
-Lily's mom said, "Lily, let's go to the park." Lily was sad and didn't know what to do. She said, "I want to play with your ball, but I can't find it."
-Lily was sad and didn't know what to do. She said, "I'm sorry, Lily. I didn't know what to do."
-Lily didn't want to help her mom, so she
-TEXT
+my $reference = stories_text();
 
 my $folder = PostgreSQL::Test::Utils::tempdir();
 my $bundled = ($ENV{LLAMA2_MODELS} // 'models') . '/tinychat-6m.gguf';
