@@ -60,6 +60,8 @@ Llama2SubmitCall(const Llama2Call *call, Llama2Prompt prompt, bool stream, bool 
 	spec.n_stops = options->n_stops;
 	memcpy(spec.stops, options->stops, sizeof(spec.stops));
 	memcpy(spec.stop_lengths, options->stop_lengths, sizeof(spec.stop_lengths));
+	spec.grammar = options->grammar;
+	spec.on_limit = options->on_limit;
 	spec.strip_leading_space = true;
 	spec.stream = stream;
 	return Llama2RequestSubmit(&spec, may_fail);
