@@ -10,6 +10,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "server/answer.h"
 #include "server/call.h"
 #include "server/text_output.h"
 
@@ -20,7 +21,6 @@ PG_FUNCTION_INFO_V1(llama2_chat_messages);
 PG_FUNCTION_INFO_V1(llama2_complete);
 
 static Datum generate_text(FunctionCallInfo fcinfo, Llama2PromptKind kind);
-static text *answer_text(const Llama2Model *model, Llama2Request *request);
 static const char *finish_reason_name(LlmFinishReason reason);
 
 Datum
@@ -80,7 +80,7 @@ llama2_generate_array(PG_FUNCTION_ARGS)
 				break;
 		}
 		if (requests[i])
-			answers[i] = PointerGetDatum(answer_text(call.model, requests[i]));
+			answers[i] = PointerGetDatum(Llama2AnswerText(call.model, requests[i]));
 	}
 	if (n_prompts == 0)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
@@ -116,7 +116,7 @@ llama2_complete(PG_FUNCTION_ARGS)
 	values[7] = Float8GetDatum(slot->queue_ms);
 	values[8] = Float8GetDatum(slot->prefill_ms);
 	values[9] = Float8GetDatum(slot->decode_ms);
-	answer = answer_text(call.model, request);
+	answer = Llama2AnswerText(call.model, request);
 	values[0] = PointerGetDatum(answer);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
 }
@@ -129,12 +129,11 @@ generate_text(FunctionCallInfo fcinfo, Llama2PromptKind kind)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	Llama2BeginCallWithPrompt(fcinfo, kind, &call);
-	PG_RETURN_TEXT_P(answer_text(call.model, Llama2SubmitCall(&call, call.prompt, false, false)));
+	PG_RETURN_TEXT_P(Llama2AnswerText(call.model, Llama2SubmitCall(&call, call.prompt, false, false)));
 }
 
-/* Wait for a request's text, and release the request. */
-static text *
-answer_text(const Llama2Model *model, Llama2Request *request)
+text *
+Llama2AnswerText(const Llama2Model *model, Llama2Request *request)
 {
 	int32		n_results = Llama2RequestFinish(request);
 	const LlmTokenResult *results = Llama2RequestResults(request);

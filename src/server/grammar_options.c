@@ -45,7 +45,7 @@ Llama2ReadGrammarOption(const char *name, const JsonbValue *value, Llama2Options
 	options->grammar_option = name;
 	if (strcmp(name, "json_schema") == 0)
 	{
-		options->grammar = Llama2GrammarFromSchema(value);
+		options->grammar = Llama2GrammarFromTree(Llama2JsonTree(value));
 		return;
 	}
 	if (strcmp(name, "json") == 0)
@@ -68,11 +68,11 @@ Llama2ReadGrammarOption(const char *name, const JsonbValue *value, Llama2Options
 }
 
 const LlmGrammar *
-Llama2GrammarFromSchema(const JsonbValue *schema)
+Llama2GrammarFromTree(const LlmJson *schema)
 {
 	LlmError	error = {0};
 
-	return keep_grammar(llm_grammar_from_schema(Llama2JsonTree(schema), &error), "json_schema", &error);
+	return keep_grammar(llm_grammar_from_schema(schema, &error), "json_schema", &error);
 }
 
 LlmJson *
@@ -117,7 +117,7 @@ keep_grammar(LlmGrammar *grammar, const char *what, const LlmError *error)
 				(errcode(error->code == LLM_ERROR_OUT_OF_MEMORY ? ERRCODE_OUT_OF_MEMORY :
 						 error->code == LLM_ERROR_LIMIT ? ERRCODE_PROGRAM_LIMIT_EXCEEDED :
 						 ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid %s: %s", what, error->message)));
+				 errmsg("invalid %s: %s", strcmp(what, "json_schema") == 0 ? "JSON schema" : what, error->message)));
 	kept = palloc_extended(grammar->size, MCXT_ALLOC_NO_OOM);
 	if (kept)
 		memcpy(kept, grammar, grammar->size);

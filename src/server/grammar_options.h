@@ -15,7 +15,7 @@
 extern void Llama2ReadGrammarOption(const char *name, const JsonbValue *value, Llama2Options *options);
 
 /* What is valid against a schema; palloc'd.  An error names the place. */
-extern const LlmGrammar *Llama2GrammarFromSchema(const JsonbValue *schema);
+extern const LlmGrammar *Llama2GrammarFromTree(const LlmJson *schema);
 
 /* A jsonb value as a tree, strings in UTF-8; palloc'd. */
 extern LlmJson *Llama2JsonTree(const JsonbValue *value);
