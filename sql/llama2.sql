@@ -199,6 +199,17 @@ COMMENT ON FUNCTION llama2_extract(text, jsonb, text, int, float8, float8, int, 
 'what a JSON schema asks for, from a text; always valid against the schema';
 
 CREATE FUNCTION llama2_extract(
+	text text, schema text, instruction text DEFAULT NULL,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT 0, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'llama2_extract_text_schema' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_extract(text, text, text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'the same, where the schema is given as text';
+
+CREATE FUNCTION llama2_extract(
 	text text, "row" anyelement, instruction text DEFAULT NULL,
 	max_tokens int DEFAULT NULL, temperature float8 DEFAULT 0, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
 	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,

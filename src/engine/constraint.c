@@ -18,7 +18,7 @@
 #include "text/detokenize.h"
 
 /* States and masks of all grammars: what nobody uses goes first, then the states of one in use. */
-#define CACHE_BYTES ((size_t) 64 << 20)
+#define DEFAULT_CACHE_BYTES ((size_t) 64 << 20)
 #define MAX_GRAMMARS 64
 
 /* A grammar that was used lately. */
@@ -36,6 +36,7 @@ typedef struct Known
 struct LlmConstraints
 {
 	const LlmVocabulary *vocabulary;
+	size_t		cache_bytes;
 	bool		has_trie;
 	LlmTrie		trie;
 	size_t		mask_words;
@@ -80,12 +81,15 @@ static bool begin_closing(LlmConstraint *constraint, int32_t n_left);
 static bool fail_memory(LlmError *error);
 
 LlmConstraints *
-llm_constraints_create(const LlmVocabulary *vocabulary)
+llm_constraints_create(const LlmVocabulary *vocabulary, size_t cache_bytes)
 {
 	LlmConstraints *constraints = calloc(1, sizeof(LlmConstraints));
 
 	if (constraints != NULL)
+	{
 		constraints->vocabulary = vocabulary;
+		constraints->cache_bytes = cache_bytes > 0 ? cache_bytes : DEFAULT_CACHE_BYTES;
+	}
 	return constraints;
 }
 
@@ -301,7 +305,7 @@ find_known(LlmConstraints *constraints, const LlmGrammar *grammar)
 		known = known->next;
 	if (known == NULL)
 	{
-		if (constraints->n_known >= MAX_GRAMMARS || llm_constraints_bytes(constraints) > CACHE_BYTES)
+		if (constraints->n_known >= MAX_GRAMMARS || llm_constraints_bytes(constraints) > constraints->cache_bytes)
 			forget_idle(constraints, false);
 		known = calloc(1, sizeof(Known));
 		if (known == NULL)
@@ -404,12 +408,13 @@ check_shortest(LlmConstraint *constraint, int32_t max_tokens, LlmError *error)
 static bool
 revive(LlmConstraint *constraint)
 {
+	LlmConstraints *constraints = constraint->constraints;
 	Known	   *known = constraint->known;
 
-	if (llm_constraints_bytes(constraint->constraints) > CACHE_BYTES)
-		forget_idle(constraint->constraints, true);
-	if (llm_constraints_bytes(constraint->constraints) > CACHE_BYTES &&
-		llm_parse_states_bytes(known->states) > CACHE_BYTES / MAX_GRAMMARS)
+	if (llm_constraints_bytes(constraints) > constraints->cache_bytes)
+		forget_idle(constraints, true);
+	if (llm_constraints_bytes(constraints) > constraints->cache_bytes &&
+		llm_parse_states_bytes(known->states) > constraints->cache_bytes / MAX_GRAMMARS)
 	{
 		if (!llm_parse_states_reset(known->states))
 			return false;

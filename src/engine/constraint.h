@@ -20,8 +20,11 @@ typedef enum LlmOnLimit
 	LLM_ON_LIMIT_ERROR			/* let it end anywhere, and say so */
 } LlmOnLimit;
 
-/* The vocabulary outlives it.  The tree of its tokens is made when it is needed first. */
-extern LlmConstraints *llm_constraints_create(const LlmVocabulary *vocabulary);
+/*
+ * The vocabulary outlives it.  The tree of its tokens is made when it is needed first.  What is cached beyond
+ * cache_bytes (0: a default) is forgotten.
+ */
+extern LlmConstraints *llm_constraints_create(const LlmVocabulary *vocabulary, size_t cache_bytes);
 extern void llm_constraints_free(LlmConstraints *constraints);	/* after all of its constraints */
 extern size_t llm_constraints_bytes(const LlmConstraints *constraints);
 

@@ -137,7 +137,7 @@ llm_engine_create(const LlmModel *model, const LlmVocabulary *vocabulary,
 	if (engine->sampler == NULL)
 		goto failed;
 	engine->scheduler = llm_scheduler_create(engine->cache, &shape.limits);
-	engine->constraints = llm_constraints_create(vocabulary);
+	engine->constraints = llm_constraints_create(vocabulary, 0);
 	engine->token_text = malloc((size_t) llm_vocabulary_max_token_bytes(vocabulary) + 1);
 	engine->slices = calloc(shape.limits.max_sequences, sizeof(LlmSlice));
 	engine->owners = calloc(shape.limits.max_sequences, sizeof(LlmSequence *));

@@ -196,13 +196,19 @@ apply_penalties(LlmSampler *sampler, const LlmSamplingOptions *options, float *l
 	}
 }
 
+/* Most words of a mask are all ones or all zeros. */
 static void
 ban_others(const LlmSampler *sampler, float *logits, const uint64_t *allowed)
 {
-	for (int32_t token = 0; token < sampler->vocabulary_size; token++)
+	for (int32_t first = 0; first < sampler->vocabulary_size; first += 64)
 	{
-		if ((allowed[token / 64] >> (token % 64) & 1) == 0)
-			logits[token] = -INFINITY;
+		uint64_t	word = allowed[first / 64];
+		int32_t		n = sampler->vocabulary_size - first < 64 ? sampler->vocabulary_size - first : 64;
+
+		if (word == UINT64_MAX)
+			continue;
+		for (int32_t i = 0; i < n; i++)
+			logits[first + i] = word >> i & 1 ? logits[first + i] : -INFINITY;
 	}
 }
 

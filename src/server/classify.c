@@ -60,6 +60,7 @@ static text *join_lines(text *instruction, text *value);
 static void ask_in_chat(Candidates *candidates, text *message, text *system);
 static void complete_prompt(Candidates *candidates, text *prompt);
 static text *with_space(text *prompt, text *choice);
+static text *without_space(text *prompt);
 static void score_candidates(Candidates *candidates);
 static double take_logprob(Llama2Request *request);
 static const Candidate *best_candidate(const Candidates *candidates);
@@ -273,7 +274,7 @@ complete_prompt(Candidates *candidates, text *prompt)
 	{
 		Candidate  *candidate = &candidates->items[i];
 
-		candidate->prompt = Llama2JoinTexts(candidates->model, prompt, with_space(prompt, candidate->label),
+		candidate->prompt = Llama2JoinTexts(candidates->model, without_space(prompt), with_space(prompt, candidate->label),
 											&candidate->score_from);
 		if (candidate->score_from >= candidate->prompt.n_ids)
 			ereport(ERROR,
@@ -282,16 +283,30 @@ complete_prompt(Candidates *candidates, text *prompt)
 	}
 }
 
-/* A generated text comes without the space that separates it from the prompt; so does a choice. */
+/*
+ * A generated text comes without the space that separates it from the prompt; so does a choice.  A space
+ * that ends the prompt belongs to the choice's first token.
+ */
 static text *
 with_space(text *prompt, text *choice)
 {
 	int			length = VARSIZE_ANY_EXHDR(prompt);
 	const char *bytes = VARDATA_ANY(prompt);
 
-	if (length == 0 || strchr(" \t\r\n", bytes[length - 1]) || strchr(" \t\r\n", *VARDATA_ANY(choice)))
+	if (length == 0 || strchr("\t\r\n", bytes[length - 1]) || strchr(" \t\r\n", *VARDATA_ANY(choice)))
 		return choice;
 	return cstring_to_text(psprintf(" %s", text_to_cstring(choice)));
+}
+
+static text *
+without_space(text *prompt)
+{
+	int			length = VARSIZE_ANY_EXHDR(prompt);
+	const char *bytes = VARDATA_ANY(prompt);
+
+	if (length > 0 && bytes[length - 1] == ' ')
+		length--;
+	return cstring_to_text_with_len(bytes, length);
 }
 
 /* As many at once as there are slots; the oldest is waited for where there are not. */

@@ -21,6 +21,7 @@
 #include "server/text_output.h"
 
 PG_FUNCTION_INFO_V1(llama2_extract);
+PG_FUNCTION_INFO_V1(llama2_extract_text_schema);
 PG_FUNCTION_INFO_V1(llama2_extract_row);
 
 /* Arguments: text, schema or row, instruction, and then the common ones. */
@@ -30,6 +31,7 @@ PG_FUNCTION_INFO_V1(llama2_extract_row);
 #define ARG_COMMON 3
 
 static Datum extract(FunctionCallInfo fcinfo, const LlmJson *schema);
+static Datum extract_by_schema(FunctionCallInfo fcinfo, Jsonb *schema);
 static text *extract_message(FunctionCallInfo fcinfo, const LlmJson *schema);
 static char *list_fields(const LlmJson *schema);
 static void list_names(StringInfo list, const LlmJson *names, const LlmJson *required, int *n, int n_all);
@@ -40,21 +42,21 @@ static Datum row_from_jsonb(Oid type, Datum base, bool base_is_null, Datum value
 Datum
 llama2_extract(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *schema;
-	JsonbValue	value;
+	if (PG_ARGISNULL(ARG_TEXT) || PG_ARGISNULL(ARG_SHAPE))
+		PG_RETURN_NULL();
+	return extract_by_schema(fcinfo, PG_GETARG_JSONB_P(ARG_SHAPE));
+}
+
+/* A schema that is written as a string without a type would else be taken for a row. */
+Datum
+llama2_extract_text_schema(PG_FUNCTION_ARGS)
+{
+	char	   *schema;
 
 	if (PG_ARGISNULL(ARG_TEXT) || PG_ARGISNULL(ARG_SHAPE))
 		PG_RETURN_NULL();
-	schema = PG_GETARG_JSONB_P(ARG_SHAPE);
-	if (JB_ROOT_IS_SCALAR(schema))
-		(void) JsonbExtractScalar(&schema->root, &value);
-	else
-	{
-		value.type = jbvBinary;
-		value.val.binary.data = &schema->root;
-		value.val.binary.len = VARSIZE(schema) - VARHDRSZ;
-	}
-	PG_RETURN_DATUM(extract(fcinfo, Llama2JsonTree(&value)));
+	schema = Llama2StringArgument(fcinfo, ARG_SHAPE);
+	return extract_by_schema(fcinfo, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(schema))));
 }
 
 /* The row that is given says which type, and what stands where the answer is null. */
@@ -77,6 +79,22 @@ llama2_extract_row(PG_FUNCTION_ARGS)
 	if (is_null)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(row);
+}
+
+static Datum
+extract_by_schema(FunctionCallInfo fcinfo, Jsonb *schema)
+{
+	JsonbValue	value;
+
+	if (JB_ROOT_IS_SCALAR(schema))
+		(void) JsonbExtractScalar(&schema->root, &value);
+	else
+	{
+		value.type = jbvBinary;
+		value.val.binary.data = &schema->root;
+		value.val.binary.len = VARSIZE(schema) - VARHDRSZ;
+	}
+	return extract(fcinfo, Llama2JsonTree(&value));
 }
 
 static Datum

@@ -285,7 +285,7 @@ check_text(const LlmJson *schema, const char *source, const ConstrainedText *mad
 static void
 test_schemas(const LlmVocabulary *vocabulary, const char *label, int first, int n)
 {
-	LlmConstraints *constraints = llm_constraints_create(vocabulary);
+	LlmConstraints *constraints = llm_constraints_create(vocabulary, 0);
 	ConstrainedText *made = malloc(sizeof(ConstrainedText));
 	Writer	   *writer = malloc(sizeof(Writer));
 	Outcome		outcome = {0};
@@ -334,12 +334,59 @@ test_schemas(const LlmVocabulary *vocabulary, const char *label, int first, int 
 	llm_constraints_free(constraints);
 }
 
+/* Where everything is forgotten all the time the texts are the same. */
+static void
+test_forgetting(const LlmVocabulary *vocabulary, int n)
+{
+	LlmConstraints *constraints[2] = {llm_constraints_create(vocabulary, 0), llm_constraints_create(vocabulary, 30000)};
+	ConstrainedText *made[2] = {malloc(sizeof(ConstrainedText)), malloc(sizeof(ConstrainedText))};
+	Writer	   *writer = malloc(sizeof(Writer));
+	int			n_texts = 0;
+	int			n_same = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		JsonArena	arena = {0};
+		LlmError	error = {0};
+		LlmGrammar *grammar;
+
+		writer->random = 1234567 + (uint64_t) i * 104729;
+		put_root(writer);
+		grammar = llm_grammar_from_schema(json_parse(&arena, writer->text, (size_t) writer->length), &error);
+		for (int run = 0; grammar != NULL && run < 3; run++)
+		{
+			for (int k = 0; k < 2; k++)
+			{
+				uint64_t	random = 99 + (uint64_t) (3 * i + run) * 7919;
+
+				if (!constrained_text(constraints[k], vocabulary, grammar, 150, LLM_ON_LIMIT_CLOSE, &random, made[k]))
+					diag("%.1000s", writer->text);
+			}
+			n_texts++;
+			n_same += made[0]->length == made[1]->length && made[0]->begun == made[1]->begun &&
+				memcmp(made[0]->text, made[1]->text, made[0]->length) == 0;
+		}
+		free(grammar);
+		free(arena.bytes);
+	}
+	ok(n_same == n_texts && n_texts > 2 * n && llm_constraints_bytes(constraints[0]) > 10 * llm_constraints_bytes(constraints[1]),
+	   "%d of %d texts are the same in %zu KB and in %zu KB", n_same, n_texts, llm_constraints_bytes(constraints[0]) / 1024,
+	   llm_constraints_bytes(constraints[1]) / 1024);
+	for (int k = 0; k < 2; k++)
+	{
+		llm_constraints_free(constraints[k]);
+		free(made[k]);
+	}
+	free(writer);
+}
+
 int
 main(void)
 {
 	LlmVocabulary *vocabulary = json_vocabulary();
 
 	test_schemas(vocabulary, "a small vocabulary", 0, N_SCHEMAS);
+	test_forgetting(vocabulary, 100);
 	free(vocabulary);
 	vocabulary = vocabulary_from_fixture("vocab-llama2.gguf");
 	if (vocabulary == NULL)

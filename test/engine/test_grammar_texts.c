@@ -69,7 +69,7 @@ put_regex(Writer *writer, int depth)
 static void
 test_regexes(const LlmVocabulary *vocabulary)
 {
-	LlmConstraints *constraints = llm_constraints_create(vocabulary);
+	LlmConstraints *constraints = llm_constraints_create(vocabulary, 0);
 	ConstrainedText *made = malloc(sizeof(ConstrainedText));
 	Writer		writer = {.random = 4711};
 	int			n_texts = 0;
@@ -350,7 +350,7 @@ recognizes(const Grammar *grammar, const char *text, size_t length)
 static void
 test_grammars(const LlmVocabulary *vocabulary)
 {
-	LlmConstraints *constraints = llm_constraints_create(vocabulary);
+	LlmConstraints *constraints = llm_constraints_create(vocabulary, 0);
 	ConstrainedText *made = malloc(sizeof(ConstrainedText));
 	Grammar    *random = malloc(sizeof(Grammar));
 	Writer		writer = {.random = 271828};
