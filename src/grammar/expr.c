@@ -22,7 +22,7 @@ typedef struct LlmChunk
 	size_t		used;
 	size_t		size;
 	size_t		claimed;		/* by all chunks up to this one */
-	_Alignas(16) char bytes[];
+				_Alignas(16) char bytes[];
 } LlmChunk;
 
 static LlmExpr *new_expr(LlmBuilder *builder, LlmExprKind kind);

@@ -45,7 +45,7 @@ typedef struct LlmGrammarRule
 {
 	uint32_t	start;			/* its first operation */
 	uint32_t	min_bytes;		/* 0: it may be empty */
-	uint32_t	order;			/* less than that of rules that it can call before it consumes a byte */
+	uint32_t	order;			/* less than that of rules that it can call at once */
 } LlmGrammarRule;
 
 /* Classes of bytes that the grammar does not tell apart. */

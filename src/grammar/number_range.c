@@ -239,7 +239,13 @@ magnitude(const LlmBound *bound)
 static LlmBound
 zero(bool exclusive)
 {
-	return (LlmBound) {.given = true, .exclusive = exclusive, .value = {.n_whole = 1, .whole = "0"}};
+	return (LlmBound)
+	{
+		.given = true, .exclusive = exclusive,.value =
+		{
+			.n_whole = 1, .whole = "0"
+		}
+	};
 }
 
 static bool

@@ -111,14 +111,30 @@ json_string(JsonReader *reader, const char **text, size_t *length)
 			return false;
 		switch (*reader->at++)
 		{
-			case '"': out[n++] = '"'; break;
-			case '\\': out[n++] = '\\'; break;
-			case '/': out[n++] = '/'; break;
-			case 'b': out[n++] = '\b'; break;
-			case 'f': out[n++] = '\f'; break;
-			case 'n': out[n++] = '\n'; break;
-			case 'r': out[n++] = '\r'; break;
-			case 't': out[n++] = '\t'; break;
+			case '"':
+				out[n++] = '"';
+				break;
+			case '\\':
+				out[n++] = '\\';
+				break;
+			case '/':
+				out[n++] = '/';
+				break;
+			case 'b':
+				out[n++] = '\b';
+				break;
+			case 'f':
+				out[n++] = '\f';
+				break;
+			case 'n':
+				out[n++] = '\n';
+				break;
+			case 'r':
+				out[n++] = '\r';
+				break;
+			case 't':
+				out[n++] = '\t';
+				break;
 			case 'u':
 				{
 					char		digits[5] = {0};

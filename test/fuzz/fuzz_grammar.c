@@ -129,7 +129,7 @@ make_input(uint64_t *state, uint8_t *data)
 		{"a", "b", "[a-c]", "[^x]", "(", ")", "|", "*", "+", "?", "{2}", "{0,3}", "{1,}", ".", "\\d", "\\W", "\\S", "(?:", "^", "$", "\xE2\x82\xAC", "[[:alpha:]]", "\\x41", "{99}", "\\", "]", "-",
 		"[]", "\\u00e9", "()", "{1000}", "x"},
 		{"{", "}", "[", "]", ",", ":", "\"type\":", "\"object\"", "\"string\"", "\"integer\"", "\"properties\":", "\"a\":", "\"required\":[\"a\"]", "\"items\":", "\"anyOf\":[", "\"allOf\":[",
-		"\"$ref\":\"#\"", "\"$ref\":\"#/properties/a\"", "\"minimum\":1.5", "\"maximum\":", "-3", "10", "\"pattern\":\"^a*b$\"", "\"maxLength\":3", "\"enum\":[1,\"x\"]", "\"const\":null", "true", "false",
+			"\"$ref\":\"#\"", "\"$ref\":\"#/properties/a\"", "\"minimum\":1.5", "\"maximum\":", "-3", "10", "\"pattern\":\"^a*b$\"", "\"maxLength\":3", "\"enum\":[1,\"x\"]", "\"const\":null", "true", "false",
 		"\"additionalProperties\":", "\"minItems\":2", "\"oneOf\":[", "\"format\":\"date\""}
 	};
 	uint32_t	language = fuzz_random(state) % 3;
