@@ -54,6 +54,7 @@ $(BUILD)/engine/kernels/%.o: OPTIMIZE = $(KERNEL_O)
 $(BUILD)/engine/kernels/avx2.o $(BUILD)/engine/kernels/avx2_%.o: OPTIMIZE = $(KERNEL_O) -mavx2 -mfma -mf16c
 $(BUILD)/engine/kernels/avx512.o $(BUILD)/engine/kernels/avx512_%.o: OPTIMIZE = $(KERNEL_O) -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
 	-mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
+$(BUILD)/engine/kernels/avx512_bf16.o: OPTIMIZE += -mavx512bf16
 
 $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -217,9 +218,9 @@ asan: ## engine tests and fuzzers under AddressSanitizer and UBSan
 	$(SUBMAKE) $(PARALLEL) VARIANT=asan engine-programs fuzz-programs
 	$(SUBMAKE) VARIANT=asan engine-test fuzz-test
 
-bench: $(BENCHES) ## tokens per second of the engine and of SQL
-	@for program in $(BENCHES); do $$program || exit 1; done
-	@for script in $(sort $(wildcard test/bench/*.sh)); do $$script || exit 1; done
+bench: $(BENCHES) install-for-tests ## tokens per second of the engine and of SQL, beside this machine's limits
+	@test/bench/compare_peers.sh
+	@test/bench/compare_sql.sh
 
 .PHONY: engine-programs fuzz-programs engine-test fuzz-test asan bench
 

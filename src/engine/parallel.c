@@ -23,6 +23,8 @@
 #define SPINS_ALONE 2000		/* each thread has a processor */
 #define SPINS_CROWDED 20		/* more threads than processors */
 
+#define PIECES_OF_REST 4		/* of what is left of a share one is taken at once */
+
 static inline bool spin(const LlmTeam *team, int32_t *spins);
 static void sleep_while(atomic_uint * word, unsigned value);
 static void wake_sleepers(atomic_uint * word);
@@ -45,8 +47,11 @@ llm_team_init(LlmTeam *team, int32_t n_threads)
 	atomic_init(&team->arrived, 0);
 	atomic_init(&team->generation, 0);
 	atomic_init(&team->next_unit, 0);
+	for (int32_t i = 0; i < LLM_SHARES; i++)
+		atomic_init(&team->shares[i].taken, 0);
 	atomic_init(&team->main_sleeps, false);
 	atomic_init(&team->n_asleep, 0);
+	team->n_shares = n_threads < LLM_SHARES ? n_threads : LLM_SHARES;
 	team->spins = n_threads > llm_processor_count() ? SPINS_CROWDED : SPINS_ALONE;
 }
 
@@ -96,6 +101,8 @@ void
 llm_team_release(LlmTeam *team)
 {
 	atomic_store_explicit(&team->next_unit, 0, memory_order_relaxed);
+	for (int32_t i = 0; i < team->n_shares; i++)
+		atomic_store_explicit(&team->shares[i].taken, 0, memory_order_relaxed);
 	atomic_fetch_add(&team->generation, 1);
 	if (atomic_load(&team->n_asleep) > 0)
 		wake_sleepers(&team->generation);
@@ -106,6 +113,39 @@ llm_team_barrier(LlmTeam *team, int32_t thread, int32_t n_threads)
 {
 	if (llm_team_gather(team, thread, n_threads))
 		llm_team_release(team);
+}
+
+bool
+llm_team_take(LlmTeam *team, int32_t thread, int32_t n_threads, int32_t n_units, int32_t most,
+			  int32_t *first, int32_t *last)
+{
+	const int32_t n_shares = n_threads < LLM_SHARES ? n_threads : LLM_SHARES;
+
+	for (int32_t i = 0; i < n_shares; i++)
+	{
+		int32_t		share = (thread + i) % n_shares;
+		atomic_int *taken = &team->shares[share].taken;
+		int32_t		before = atomic_load_explicit(taken, memory_order_relaxed);
+		int32_t		start;
+		int32_t		end;
+		int32_t		n;
+
+		llm_team_share(share, n_shares, n_units, &start, &end);
+		do
+		{
+			n = (end - start - before + PIECES_OF_REST - 1) / PIECES_OF_REST;
+			if (n > most)
+				n = most;
+		} while (n > 0 && !atomic_compare_exchange_weak_explicit(taken, &before, before + n,
+																 memory_order_relaxed, memory_order_relaxed));
+		if (n > 0)
+		{
+			*first = start + before;
+			*last = *first + n;
+			return true;
+		}
+	}
+	return false;
 }
 
 /* False when the thread has spun long enough. */

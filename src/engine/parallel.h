@@ -13,13 +13,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Shares of a phase's work; threads beyond so many have none of their own. */
+#define LLM_SHARES 64
+
+/* Units taken from one thread's share. */
+typedef struct LlmShare
+{
+	_Alignas(64) atomic_int taken;
+} LlmShare;
+
 typedef struct LlmTeam
 {
 	_Alignas(64) atomic_uint arrived;	/* threads other than 0 that wait */
 	_Alignas(64) atomic_uint generation;	/* changes when they are let go */
 	_Alignas(64) atomic_int next_unit;	/* of the work of the present phase */
+	LlmShare	shares[LLM_SHARES]; /* the same where each thread has a share */
 	_Alignas(64) atomic_bool main_sleeps;	/* thread 0 wants to be woken by an arrival */
 	atomic_int	n_asleep;		/* others that want to be woken when they are let go */
+	int32_t		n_shares;
 	int32_t		spins;			/* before a waiting thread sleeps */
 } LlmTeam;
 
@@ -47,6 +58,16 @@ llm_team_next(LlmTeam *team)
 {
 	return atomic_fetch_add_explicit(&team->next_unit, 1, memory_order_relaxed);
 }
+
+/*
+ * Units first .. last-1 of n_units that lie in memory one after the other: a piece of the
+ * thread's own contiguous share, so that what its kernel fetches ahead is what it needs next, and
+ * in the end pieces of what the others have left.  A piece is a part of what is left of a
+ * share, so that pieces are few and yet the last ones small, and has `most` units at most.
+ * False when none is left.
+ */
+extern bool llm_team_take(LlmTeam *team, int32_t thread, int32_t n_threads, int32_t n_units,
+						  int32_t most, int32_t *first, int32_t *last);
 
 /* The thread's contiguous share first .. last-1 of n items. */
 static inline void

@@ -20,11 +20,18 @@
 #include "engine/transformer_private.h"
 
 #define FEW_TOKENS 2			/* not worth a second meeting */
-#define UNITS_PER_THREAD 16		/* of a product: evens out the threads' speeds */
+#define FEW_COLUMNS 8			/* with so many, memory bounds a product */
+#define FETCHED_BYTES 16384		/* of the next product, while the threads meet */
 
-/* With more columns than these, a product of few panels spends its time on copying its input. */
-#define FEW_COLUMNS 8
-#define PANELS_OF_MANY_COLUMNS 12
+/*
+ * What a product's panels are given out in: units that suit the kernels' tiles, so many
+ * at most at once.  With many columns the sums of more would leave the caches.
+ */
+typedef struct WorkUnit
+{
+	int32_t		panels;
+	int32_t		most;
+} WorkUnit;
 
 typedef struct Product
 {
@@ -40,6 +47,7 @@ static bool check_options(const LlmTransformerOptions *options, LlmError *error)
 static bool check_kernels(const LlmModel *model, const LlmKernels *kernels, LlmError *error);
 static void fill_rope_frequencies(double *frequencies, const LlmModelConfig *config);
 static void run_step(const LlmThread *w);
+static void fetch_share(const LlmThread *w, const LlmMatrix *weights);
 static void prepare_rows(const LlmThread *w, RowOperation operation, int32_t layer);
 static void begin_attention(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
 static void end_attention(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
@@ -57,7 +65,9 @@ static void keep_rounding_errors(LlmTransformer *t, int32_t first, int32_t last)
 static void classify(const LlmThread *w);
 static void run_products(const LlmThread *w, const Product *products, int n_products,
 						 const LlmActivations *x);
-static int32_t panels_per_unit(const LlmThread *w, int32_t n_panels, bool blas);
+static WorkUnit work_unit(const LlmThread *w, bool blas);
+static int32_t count_units(const LlmMatrix *weights, WorkUnit unit);
+static int32_t count_features(const LlmMatrix *weights, WorkUnit unit, int32_t first, int32_t last);
 static void multiply(const LlmThread *w, const Product *product, int32_t first, int32_t last,
 					 const LlmActivations *x);
 static bool uses_blas(const LlmTransformer *t, const LlmMatrix *weights, const LlmActivations *x);
@@ -201,19 +211,42 @@ run_step(const LlmThread *w)
 		qkv_products(w, i);
 		llm_team_barrier(&t->team, w->thread, w->n_threads);
 		llm_transformer_attention(w, i);
+		fetch_share(w, &layer->attention_output);
 		prepare_rows(w, end_attention, i);
 		if (t->n_tokens == 0)
 			return;
 		single_product(w, &layer->attention_output, &b->attention, b->update);
+		fetch_share(w, &layer->gate);
 		prepare_rows(w, begin_ffn, i);
 		gate_and_up(w, i);
+		fetch_share(w, &layer->down);
 		prepare_rows(w, end_ffn, i);
 		single_product(w, &layer->down, &b->hidden, b->update);
+		fetch_share(w, i + 1 < model->config.n_layers ? &layer[1].q : &model->output);
 		prepare_rows(w, end_layer, i);
 		if (t->n_tokens == 0)
 			return;
 	}
 	classify(w);
+}
+
+/*
+ * Fetch the first weights of the thread's share of the next product, which come from memory
+ * while the threads meet and thread 0 prepares the rows.
+ */
+static void
+fetch_share(const LlmThread *w, const LlmMatrix *weights)
+{
+	int32_t		first;
+	int32_t		last;
+	const uint8_t *bytes;
+
+	if (w->transformer->n_tokens > FEW_COLUMNS)
+		return;
+	llm_team_share(w->thread, w->n_threads, weights->n_panels, &first, &last);
+	bytes = weights->panels + (uint64_t) first * weights->panel_bytes;
+	for (int i = 0; i < FETCHED_BYTES && first < last; i += 64)
+		__builtin_prefetch(bytes + i, 0, 2);
 }
 
 /*
@@ -360,37 +393,34 @@ single_product(const LlmThread *w, const LlmMatrix *weights, const LlmActivation
 static void
 run_products(const LlmThread *w, const Product *products, int n_products, const LlmActivations *x)
 {
-	LlmTransformer *t = w->transformer;
-	int32_t		n_panels = 0;
 	bool		blas = false;
-	int32_t		per_unit;
+	int32_t		n_units = 0;
+	WorkUnit	unit;
+	int32_t		first;
+	int32_t		last;
 
 	for (int i = 0; i < n_products; i++)
+		blas |= uses_blas(w->transformer, products[i].weights, x);
+	unit = work_unit(w, blas);
+	for (int i = 0; i < n_products; i++)
+		n_units += count_units(products[i].weights, unit);
+	while (llm_team_take(&w->transformer->team, w->thread, w->n_threads, n_units, unit.most, &first, &last))
 	{
-		n_panels += products[i].weights->n_panels;
-		blas |= uses_blas(t, products[i].weights, x);
-	}
-	per_unit = panels_per_unit(w, n_panels, blas);
-	for (;;)
-	{
-		int32_t		unit = llm_team_next(&t->team);
-		int			i = 0;
+		const Product *product = products;
 
-		for (; i < n_products; i++)
+		/* A piece may begin in one matrix and end in a later one. */
+		for (int32_t n; last > 0; product++)
 		{
-			int32_t		n_units = (products[i].weights->n_panels + per_unit - 1) / per_unit;
-
-			if (unit < n_units)
-				break;
-			unit -= n_units;
+			n = count_units(product->weights, unit);
+			if (first < n)
+				multiply(w, product, first * unit.panels, last * unit.panels, x);
+			first = first < n ? 0 : first - n;
+			last -= n;
 		}
-		if (i == n_products)
-			break;
-		multiply(w, &products[i], unit * per_unit, (unit + 1) * per_unit, x);
 	}
 }
 
-/* Both products of a unit of rows, and SwiGLU of what came out while it is in the cache. */
+/* Both products of a piece of rows, and SwiGLU of what came out while it is in the cache. */
 static void
 gate_and_up(const LlmThread *w, int32_t layer)
 {
@@ -399,22 +429,19 @@ gate_and_up(const LlmThread *w, int32_t layer)
 	const LlmLayer *weights = &t->model->layers[layer];
 	const Product gate = {&weights->gate, b->hidden.x, b->hidden.width};
 	const Product up = {&weights->up, b->up.values, b->up.stride};
-	bool		blas = uses_blas(t, &weights->gate, &b->normed) || uses_blas(t, &weights->up, &b->normed);
-	int32_t		n_panels = weights->gate.n_panels;
-	int32_t		per_unit = panels_per_unit(w, n_panels, blas);
-	int32_t		n_units = (n_panels + per_unit - 1) / per_unit;
-	int32_t		unit;
+	WorkUnit	unit = work_unit(w, uses_blas(t, &weights->gate, &b->normed) ||
+								 uses_blas(t, &weights->up, &b->normed));
+	int32_t		n_units = count_units(&weights->gate, unit);
+	int32_t		first;
+	int32_t		last;
 
-	while ((unit = llm_team_next(&t->team)) < n_units)
+	while (llm_team_take(&t->team, w->thread, w->n_threads, n_units, unit.most, &first, &last))
 	{
-		int32_t		first = unit * per_unit;
-		int32_t		first_feature = first * LLM_PANEL_ROWS;
-		int32_t		n_features = per_unit * LLM_PANEL_ROWS;
+		int32_t		first_feature = first * unit.panels * LLM_PANEL_ROWS;
+		int32_t		n_features = count_features(&weights->gate, unit, first, last);
 
-		if (n_features > t->model->config.ffn_dim - first_feature)
-			n_features = t->model->config.ffn_dim - first_feature;
-		multiply(w, &gate, first, first + per_unit, &b->normed);
-		multiply(w, &up, first, first + per_unit, &b->normed);
+		multiply(w, &gate, first * unit.panels, last * unit.panels, &b->normed);
+		multiply(w, &up, first * unit.panels, last * unit.panels, &b->normed);
 		for (int32_t row = 0; row < t->n_tokens; row++)
 			t->kernels->swiglu(gate.y + row * gate.y_stride + first_feature,
 							   up.y + row * up.y_stride + first_feature, n_features);
@@ -454,10 +481,11 @@ classify(const LlmThread *w)
 	const LlmTransformerBuffers *b = &t->buffers;
 	const LlmMatrix *weights = &t->model->output;
 	const Product product = {weights, b->logits.values, b->logits.stride};
-	int32_t		per_unit = panels_per_unit(w, weights->n_panels, false);
-	int32_t		n_units = (weights->n_panels + per_unit - 1) / per_unit;
+	WorkUnit	unit = work_unit(w, false);
+	int32_t		n_units = count_units(weights, unit);
 	LlmActivations x = b->classified;
-	int32_t		unit;
+	int32_t		first;
+	int32_t		last;
 
 	if (!llm_type_takes_int8(weights->type))
 	{
@@ -465,30 +493,42 @@ classify(const LlmThread *w)
 		return;
 	}
 	x.n_cols = 2 * t->n_tokens;
-	while ((unit = llm_team_next(&t->team)) < n_units)
+	while (llm_team_take(&t->team, w->thread, w->n_threads, n_units, unit.most, &first, &last))
 	{
-		int32_t		first = unit * per_unit * LLM_PANEL_ROWS;
-		int32_t		n = per_unit * LLM_PANEL_ROWS;
+		int32_t		first_feature = first * unit.panels * LLM_PANEL_ROWS;
+		int32_t		n_features = count_features(weights, unit, first, last);
 
-		if (n > weights->rows - first)
-			n = weights->rows - first;
-		multiply(w, &product, unit * per_unit, (unit + 1) * per_unit, &x);
+		multiply(w, &product, first * unit.panels, last * unit.panels, &x);
 		for (int32_t row = 0; row < t->n_tokens; row++)
-			t->kernels->add(llm_row(b->logits, 2 * row) + first, llm_row(b->logits, 2 * row + 1) + first, n);
+			t->kernels->add(llm_row(b->logits, 2 * row) + first_feature,
+							llm_row(b->logits, 2 * row + 1) + first_feature, n_features);
 	}
 }
 
-static int32_t
-panels_per_unit(const LlmThread *w, int32_t n_panels, bool blas)
+static WorkUnit
+work_unit(const LlmThread *w, bool blas)
 {
-	int32_t		per_unit = n_panels / (w->n_threads * UNITS_PER_THREAD);
-	int32_t		share = n_panels / w->n_threads;
-
 	if (blas)
-		return LLM_BLAS_PANELS;
-	if (w->transformer->n_tokens > FEW_COLUMNS && per_unit < PANELS_OF_MANY_COLUMNS)
-		per_unit = share < PANELS_OF_MANY_COLUMNS ? share : PANELS_OF_MANY_COLUMNS;
-	return per_unit < 1 ? 1 : per_unit;
+		return (WorkUnit) {LLM_BLAS_PANELS, 1};
+	if (w->transformer->n_tokens <= FEW_COLUMNS)
+		return (WorkUnit) {2, INT32_MAX};
+	return (WorkUnit) {3, 4};
+}
+
+static int32_t
+count_units(const LlmMatrix *weights, WorkUnit unit)
+{
+	return (weights->n_panels + unit.panels - 1) / unit.panels;
+}
+
+/* Rows of units first .. last-1, padding rows left out. */
+static int32_t
+count_features(const LlmMatrix *weights, WorkUnit unit, int32_t first, int32_t last)
+{
+	int32_t		first_feature = first * unit.panels * LLM_PANEL_ROWS;
+	int32_t		n = (last - first) * unit.panels * LLM_PANEL_ROWS;
+
+	return n < weights->rows - first_feature ? n : weights->rows - first_feature;
 }
 
 /* Panels first .. last-1 of a product, as far as it has them. */

@@ -1,72 +1,105 @@
 #!/bin/bash
 #
 # compare_peers.sh
-#	Our tokens per second beside llama.cpp's on the same model files.
+#	Our tokens per second on model files, beside the machine's limits and other engines.
 #
-#	LLAMA_CPP_BIN=FOLDER test/bench/compare_peers.sh MODEL.gguf...
+#	[LLAMA_CPP_BIN=FOLDER[:FOLDER...]] test/bench/compare_peers.sh [MODEL.gguf...]
 #
-# FOLDER holds llama-bench and llama-batched-bench.  Runs alternate, ours and
-# theirs, RUNS times (default 5), and medians are printed, so that a machine
-# whose speed drifts is the same for both.  Without LLAMA_CPP_BIN, or without
-# models, nothing is run.
+# Each FOLDER holds llama-bench and llama-batched-bench of llama.cpp or of an engine that
+# descends from it; the best of them is shown for each test.  Runs alternate, ours and theirs, RUNS
+# times (default 5), and medians are printed, so that a machine whose speed drifts is the same for
+# all.  Limits are measured in the process that gives our figure: the weights read once a step, or the
+# peak of multiply-adds, whichever is nearer.  Without model files those of BENCH_MODELS are taken
+# (files, or folders of files), or else the bundled one.
+#
+# THREADS (default: all; one for models of a few megabytes), PROMPT (512), TOKENS (64), WIDTHS (4,8,16,32 sequences
+# at once; empty: none), DEPTH (4096 tokens before the measured ones, for large models; 0: none).
 
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 build=${BUILD:-build/release}
 runs=${RUNS:-5}
-threads=${THREADS:-$(nproc)}
 prompt=${PROMPT:-512}
 tokens=${TOKENS:-64}
-widths=${WIDTHS:-1,4,8,16,32}
+widths=${WIDTHS-4,8,16,32}
+depth=${DEPTH:-4096}
+small=$((4 << 20))
+large=$((400 << 20))
+IFS=: read -ra peers <<<"${LLAMA_CPP_BIN:-}"
 
-if [ -z "${LLAMA_CPP_BIN:-}" ] || [ $# -eq 0 ]; then
-	echo "compare_peers.sh: set LLAMA_CPP_BIN and name model files to compare with llama.cpp"
-	exit 0
-fi
 samples=$(mktemp)
 trap 'rm -f "$samples"' EXIT
 
-# Lines "who test rate" of one run each.
+# The models of the arguments: files, and what is in folders.
+list_models()
+{
+	for place in "$@"; do
+		if [ -d "$place" ]; then
+			ls "$place"/*.gguf
+		else
+			echo "$place"
+		fi
+	done
+}
+
+# Lines "who test rate limit" of one run each.
 ours()
 {
-	"$build/bench/llama2_bench" -t "$threads" -p "$prompt" -n "$tokens" -b 1 -r 1 --csv "$1" |
-		awk -F, 'NR > 1 { print "ours", $1 ($1 == "prefill" ? "" : "-" $7), $8 }'
-	[ -z "$widths" ] || "$build/bench/llama2_bench" -t "$threads" -p 64 -n 32 -b "$widths" -r 1 --csv "$1" |
-		awk -F, 'NR > 1 && $1 != "prefill" { print "ours", "batch-" $7, $8 }'
+	"$build/bench/llama2_bench" -t "$threads" "${@:2}" -r 1 --csv "$1" | awk -F, -v of="$measured" '
+		NR > 1 && (of == "" || $1 == of) {
+			percent = $10 > $12 ? $10 : $12
+			print "ours", $1 ($1 == "prefill" ? "" : "-" $7), $8, (percent > 0 ? 100 * $8 / percent : 0)
+		}'
 }
 
+# FOLDER NAME MODEL OPTION...
 theirs()
 {
-	"$LLAMA_CPP_BIN/llama-bench" -t "$threads" -p "$prompt" -n "$tokens" -r 1 -o csv -m "$1" 2>/dev/null |
-		tr -d '"' | awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
-			{ print "llama.cpp", ($column["n_gen"] + 0 > 0 ? "decode-1" : "prefill"), $column["avg_ts"] }'
-	[ -z "$widths" ] || "$LLAMA_CPP_BIN/llama-batched-bench" -t "$threads" -c 8192 -npp 64 -ntg 32 -npl "$widths" -m "$1" 2>/dev/null |
-		awk -F'|' '$2 + 0 == 64 { print "llama.cpp", "batch-" ($4 + 0), $9 + 0 }'
+	"$1/llama-bench" -t "$threads" -r 1 -o csv -m "$3" "${@:4}" 2>/dev/null |
+		tr -d '"' | awk -F, -v name="$2" '
+			NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
+			{ print name, ($column["n_gen"] + 0 > 0 ? "decode-1" : "prefill"), $column["avg_ts"], 0 }'
 }
 
-for model in "$@"; do
+theirs_batched()
+{
+	"$1/llama-batched-bench" -t "$threads" -c 8192 -npp 64 -ntg 32 -npl "$widths" -m "$3" 2>/dev/null |
+		awk -F'|' -v name="$2" '$2 + 0 == 64 { print name, "decode-" ($4 + 0), $9 + 0, 0 }'
+}
+
+# Ours and every peer's, once.
+measure()
+{
+	local model=$1 peer name
+
+	measured='' ours "$model" -p "$prompt" -n "$tokens" -b 1
+	[ -z "$widths" ] || measured=decode ours "$model" -p 0 -d 64 -n 32 -b "$widths"
+	[ "$depth" = 0 ] || measured=decode ours "$model" -p 0 -d "$depth" -n "$tokens" -b 1 | sed 's/decode-1/deep-1/'
+	for peer in "${peers[@]}"; do
+		name=$(peer_name "$peer")
+		theirs "$peer" "$name" "$model" -p "$prompt" -n "$tokens"
+		[ -z "$widths" ] || theirs_batched "$peer" "$name" "$model"
+		[ "$depth" = 0 ] || theirs "$peer" "$name" "$model" -p 0 -n "$tokens" -d "$depth" | sed 's/decode-1/deep-1/'
+	done
+}
+
+# llama.cpp of .../llama.cpp/build/bin
+peer_name()
+{
+	realpath "$1" | sed 's,/bin$,,; s,/build$,,; s,.*/,,'
+}
+
+[ $# -gt 0 ] || read -ra places <<<"${BENCH_MODELS:-models}"
+mapfile -t models < <(list_models "$@" ${places[@]+"${places[@]}"})
+for model in "${models[@]}"; do
+	bytes=$(stat -Lc %s "$model")
+	threads=${THREADS:-$([ "$bytes" -gt "$small" ] && nproc || echo 1)}
+	[ "$bytes" -gt "$large" ] || depth=0
 	: >"$samples"
 	for _ in $(seq "$runs"); do
-		ours "$model" >>"$samples"
-		theirs "$model" >>"$samples"
+		measure "$model" >>"$samples"
 	done
-	printf '%s, %s threads, prompt %s, medians of %s\n' "$(basename "$model")" "$threads" "$prompt" "$runs"
-	printf '%-12s %12s %12s %8s\n' test ours llama.cpp ratio
-	sort -k1,2 -k3,3n "$samples" | awk '
-		function median(name) {
-			return count[name] ? value[name " " int((count[name] + 1) / 2)] : 0
-		}
-		{
-			name = $1 " " $2
-			count[name]++
-			value[name " " count[name]] = $3
-			if (!($2 in seen)) { seen[$2] = 1; n++; tests[n] = $2 }
-		}
-		END {
-			for (i = 1; i <= n; i++) {
-				o = median("ours " tests[i])
-				t = median("llama.cpp " tests[i])
-				printf "%-12s %12.1f %12.1f %8s\n", tests[i], o, t, (t > 0 ? sprintf("%.2f", o / t) : "-")
-			}
-		}'
+	printf '\n%s, %s threads, prompt %s, medians of %s\n' "$(basename "$model")" "$threads" "$prompt" "$runs"
+	awk -v depth="$depth" -f test/bench/compare_peers.awk "$samples"
+	depth=${DEPTH:-4096}
 done

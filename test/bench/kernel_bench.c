@@ -18,6 +18,7 @@
 #include "engine/kernels/kernels.h"
 #include "machine_limits.h"
 
+#define HUGE_PAGE ((size_t) 2 << 20)
 #define PANEL_CHUNK 16			/* panels that a thread takes at once */
 #define SLICES 9				/* measurements of which the median counts */
 #define PEAK_ROUNDS 200000
@@ -258,15 +259,21 @@ bench_type(const Options *options, const LlmKernels *kernels, const ReadMemory *
 	free(matrices);
 }
 
+/* Large pieces in huge pages, as the engine has them where the system allows it. */
 static void *
 allocate(size_t bytes)
 {
-	void	   *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+	const size_t page = bytes < HUGE_PAGE ? 64 : HUGE_PAGE;
+	void	   *memory = aligned_alloc(page, (bytes + page - 1) / page * page);
 
 	if (memory == NULL)
 	{
 		fprintf(stderr, "kernel_bench: out of memory\n");
 		exit(1);
 	}
+#ifdef MADV_HUGEPAGE
+	if (page == HUGE_PAGE)
+		(void) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
 	return memory;
 }

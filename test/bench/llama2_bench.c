@@ -3,11 +3,11 @@
  *		Tokens per second of a model: prompts, one sequence, many at once.
  *
  *	 llama2_bench [-t threads] [-k kernels] [-p prompt tokens] [-n tokens] [-b batch,batch,...]
- *				  [-r repetitions] [--blas] [--csv] [model.gguf]
+ *				  [-d depth] [-r repetitions] [--blas] [--csv] [model.gguf]
  *
  * Without a file the bundled model is measured.  Beside each rate stands what it takes
  * of the machine, as a share of limits that are measured in the same run: weights read
- * from memory, multiply-adds.
+ * from memory, multiply-adds.  Decoding begins after a prompt of depth tokens; -p 0 leaves the prompts out.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -30,6 +30,7 @@ typedef struct BenchOptions
 	const char *kernels;
 	int			n_prompt;
 	int			n_tokens;
+	int			depth;
 	int			batches[MAX_BATCHES];
 	int			n_batches;
 	int			n_repetitions;
@@ -42,8 +43,10 @@ typedef struct Bench
 {
 	const BenchOptions *options;
 	LlmModel	model;
+	const void *image;
 	uint64_t	image_bytes;
 	uint64_t	step_bytes;		/* of weights that a step reads */
+	uint64_t	step_weights;	/* and how many these are */
 	LlmVocabulary *vocabulary;
 	double		load_seconds;
 	LlmEngine  *engine;
@@ -62,12 +65,13 @@ static void parse_batches(const char *list, BenchOptions *options);
 static int	parse_number(const char *name, const char *text, int least, int greatest);
 static void usage(void);
 static void load(Bench *bench);
-static uint64_t weight_bytes(const LlmModel *model);
+static void count_weights(Bench *bench);
 static void create_engine(Bench *bench);
 static Timing run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens);
 static double median_rate(const Bench *bench, int n_sequences, bool decode);
 static void print_machine(const Bench *bench);
 static void print_rate(const Bench *bench, const char *test, int n_sequences, double rate, bool decode);
+static double peak_of(const Bench *bench);
 static void *claim(uint64_t bytes);
 static void fail(const char *message, const char *hint);
 
@@ -81,11 +85,12 @@ main(int argc, char **argv)
 	load(&bench);
 	create_engine(&bench);
 	bench.limits = measure_machine_limits(llm_engine_n_threads(bench.engine),
-										  llm_engine_kernels(bench.engine));
+										  llm_engine_kernels(bench.engine), bench.image, bench.image_bytes);
 	print_machine(&bench);
 
-	run(&bench, 1, options.n_prompt, 2);	/* touches every page */
-	print_rate(&bench, "prefill", 1, median_rate(&bench, 1, false), false);
+	run(&bench, 1, options.n_prompt > 0 ? options.n_prompt : options.depth, 2); /* touches every page */
+	if (options.n_prompt > 0)
+		print_rate(&bench, "prefill", 1, median_rate(&bench, 1, false), false);
 	for (int i = 0; i < options.n_batches; i++)
 		print_rate(&bench, "decode", options.batches[i], median_rate(&bench, options.batches[i], true), true);
 	return 0;
@@ -103,10 +108,10 @@ parse_options(int argc, char **argv, BenchOptions *options)
 
 	*options = (BenchOptions)
 	{
-		.n_prompt = 128, .n_tokens = 64, .n_repetitions = 3
+		.n_prompt = 128, .n_tokens = 64, .depth = 8, .n_repetitions = 3
 	};
 	parse_batches("1,4,16", options);
-	while ((letter = getopt_long(argc, argv, "t:k:p:n:b:r:", names, NULL)) != -1)
+	while ((letter = getopt_long(argc, argv, "t:k:p:n:b:d:r:", names, NULL)) != -1)
 	{
 		switch (letter)
 		{
@@ -117,13 +122,16 @@ parse_options(int argc, char **argv, BenchOptions *options)
 				options->kernels = optarg;
 				break;
 			case 'p':
-				options->n_prompt = parse_number("prompt tokens", optarg, 1, 1 << 20);
+				options->n_prompt = parse_number("prompt tokens", optarg, 0, 1 << 20);
 				break;
 			case 'n':
 				options->n_tokens = parse_number("tokens", optarg, 2, 1 << 20);
 				break;
 			case 'b':
 				parse_batches(optarg, options);
+				break;
+			case 'd':
+				options->depth = parse_number("depth", optarg, 1, 1 << 20);
 				break;
 			case 'r':
 				options->n_repetitions = parse_number("repetitions", optarg, 1, MAX_REPETITIONS);
@@ -178,7 +186,7 @@ static void
 usage(void)
 {
 	fprintf(stderr, "usage: llama2_bench [-t threads] [-k kernels] [-p prompt tokens] [-n tokens]\n"
-			"                    [-b batch,batch,...] [-r repetitions] [--blas] [--csv] [model.gguf]\n");
+			"                    [-b batch,batch,...] [-d depth] [-r repetitions] [--blas] [--csv] [model.gguf]\n");
 	exit(2);
 }
 
@@ -205,28 +213,36 @@ load(Bench *bench)
 		!llm_model_attach(image, bench->image_bytes, &bench->model, &error))
 		fail(error.message, error.hint);
 	llm_model_close(file);
+	bench->image = image;
 	bench->load_seconds = seconds_now() - started;
-	bench->step_bytes = weight_bytes(&bench->model);
+	count_weights(bench);
 }
 
 /* Every matrix but the embedding, of which a step reads a few rows. */
-static uint64_t
-weight_bytes(const LlmModel *model)
+static void
+count_weights(Bench *bench)
 {
-	uint64_t	bytes = model->output.panel_bytes * (uint64_t) model->output.n_panels;
+	const LlmModel *model = &bench->model;
 
-	for (int32_t i = 0; i < model->config.n_layers; i++)
+	for (int32_t i = -1; i < model->config.n_layers; i++)
 	{
-		const LlmLayer *layer = &model->layers[i];
+		const LlmLayer *layer = i < 0 ? NULL : &model->layers[i];
 		const LlmMatrix *matrices[] = {
-			&layer->q, &layer->k, &layer->v, &layer->attention_output,
-			&layer->gate, &layer->up, &layer->down
+			layer ? &layer->q : &model->output,
+			layer ? &layer->k : NULL,
+			layer ? &layer->v : NULL,
+			layer ? &layer->attention_output : NULL,
+			layer ? &layer->gate : NULL,
+			layer ? &layer->up : NULL,
+			layer ? &layer->down : NULL
 		};
 
-		for (size_t k = 0; k < sizeof(matrices) / sizeof(matrices[0]); k++)
-			bytes += matrices[k]->panel_bytes * (uint64_t) matrices[k]->n_panels;
+		for (size_t m = 0; m < sizeof(matrices) / sizeof(matrices[0]) && matrices[m] != NULL; m++)
+		{
+			bench->step_bytes += matrices[m]->panel_bytes * (uint64_t) matrices[m]->n_panels;
+			bench->step_weights += (uint64_t) matrices[m]->rows * (uint64_t) matrices[m]->cols;
+		}
 	}
-	return bytes;
 }
 
 /* Room for the widest batch and the longest sequence, whatever the model was trained for. */
@@ -249,7 +265,8 @@ create_engine(Bench *bench)
 		if (options->batches[i] > engine_options.max_sequences)
 			engine_options.max_sequences = options->batches[i];
 	}
-	engine_options.context_length = options->n_prompt + options->n_tokens;
+	engine_options.context_length = (options->n_prompt > options->depth ? options->n_prompt : options->depth) +
+		options->n_tokens;
 	pages = (uint64_t) engine_options.max_sequences *
 		(((uint64_t) engine_options.context_length + LLM_KV_PAGE - 1) / LLM_KV_PAGE);
 	engine_options.kv_bytes = pages * llm_kv_page_bytes(&bench->model.config, engine_options.kv_type);
@@ -323,7 +340,7 @@ median_rate(const Bench *bench, int n_sequences, bool decode)
 	for (int i = 0; i < n; i++)
 	{
 		if (decode)
-			rates[i] = run(bench, n_sequences, 8, bench->options->n_tokens).decode_rate;
+			rates[i] = run(bench, n_sequences, bench->options->depth, bench->options->n_tokens).decode_rate;
 		else
 			rates[i] = run(bench, n_sequences, bench->options->n_prompt, 2).prefill_rate;
 	}
@@ -347,8 +364,8 @@ print_machine(const Bench *bench)
 		   config->n_weights, (double) bench->image_bytes * 1e-9, bench->load_seconds);
 	printf("engine   %s kernels, %d threads%s; median of %d\n", llm_engine_kernels(bench->engine),
 		   llm_engine_n_threads(bench->engine), options->use_blas ? ", BLAS" : "", options->n_repetitions);
-	printf("machine  reads %.1f GB/s; float32 %.0f GFLOPS, int8 %.0f GOPS\n\n",
-		   bench->limits.read_gbytes, bench->limits.float_gflops, bench->limits.int8_gops);
+	printf("machine  reads %.1f GB/s; float32 %.0f GFLOPS, bfloat16 %.0f, int8 %.0f GOPS\n\n",
+		   bench->limits.read_gbytes, bench->limits.float_gflops, bench->limits.bf16_gflops, bench->limits.int8_gops);
 	printf("%-10s %9s %10s %10s %8s %10s %8s\n", "test", "sequences", "tokens/s", "GB/s read",
 		   "of limit", "GOPS", "of peak");
 }
@@ -359,10 +376,9 @@ print_rate(const Bench *bench, const char *test, int n_sequences, double rate, b
 {
 	const BenchOptions *options = bench->options;
 	const LlmModelConfig *config = &bench->model.config;
-	bool		int8 = llm_type_takes_int8(bench->model.layers[0].gate.type);
-	double		peak = int8 ? bench->limits.int8_gops : bench->limits.float_gflops;
+	double		peak = peak_of(bench);
 	double		gbytes = decode ? rate / n_sequences * (double) bench->step_bytes * 1e-9 : 0;
-	double		gops = rate * 2.0 * (double) config->n_weights * 1e-9;
+	double		gops = rate * 2.0 * (double) bench->step_weights * 1e-9;
 	double		of_read = 100 * gbytes / bench->limits.read_gbytes;
 	double		of_peak = peak > 0 ? 100 * gops / peak : 0;
 
@@ -374,6 +390,18 @@ print_rate(const Bench *bench, const char *test, int n_sequences, double rate, b
 		printf("%-10s %9d %10.2f %10.2f %7.1f%% %10.1f %7.1f%%\n", test, n_sequences, rate, gbytes,
 			   of_read, gops, of_peak);
 	fflush(stdout);
+}
+
+/* Of the multiply-adds that most of the weights take. */
+static double
+peak_of(const Bench *bench)
+{
+	const LlmTensorType type = bench->model.layers[0].gate.type;
+
+	if (llm_type_takes_int8(type))
+		return bench->limits.int8_gops;
+	return type == LLM_BF16 && bench->limits.bf16_gflops > 0 ? bench->limits.bf16_gflops :
+		bench->limits.float_gflops;
 }
 
 static void *

@@ -4,12 +4,13 @@
  *
  * Each is measured by the plainest loop that reaches it.  Whatever else the
  * machine does only lowers them: so measure_machine_limits takes the best of several
- * measurements, and other programs may measure once more beside what they compare.
+ * measurements (of each part of the memory), and other programs may measure once more beside what they compare.
  */
 #ifndef MACHINE_LIMITS_H
 #define MACHINE_LIMITS_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,12 +32,14 @@ typedef struct MachineLimits
 	double		float_gflops;	/* 10^9 float32 operations in a second, two for a multiply-add; 0
 								 * unknown */
 	double		int8_gops;		/* the same of int8 with int32 sums; 0 unknown */
+	double		bf16_gflops;	/* and of bfloat16 with float32 sums; 0: no instruction for it */
 } MachineLimits;
 
 /* What is read to measure memory. */
 typedef struct ReadMemory
 {
-	uint64_t   *words;			/* NULL where there is too little memory */
+	const uint64_t *words;		/* NULL where there is too little memory */
+	size_t		n_bytes;
 	int			n_threads;
 } ReadMemory;
 
@@ -51,26 +54,39 @@ static inline double read_gbytes(const ReadMemory *memory, int slice);
 static inline double peak_gops(Loop loop, long rounds, int n_threads);
 static inline Loop float_loop(const char *kernels);
 static inline Loop int8_loop(const char *kernels);
+static inline Loop bf16_loop(const char *kernels);
 static inline int compare_doubles(const void *a, const void *b);
 
 /*
  * Measure with n_threads threads, with the instructions of a kernel set ("avx2",
- * "avx512"; for others only memory is measured).  Takes about a second and
- * a gigabyte.
+ * "avx512"; for others only memory is measured).  What is given is read where it is large enough, since
+ * parts of a machine's memory may differ in speed, else a gigabyte of our own.  Takes about a second.
  */
 static inline MachineLimits
-measure_machine_limits(int n_threads, const char *kernels)
+measure_machine_limits(int n_threads, const char *kernels, const void *given, size_t n_bytes)
 {
 	MachineLimits limits = {0};
-	ReadMemory	memory = map_read_memory(n_threads);
+	bool		use_given = n_bytes >= READ_BYTES / 2;
+	ReadMemory	memory = use_given ? (ReadMemory) {given, n_bytes, n_threads} : map_read_memory(n_threads);
 
-	for (int k = 0; k < REPETITIONS * READ_SLICES; k++)
-		limits.read_gbytes = fmax(limits.read_gbytes, read_gbytes(&memory, k));
-	unmap_read_memory(&memory);
+	double		read_time = 0;	/* of a gigabyte from every slice */
+
+	for (int slice = 0; slice < READ_SLICES; slice++)
+	{
+		double		best = 0;
+
+		for (int k = 0; k < REPETITIONS; k++)
+			best = fmax(best, read_gbytes(&memory, slice));
+		read_time += 1 / best;
+	}
+	limits.read_gbytes = READ_SLICES / read_time;
+	if (!use_given)
+		unmap_read_memory(&memory);
 	for (int k = 0; k < REPETITIONS; k++)
 	{
 		limits.float_gflops = fmax(limits.float_gflops, peak_gops(float_loop(kernels), ROUNDS, n_threads));
 		limits.int8_gops = fmax(limits.int8_gops, peak_gops(int8_loop(kernels), ROUNDS, n_threads));
+		limits.bf16_gflops = fmax(limits.bf16_gflops, peak_gops(bf16_loop(kernels), ROUNDS, n_threads));
 	}
 	return limits;
 }
@@ -101,28 +117,28 @@ map_read_memory(int n_threads)
 							 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (words == MAP_FAILED)
-		return (ReadMemory) {NULL, n_threads};
+		return (ReadMemory) {NULL, 0, n_threads};
 #ifdef MADV_HUGEPAGE
 	(void) madvise(words, READ_BYTES, MADV_HUGEPAGE);
 #endif
 #pragma omp parallel for num_threads(n_threads) schedule(static)
 	for (size_t i = 0; i < n; i++)
 		words[i] = i;
-	return (ReadMemory) {words, n_threads};
+	return (ReadMemory) {words, READ_BYTES, n_threads};
 }
 
 static inline void
 unmap_read_memory(ReadMemory *memory)
 {
 	if (memory->words != NULL)
-		munmap(memory->words, READ_BYTES);
+		munmap((void *) memory->words, memory->n_bytes);
 }
 
 /* Measured once, on one slice; take them in turn. */
 static inline double
 read_gbytes(const ReadMemory *memory, int slice)
 {
-	size_t		n = READ_BYTES / sizeof(uint64_t) / READ_SLICES;
+	size_t		n = memory->n_bytes / sizeof(uint64_t) / READ_SLICES;
 	const uint64_t *words = memory->words + (size_t) (slice % READ_SLICES) * n;
 	double		started = seconds_now();
 	uint64_t	sum = 0;
@@ -187,6 +203,8 @@ MULTIPLY_ADD_LOOP(float_loop_avx2, "avx2,fma", __m256, "+x",
 				  _mm256_set1_ps(0.5f), _mm256_fmadd_ps(a, a, a), 2 * 8)
 MULTIPLY_ADD_LOOP(float_loop_avx512, "avx512f", __m512, "+v",
 				  _mm512_set1_ps(0.5f), _mm512_fmadd_ps(a, a, a), 2 * 16)
+MULTIPLY_ADD_LOOP(bf16_loop_avx512, "avx512f,avx512bf16", __m512, "+v",
+				  _mm512_set1_ps(0.5f), _mm512_dpbf16_ps(a, (__m512bh) a, (__m512bh) a), 2 * 32)
 MULTIPLY_ADD_LOOP(int8_loop_avx512, "avx512f,avx512vnni", __m512i, "+v",
 				  _mm512_set1_epi32(1), _mm512_dpbusd_epi32(a, a, a), 2 * 64)
 
@@ -210,7 +228,20 @@ int8_loop(const char *kernels)
 		strcmp(kernels, "avx2") == 0 ? int8_loop_avx2 : NULL;
 }
 
+static inline Loop
+bf16_loop(const char *kernels)
+{
+	return strcmp(kernels, "avx512") == 0 && __builtin_cpu_supports("avx512bf16") ? bf16_loop_avx512 : NULL;
+}
+
 #else
+
+static inline Loop
+bf16_loop(const char *kernels)
+{
+	(void) kernels;
+	return NULL;
+}
 
 static inline Loop
 float_loop(const char *kernels)

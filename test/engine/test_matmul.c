@@ -3,14 +3,16 @@
  *		Every matrix product of every kernel set against double precision, and
  *		the promise that a result does not depend on what is computed beside it.
  */
+#include <float.h>
 #include <math.h>
 
 #include "engine/block.h"
 #include "engine/half.h"
+#include "engine/kernels/avx512_bf16.h"
 #include "kernel_sets.h"
 #include "random_blocks.h"
 
-#define MAX_COLUMNS 64
+#define MAX_COLUMNS 130
 #define STRIDE_EXTRA 3			/* columns of y need no alignment */
 #define GUARD 0xa5
 
@@ -21,11 +23,12 @@ typedef struct Expected
 	double		bound;
 } Expected;
 
-static const int column_counts[] = {1, 2, 3, 4, 5, 7, 8, 13, 16, 17, 33, 64};
+static const int column_counts[] = {1, 2, 3, 4, 5, 7, 8, 13, 16, 17, 33, 64, 130};
 
 #define COUNT(array) ((int) (sizeof(array) / sizeof(array[0])))
 
 static void set_column(LlmActivations *x, int column, float value);
+static float to_bf16(float x);
 
 /* The first columns are the extremes, so that every number of columns has some. */
 static LlmActivations
@@ -72,7 +75,7 @@ columns_of(const LlmActivations *x, int first, int n)
  * or loses less than the least subnormal.
  */
 static Expected
-expect_float(LlmTensorType type, const uint8_t *row, int cols, const float *x)
+expect_float(LlmTensorType type, const uint8_t *row, int cols, const float *x, bool rounded)
 {
 	int			size = llm_tensor_type_info(type)->block_bytes;
 	double		magnitude = 0;
@@ -80,13 +83,26 @@ expect_float(LlmTensorType type, const uint8_t *row, int cols, const float *x)
 
 	for (int k = 0; k < cols; k++)
 	{
-		double		term = (double) llm_float_element(type, row + k * size) * x[k];
+		float		input = rounded ? to_bf16(x[k]) : x[k];
+		double		term = (double) llm_float_element(type, row + k * size) * input;
 
 		result.value += term;
 		magnitude += fabs(term);
 	}
-	result.bound = (cols + 1) * (1.01 * ROUNDING * magnitude + 0x1p-149);
+	result.bound = (cols + 1) * (1.01 * ROUNDING * magnitude + (rounded ? 2 * FLT_MIN : 0x1p-149));
 	return result;
+}
+
+/* To nearest even; subnormals become 0. */
+static float
+to_bf16(float x)
+{
+	uint32_t	bits;
+
+	memcpy(&bits, &x, sizeof(bits));
+	bits = fabsf(x) < FLT_MIN ? bits & 0x80000000 : (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+	memcpy(&x, &bits, sizeof(x));
+	return x;
 }
 
 /*
@@ -170,11 +186,12 @@ products_alone(const LlmKernels *kernels, const LlmMatrix *w, const LlmActivatio
 }
 
 static bool
-check_accuracy(const LlmMatrix *w, const uint8_t *row_bytes, const LlmActivations *x,
+check_accuracy(const LlmKernels *kernels, const LlmMatrix *w, const uint8_t *row_bytes, const LlmActivations *x,
 			   const float *y, int stride)
 {
 	const LlmTensorTypeInfo *info = llm_tensor_type_info(w->type);
 	size_t		row_size = (size_t) w->cols / info->block_weights * info->block_bytes;
+	bool		rounded = w->type == LLM_BF16 && strcmp(kernels->name, "avx512") == 0 && llm_bf16_rounds_input(w);
 
 	for (int c = 0; c < MAX_COLUMNS; c++)
 		for (int r = 0; r < w->rows; r++)
@@ -183,7 +200,7 @@ check_accuracy(const LlmMatrix *w, const uint8_t *row_bytes, const LlmActivation
 			const uint8_t *row = row_bytes + r * row_size;
 			Expected	expected = llm_type_takes_int8(w->type) ?
 				expect_quantized(w->type, row, w->cols, &column) :
-				expect_float(w->type, row, w->cols, column.x);
+				expect_float(w->type, row, w->cols, column.x, rounded);
 			float		got = y[c * stride + r];
 
 			if (!(fabs(got - expected.value) <= expected.bound))
@@ -238,7 +255,7 @@ test_shape(const LlmKernels *kernels, LlmTensorType type, int rows, int cols,
 
 	kernels->quantize(&x, 0, x.n_cols);
 	alone = products_alone(kernels, &w, &x, stride);
-	*accurate = check_accuracy(&w, row_bytes, &x, alone, stride) && *accurate;
+	*accurate = check_accuracy(kernels, &w, row_bytes, &x, alone, stride) && *accurate;
 	*independent = check_together(kernels, &w, &x, alone, stride) && *independent;
 	free(alone);
 	free(row_bytes);
@@ -274,9 +291,73 @@ test_set(const LlmKernels *kernels)
 		test_type(kernels, &types[i]);
 }
 
+#if defined(__x86_64__)
+
+/* Extremes of both sides: infinities, NaN, subnormals, and sums that are subnormal. */
+static void
+fill_bf16_extremes(LlmMatrix *w, LlmActivations *x)
+{
+	static const uint16_t weights[] = {0x0000, 0x8000, 0x0001, 0x807f, 0x0080, 0x7f7f, 0x1f80, 0x9f81};
+	static const uint32_t values[] = {0, 0x80000000, 1, 0x007fffff, 0x00800000, 0x7f7fffff, 0x1f812345, 0x9f7fffff,
+	0x3f808000, 0x3f818000, 0x3f808001};
+	uint16_t   *elements = (uint16_t *) w->panels;
+
+	for (uint64_t i = 0; i < w->panel_bytes * (uint64_t) w->n_panels / 2; i++)
+		if (random_bits() % 4 == 0)
+			elements[i] = weights[random_bits() % COUNT(weights)];
+	for (int c = 0; c < x->n_cols; c++)
+		for (int i = 0; i < w->cols; i++)
+			if (random_bits() % 4 == 0)
+				memcpy(&x->x[(size_t) c * x->width + i], &values[random_bits() % COUNT(values)], sizeof(float));
+	x->x[2 * x->width] = INFINITY;
+}
+
+/* On processors with VDPBF16PS both ways are compared; on others there is one. */
+static void
+test_bf16_ways(void)
+{
+	static const int widths[] = {1, 31, 255, 256, 257, 700, 4097};
+	bool		same = true;
+	LlmError	error;
+
+	if (llm_kernels_select("avx512", &error) == NULL || !__builtin_cpu_supports("avx512bf16"))
+	{
+		skip("this processor has no VDPBF16PS");
+		return;
+	}
+	for (int i = 0; i < COUNT(widths) * COUNT(column_counts); i++)
+	{
+		uint8_t    *row_bytes;
+		LlmMatrix	w = random_matrix(LLM_BF16, 100, widths[i % COUNT(widths)], &row_bytes);
+		LlmActivations x = test_activations(w.cols);
+		int			stride = w.n_panels * LLM_PANEL_ROWS;
+		size_t		bytes = (size_t) MAX_COLUMNS * stride * sizeof(float);
+		float	   *pairs = random_alloc(bytes);
+		float	   *single = random_alloc(bytes);
+
+		fill_bf16_extremes(&w, &x);
+		x.n_cols = column_counts[i / COUNT(widths)];
+		avx512_matmul_bf16_pairs(&w, 0, w.n_panels, &x, pairs, stride);
+		avx512_matmul_bf16_single(&w, 0, w.n_panels, &x, single, stride);
+		for (size_t k = 0; k < bytes / sizeof(float); k++)
+			same = same && (memcmp(&pairs[k], &single[k], sizeof(float)) == 0 || (isnan(pairs[k]) && isnan(single[k])));
+		free(pairs);
+		free(single);
+		free(row_bytes);
+		free_matrix(&w);
+		free_activations(&x);
+	}
+	ok(same, "avx512: BF16 product has the same bits with VDPBF16PS and without");
+}
+
+#endif
+
 int
 main(void)
 {
 	each_kernel_set(test_set);
+#if defined(__x86_64__)
+	test_bf16_ways();
+#endif
 	return done_testing();
 }

@@ -30,6 +30,12 @@
 #define STRETCH_GROUPS 16		/* groups in a stretch */
 #define STRETCHES 128			/* room for so many stretches of one column's activations */
 
+/*
+ * Weights are fetched ahead into the second-level cache: its queue is longer than the first
+ * level's, whose few entries the loads of the tile at work need themselves.
+ */
+#define AHEAD _MM_HINT_T1
+
 /* One stretch of one column's activations; what number holds depends on the formula. */
 typedef struct ColumnStretch
 {
@@ -131,7 +137,7 @@ AVX512_INLINE void
 prefetch_bytes(const uint8_t *bytes, int64_t n)
 {
 	for (int64_t i = 0; i < n; i += 64)
-		_mm_prefetch((const char *) bytes + i, _MM_HINT_T0);
+		_mm_prefetch((const char *) bytes + i, AHEAD);
 }
 
 /* This panel, or the last one when there are not so many: there is always one to fetch. */
@@ -358,7 +364,7 @@ scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
 		for (int p = 0; p < panels; p++)
 			scale[p] = scratch->scales[p] + g * stride;
 		for (int i = 0; i < fetch.lines; i++)
-			_mm_prefetch((const char *) fetch.bytes + g * fetch.stride + i * 64, _MM_HINT_T0);
+			_mm_prefetch((const char *) fetch.bytes + g * fetch.stride + i * 64, AHEAD);
 		group_step(formula, LLM_Q8_0, panels, columns, panel, g, scale, x, g, accumulator);
 	}
 	store_accumulators(panels, columns, y, y_stride, accumulator);

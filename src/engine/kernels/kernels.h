@@ -104,7 +104,9 @@ typedef struct LlmKernels
 	 * last-1 and every column c; y has y_stride floats between columns and
 	 * room for the last panel's padding rows.
 	 *
-	 * Float weights: one accumulator for each (r, c), k ascending from 0.
+	 * Float weights: one accumulator for each (r, c), k ascending from 0.  AVX-512 with BF16 weights where
+	 * llm_bf16_rounds_input: x rounded to bfloat16, k in the order 1, 0, 3, 2, ..., and subnormals
+	 * taken for 0 everywhere, which is what VDPBF16PS computes; processors without it compute the same bits.
 	 *
 	 * Quantized weights: groups g of 32 ascending, one accumulator a for each (r, c).  With
 	 * code sums S = sum c q (int32, exact) over a group or over its halves,
@@ -176,6 +178,17 @@ extern const LlmKernels llm_kernels_avx512;
  * or the named one; NULL with *error filled when it is unknown or cannot run here.
  */
 extern const LlmKernels *llm_kernels_select(const char *name, LlmError *error);
+
+/*
+ * Is the input of a product with BF16 weights rounded to bfloat16, where that doubles the speed?  Not
+ * for matrices of few rows, as those for keys and values of grouped queries: they take little time, and their
+ * errors reach every later position.
+ */
+static inline bool
+llm_bf16_rounds_input(const LlmMatrix *w)
+{
+	return w->rows > 1024 || w->rows > w->cols / 2;
+}
 
 /* Does this type take int8 activations?  (false: floats) */
 extern bool llm_type_takes_int8(LlmTensorType type);
