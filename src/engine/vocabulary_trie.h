@@ -26,7 +26,7 @@ typedef struct LlmTrie
 	LlmTrieNode *nodes;
 	uint32_t	root[256];		/* the node of a first byte, or n_nodes */
 	int32_t    *same;			/* [n_tokens] the next token with the same text, or -1 */
-	uint64_t   *stripped;		/* [n_tokens bits] begins with a space that a text's first token loses */
+	uint64_t   *stripped;		/* [n_tokens bits] loses its space as the first token */
 	uint32_t	max_depth;
 } LlmTrie;
 

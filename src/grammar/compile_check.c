@@ -13,7 +13,7 @@ typedef struct Search
 	uint8_t    *state;			/* [n_rules] 0 new, 1 on the way, 2 done */
 	uint32_t   *on_way;			/* [n_rules] the rules on the way, from the first */
 	uint32_t	n_on_way;
-	uint32_t  **calls;			/* [n_rules] of those on the way: whom they call, still to be looked at */
+	uint32_t  **calls;			/* [n_rules] of those on the way: whom they call */
 	uint32_t   *n_calls;
 	uint32_t   *seen;			/* [n_ops] the round that met the operation last */
 	uint32_t   *stack;			/* [n_ops] */

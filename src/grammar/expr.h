@@ -61,7 +61,7 @@ typedef struct LlmRule
 {
 	const char *name;			/* for errors; terminated */
 	const LlmExpr *expr;		/* NULL while undefined */
-	const char *used_at;		/* where it was used first, "line 1, column 5", for a rule that is undefined */
+	const char *used_at;		/* the place where it was used first */
 } LlmRule;
 
 typedef struct LlmBuilder
