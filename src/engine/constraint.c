@@ -502,6 +502,8 @@ allow(uint64_t *mask, int32_t token)
 static bool
 add_text(LlmConstraint *constraint, const char *bytes, size_t length)
 {
+	if (length == 0)
+		return true;
 	if (constraint->text_capacity - constraint->n_text < length)
 	{
 		size_t		capacity = 2 * constraint->text_capacity + length + 64;

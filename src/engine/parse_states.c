@@ -89,6 +89,7 @@ struct LlmParseStates
 	bool		failed;
 };
 
+static void free_nodes(LlmParseStates *states);
 static LlmStateId make_start(LlmParseStates *states);
 static LlmStateId make_step(LlmParseStates *states, LlmStateId state, uint32_t class);
 static LlmStateId finish_step(LlmParseStates *states);
@@ -142,14 +143,7 @@ llm_parse_states_free(LlmParseStates *states)
 {
 	if (states == NULL)
 		return;
-	for (uint32_t i = 0; i < states->n_nodes; i++)
-	{
-		free(states->nodes[i].steps);
-		free(states->nodes[i].mask);
-	}
-	free(states->nodes);
-	free(states->all_places.places);
-	free(states->buckets);
+	free_nodes(states);
 	free(states->grammar);
 	free(states->walked);
 	free(states->stack);
@@ -164,19 +158,7 @@ llm_parse_states_free(LlmParseStates *states)
 bool
 llm_parse_states_reset(LlmParseStates *states)
 {
-	for (uint32_t i = 0; i < states->n_nodes; i++)
-	{
-		free(states->nodes[i].steps);
-		free(states->nodes[i].mask);
-	}
-	free(states->nodes);
-	free(states->all_places.places);
-	free(states->buckets);
-	states->nodes = NULL;
-	states->buckets = NULL;
-	states->n_nodes = states->nodes_capacity = states->n_buckets = 0;
-	states->all_places = (PlaceList) {0};
-	states->extra_bytes = 0;
+	free_nodes(states);
 	states->start = make_start(states);
 	return states->start >= 0;
 }
@@ -264,6 +246,25 @@ llm_parse_set_mask(LlmParseStates *states, LlmStateId state, uint64_t *mask, siz
 {
 	states->nodes[state].mask = mask;
 	states->extra_bytes += bytes;
+}
+
+static void
+free_nodes(LlmParseStates *states)
+{
+	for (uint32_t i = 0; i < states->n_nodes; i++)
+	{
+		free(states->nodes[i].steps);
+		free(states->nodes[i].mask);
+	}
+	free(states->nodes);
+	free(states->all_places.places);
+	free(states->buckets);
+	states->nodes = NULL;
+	states->buckets = NULL;
+	states->n_nodes = states->nodes_capacity = states->n_buckets = 0;
+	states->all_places.places = NULL;
+	states->all_places.n = states->all_places.capacity = 0;
+	states->extra_bytes = 0;
 }
 
 /* Node 0 is the frame of the root: with it the text ends. */

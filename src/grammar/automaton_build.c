@@ -38,7 +38,6 @@ static int	add_literal(LlmBuilder *builder, Positions *all, const LlmExpr *expr,
 static int	add_repeat(LlmBuilder *builder, Positions *all, const LlmExpr *expr, int next);
 static void collect_ranges(LlmBuilder *builder, const Positions *all, LlmAutomatonBuild *build);
 static int	close_over(LlmBuilder *builder, Positions *all, int from, int *members, int n_members);
-static bool contains(LlmCharSet chars, uint32_t character);
 static void step_set(LlmBuilder *builder, Positions *all, LlmAutomatonBuild *build, int state, int *members);
 static int	compare_ints(const void *a, const void *b);
 static int	compare_cuts(const void *a, const void *b);
@@ -326,17 +325,6 @@ close_over(LlmBuilder *builder, Positions *all, int from, int *members, int n_me
 	return n_members;
 }
 
-static bool
-contains(LlmCharSet chars, uint32_t character)
-{
-	for (int i = 0; i < chars.n_ranges; i++)
-	{
-		if (character >= chars.ranges[i].first && character <= chars.ranges[i].last)
-			return true;
-	}
-	return false;
-}
-
 static void
 step_set(LlmBuilder *builder, Positions *all, LlmAutomatonBuild *build, int state, int *members)
 {
@@ -353,7 +341,7 @@ step_set(LlmBuilder *builder, Positions *all, LlmAutomatonBuild *build, int stat
 			const Position *position = &all->positions[set->members[i]];
 
 			all->work++;
-			if (position->consumes && contains(position->chars, build->ranges[range].first))
+			if (position->consumes && llm_charset_contains(position->chars, build->ranges[range].first))
 				n = close_over(builder, all, position->next, members, n);
 		}
 		if (n > 0)

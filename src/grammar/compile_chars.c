@@ -33,7 +33,6 @@ static uint32_t add_range(LlmCompiler *compiler, Suffixes *suffixes, uint32_t fi
 static uint32_t add_tail(LlmCompiler *compiler, Suffixes *suffixes, uint32_t first, uint32_t last, int n_bytes);
 static uint32_t any_tail(LlmCompiler *compiler, Suffixes *suffixes, int n_bytes);
 static uint32_t either(LlmCompiler *compiler, uint32_t a, uint32_t b);
-static bool contains(LlmCharSet chars, uint32_t character);
 
 uint32_t
 llm_compile_chars(LlmCompiler *compiler, LlmCharSet chars, bool in_json, uint32_t next)
@@ -94,7 +93,7 @@ compile_escapes(LlmCompiler *compiler, LlmCharSet chars, uint32_t next)
 
 	for (int i = 0; i < N_ESCAPES; i++)
 	{
-		if (contains(chars, json_escapes[i].character))
+		if (llm_charset_contains(chars, json_escapes[i].character))
 			letters = either(compiler, letters, llm_compile_byte_range(compiler, json_escapes[i].letter, json_escapes[i].letter, next));
 	}
 	return letters == LLM_NO_OP ? LLM_NO_OP : llm_compile_byte_range(compiler, '\\', '\\', letters);
@@ -180,15 +179,4 @@ either(LlmCompiler *compiler, uint32_t a, uint32_t b)
 	if (a == LLM_NO_OP || b == LLM_NO_OP)
 		return a == LLM_NO_OP ? b : a;
 	return llm_compile_op(compiler, LLM_OP_SPLIT, a, b);
-}
-
-static bool
-contains(LlmCharSet chars, uint32_t character)
-{
-	for (int i = 0; i < chars.n_ranges; i++)
-	{
-		if (character >= chars.ranges[i].first && character <= chars.ranges[i].last)
-			return true;
-	}
-	return false;
 }

@@ -316,6 +316,17 @@ llm_charset_minus(LlmBuilder *builder, LlmCharSet a, LlmCharSet b)
 	return llm_charset_invert(builder, llm_charset(builder, ranges, n));
 }
 
+bool
+llm_charset_contains(LlmCharSet chars, uint32_t character)
+{
+	for (int i = 0; i < chars.n_ranges; i++)
+	{
+		if (character >= chars.ranges[i].first && character <= chars.ranges[i].last)
+			return true;
+	}
+	return false;
+}
+
 int32_t
 llm_next_char(const char *text, size_t length, size_t *at)
 {

@@ -127,6 +127,7 @@ extern void llm_list_add(LlmBuilder *builder, LlmExprList *list, const LlmExpr *
 extern LlmCharSet llm_charset(LlmBuilder *builder, const LlmCharRange *ranges, int n_ranges);
 extern LlmCharSet llm_charset_invert(LlmBuilder *builder, LlmCharSet set);
 extern LlmCharSet llm_charset_minus(LlmBuilder *builder, LlmCharSet a, LlmCharSet b);
+extern bool llm_charset_contains(LlmCharSet set, uint32_t character);
 
 /* The character at text[*at], which moves on; what is not UTF-8 is told by -1. */
 extern int32_t llm_next_char(const char *text, size_t length, size_t *at);

@@ -21,6 +21,31 @@ typedef struct ConstrainedText
 	char		text[MAX_TEXT];
 } ConstrainedText;
 
+/* A generator's text. */
+typedef struct Writer
+{
+	char		text[65536];
+	int			length;
+	uint64_t	random;
+} Writer;
+
+static inline uint32_t
+dice(Writer *writer, uint32_t n)
+{
+	return next_random(&writer->random) % n;
+}
+
+static inline void
+__attribute__((format(printf, 2, 3)))
+put(Writer *writer, const char *format,...)
+{
+	va_list		args;
+
+	va_start(args, format);
+	writer->length += vsnprintf(writer->text + writer->length, sizeof(writer->text) - (size_t) writer->length, format, args);
+	va_end(args);
+}
+
 /* Pieces that come in JSON, in pairs and alone, and some of other kinds. */
 static inline LlmVocabulary *
 json_vocabulary(void)

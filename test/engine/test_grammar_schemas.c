@@ -7,30 +7,6 @@
 
 #define N_SCHEMAS 2000
 
-typedef struct Writer
-{
-	char		text[65536];
-	int			length;
-	uint64_t	random;
-} Writer;
-
-static uint32_t
-dice(Writer *writer, uint32_t n)
-{
-	return next_random(&writer->random) % n;
-}
-
-static void
-__attribute__((format(printf, 2, 3)))
-put(Writer *writer, const char *format,...)
-{
-	va_list		args;
-
-	va_start(args, format);
-	writer->length += vsnprintf(writer->text + writer->length, sizeof(writer->text) - (size_t) writer->length, format, args);
-	va_end(args);
-}
-
 static const char *const names[] = {"a", "b", "id", "name", "a b", "x\\\"y", "\xC3\xA9t\xC3\xA9", "value", "list", "n1", "n2", "\\\\", "abc"};
 
 #define N_NAMES ((int) (sizeof(names) / sizeof(names[0])))

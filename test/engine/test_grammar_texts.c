@@ -13,30 +13,6 @@
 #define MAX_RULES 6
 #define MAX_NODES 400
 
-typedef struct Writer
-{
-	char		text[16384];
-	int			length;
-	uint64_t	random;
-} Writer;
-
-static uint32_t
-dice(Writer *writer, uint32_t n)
-{
-	return next_random(&writer->random) % n;
-}
-
-static void
-__attribute__((format(printf, 2, 3)))
-put(Writer *writer, const char *format,...)
-{
-	va_list		args;
-
-	va_start(args, format);
-	writer->length += vsnprintf(writer->text + writer->length, sizeof(writer->text) - (size_t) writer->length, format, args);
-	va_end(args);
-}
-
 /* What POSIX's extended regular expressions and our dialect understand alike. */
 static void
 put_regex(Writer *writer, int depth)

@@ -19,7 +19,7 @@ END
 $$;
 
 \set endless '$$SELECT llama2_generate(''Once'', max_tokens => 500, options => ''{"ignore_eos": true}'')$$'
-SET LOCAL statement_timeout = 100;
+SET LOCAL statement_timeout = 20;
 SELECT is(pg_temp.state_of(:endless), '57014', 'statement_timeout ends a generation');
 SELECT is(pg_temp.state_of($$SELECT llama2_generate(array_agg('Once ' || n), options => '{"ignore_eos": true}') FROM generate_series(1, 200) AS n$$), '57014',
 	'and an array of them');
