@@ -36,7 +36,7 @@ else
 KERNEL_O = -O3
 endif
 
-TEXT_SRCS = $(sort $(wildcard src/text/*.c))
+TEXT_SRCS = $(sort $(wildcard src/text/*.c src/grammar/*.c))
 ENGINE_SRCS = $(sort $(wildcard src/engine/*.c src/engine/kernels/*.c))
 TEXT_OBJS = $(patsubst src/%.c,$(BUILD)/%.o,$(TEXT_SRCS))
 ENGINE_OBJS = $(patsubst src/%.c,$(BUILD)/%.o,$(ENGINE_SRCS))

@@ -311,6 +311,81 @@ CREATE AGGREGATE llama2_summarize_agg(text) (
 
 COMMENT ON AGGREGATE llama2_summarize_agg(text) IS 'summarize texts, each by itself and then the summaries together';
 
+CREATE FUNCTION llama2_score(
+	prompt text, completion text, model text DEFAULT NULL
+) RETURNS float8
+AS 'MODULE_PATHNAME', 'llama2_score' LANGUAGE C STABLE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_score(text, text, text) IS
+'log-probability of a completion after a prompt: the sum of llama2_logprobs';
+
+-- Answers that fit a column
+
+CREATE FUNCTION llama2_classify(
+	text text, labels text[], instruction text DEFAULT NULL, model text DEFAULT NULL
+) RETURNS text
+AS 'MODULE_PATHNAME', 'llama2_classify' LANGUAGE C STABLE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_classify(text, text[], text, text) IS
+'the label that the model finds likeliest for a text';
+
+CREATE FUNCTION llama2_classify_scores(
+	text text, labels text[], instruction text DEFAULT NULL, model text DEFAULT NULL
+) RETURNS TABLE (label text, probability float8)
+AS 'MODULE_PATHNAME', 'llama2_classify_scores' LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 5;
+
+COMMENT ON FUNCTION llama2_classify_scores(text, text[], text, text) IS
+'how likely each label is for a text, as shares of one';
+
+CREATE FUNCTION llama2_is_true(
+	statement text, instruction text DEFAULT NULL, model text DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'llama2_is_true' LANGUAGE C STABLE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_is_true(text, text, text) IS
+'whether the model finds "Yes" likelier than "No"';
+
+CREATE FUNCTION llama2_choice(
+	prompt text, choices text[], system text DEFAULT NULL, model text DEFAULT NULL
+) RETURNS text
+AS 'MODULE_PATHNAME', 'llama2_choice' LANGUAGE C STABLE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_choice(text, text[], text, text) IS
+'the choice that is likeliest to follow a prompt; with system, as the answer in the chat template';
+
+CREATE FUNCTION llama2_extract(
+	text text, schema jsonb, instruction text DEFAULT NULL,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT 0, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'llama2_extract' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_extract(text, jsonb, text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'what a JSON schema asks for, from a text; always valid against the schema';
+
+CREATE FUNCTION llama2_extract(
+	text text, schema text, instruction text DEFAULT NULL,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT 0, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'llama2_extract_text_schema' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_extract(text, text, text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'the same, where the schema is given as text';
+
+CREATE FUNCTION llama2_extract(
+	text text, "row" anyelement, instruction text DEFAULT NULL,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT 0, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS anyelement
+AS 'MODULE_PATHNAME', 'llama2_extract_row' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_extract(text, anyelement, text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'the columns of a table or composite type, from a text, as a row of it';
+
 -- Models
 
 CREATE FUNCTION llama2_models(

@@ -41,6 +41,7 @@ struct LlmEngine
 	LlmTransformer *transformer;
 	LlmScheduler *scheduler;
 	LlmSampler *sampler;
+	LlmConstraints *constraints;
 	char	   *token_text;		/* the raw bytes of one token */
 
 	LlmSlice   *slices;			/* [max_sequences] of the step */
@@ -79,6 +80,7 @@ static bool is_cancelled(const LlmSequence *sequence);
 static void take_results(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice);
 static void note_prompt_end(LlmSequence *sequence);
 static bool take_row(LlmEngine *engine, LlmSequence *sequence, float *logits);
+static LlmFinishReason choose_token(LlmEngine *engine, LlmSequence *sequence, float *logits, LlmSample *sample);
 static LlmFinishReason take_token(LlmEngine *engine, LlmSequence *sequence, float *logits);
 static LlmFinishReason take_score(LlmEngine *engine, LlmSequence *sequence, const float *logits);
 static void finish(LlmEngine *engine, LlmSequence *sequence, LlmFinishReason reason);
@@ -135,11 +137,12 @@ llm_engine_create(const LlmModel *model, const LlmVocabulary *vocabulary,
 	if (engine->sampler == NULL)
 		goto failed;
 	engine->scheduler = llm_scheduler_create(engine->cache, &shape.limits);
+	engine->constraints = llm_constraints_create(vocabulary, 0);
 	engine->token_text = malloc((size_t) llm_vocabulary_max_token_bytes(vocabulary) + 1);
 	engine->slices = calloc(shape.limits.max_sequences, sizeof(LlmSlice));
 	engine->owners = calloc(shape.limits.max_sequences, sizeof(LlmSequence *));
-	if (engine->scheduler != NULL && engine->token_text != NULL && engine->slices != NULL &&
-		engine->owners != NULL)
+	if (engine->scheduler != NULL && engine->constraints != NULL && engine->token_text != NULL &&
+		engine->slices != NULL && engine->owners != NULL)
 		return engine;
 
 out_of_memory:
@@ -157,6 +160,7 @@ llm_engine_free(LlmEngine *engine)
 		return;
 	llm_scheduler_free(engine->scheduler);
 	free_retired(engine);
+	llm_constraints_free(engine->constraints);
 	llm_sampler_free(engine->sampler);
 	llm_transformer_free(engine->transformer);
 	llm_kv_cache_free(engine->cache);
@@ -211,7 +215,7 @@ llm_engine_submit(LlmEngine *engine, LlmRequest *request, LlmError *error)
 
 	if (!llm_request_check(request, engine->vocabulary, engine->context_length, error))
 		return false;
-	sequence = llm_sequence_create(request, engine->context_length, error);
+	sequence = llm_sequence_create(request, engine->context_length, engine->constraints, error);
 	if (sequence == NULL)
 		return false;
 	if (!llm_scheduler_add(engine->scheduler, sequence))
@@ -221,6 +225,7 @@ llm_engine_submit(LlmEngine *engine, LlmRequest *request, LlmError *error)
 	}
 	request->state = LLM_REQUEST_WAITING;
 	request->finish = LLM_FINISH_NONE;
+	request->failure.code = LLM_OK;
 	request->n_results = 0;
 	request->text_bytes = 0;
 	request->n_cached = 0;
@@ -467,17 +472,52 @@ take_token(LlmEngine *engine, LlmSequence *sequence, float *logits)
 {
 	LlmRequest *request = sequence->request;
 	LlmSample	sample;
+	LlmFinishReason reason = choose_token(engine, sequence, logits, &sample);
 	size_t		length;
 
-	sample = llm_sample(engine->sampler, &request->sampling, logits, sequence->tokens,
-						sequence->n_tokens, request->n_results);
-	if (sample.token == llm_vocabulary_eos(engine->vocabulary))
-		return LLM_FINISH_STOP;
+	if (reason != LLM_FINISH_NONE)
+		return reason;
 	length = llm_token_bytes(engine->vocabulary, sample.token,
 							 request->strip_leading_space && request->n_results == 0,
 							 engine->token_text);
 	engine->statistics.decode_tokens++;
 	return llm_sequence_append(sequence, sample, engine->token_text, length);
+}
+
+/* The next token, or why there is none. */
+static LlmFinishReason
+choose_token(LlmEngine *engine, LlmSequence *sequence, float *logits, LlmSample *sample)
+{
+	LlmRequest *request = sequence->request;
+	LlmConstraint *constraint = sequence->constraint;
+	const uint64_t *allowed = NULL;
+	int32_t		forced = constraint != NULL ? llm_constraint_forced(constraint) : -1;
+	int32_t		taken;
+
+	if (forced >= 0)
+		*sample = (LlmSample) {forced, llm_token_logprob(engine->sampler, logits, forced)};
+	else
+	{
+		if (constraint != NULL)
+		{
+			allowed = llm_constraint_mask(constraint, &request->failure);
+			if (allowed == NULL)
+				return LLM_FINISH_FAILED;
+		}
+		*sample = llm_sample_allowed(engine->sampler, &request->sampling, logits, sequence->tokens,
+									 sequence->n_tokens, request->n_results, allowed);
+	}
+	if (sample->token == llm_vocabulary_eos(engine->vocabulary))
+		return LLM_FINISH_STOP;
+	if (constraint == NULL)
+		return LLM_FINISH_NONE;
+
+	taken = llm_constraint_take(constraint, sample->token, llm_sequence_n_left(sequence) - 1, &request->failure);
+	if (taken < 0)
+		return taken == LLM_TAKE_END ? LLM_FINISH_LENGTH : LLM_FINISH_FAILED;
+	if (taken != sample->token)
+		*sample = (LlmSample) {taken, llm_sample_logprob(engine->sampler, taken)};
+	return LLM_FINISH_NONE;
 }
 
 static LlmFinishReason

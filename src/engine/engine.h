@@ -11,6 +11,7 @@
 #ifndef LLM_ENGINE_H
 #define LLM_ENGINE_H
 
+#include "engine/constraint.h"
 #include "engine/sampler.h"
 #include "engine/transformer.h"
 
@@ -52,7 +53,9 @@ typedef enum LlmFinishReason
 	LLM_FINISH_NONE,
 	LLM_FINISH_STOP,			/* end of text or a stop string; score: all is scored */
 	LLM_FINISH_LENGTH,			/* max_tokens, or the context is full */
-	LLM_FINISH_CANCELLED
+	LLM_FINISH_CANCELLED,
+	LLM_FINISH_INCOMPLETE,		/* the same as length, where the grammar wants more */
+	LLM_FINISH_FAILED			/* the grammar took too much memory; failure says so */
 } LlmFinishReason;
 
 typedef struct LlmTokenResult
@@ -78,6 +81,9 @@ typedef struct LlmRequest
 	int32_t		n_stops;
 	const char *stops[LLM_MAX_STOPS];	/* raw bytes */
 	uint32_t	stop_lengths[LLM_MAX_STOPS];	/* >= 1 */
+	const void *grammar;		/* generate: what the text may be (grammar.h), or NULL */
+	size_t		grammar_bytes;
+	LlmOnLimit	on_limit;		/* with a grammar */
 	bool		strip_leading_space;	/* the first token's leading space is not part of the text */
 	bool		keep_cached;	/* may use and leave prefixes in the cache */
 	uint64_t	cache_scope;	/* prefixes are shared within one scope (a role) */
@@ -88,6 +94,7 @@ typedef struct LlmRequest
 
 	LlmRequestState state;
 	LlmFinishReason finish;
+	LlmError	failure;		/* of a request that failed */
 	int32_t		n_results;
 	uint32_t	text_bytes;		/* final length of the text in raw bytes, stop string and end of
 								 * text excluded */
@@ -133,7 +140,7 @@ extern void llm_engine_statistics(const LlmEngine *engine, LlmEngineStatistics *
 
 /*
  * Take a request (state WAITING).  Fails with LLM_ERROR_ARGUMENT or LLM_ERROR_LIMIT (a
- * prompt that does not fit the context) and leaves it untouched.
+ * prompt that does not fit the context, a grammar whose texts do not fit max_tokens) and leaves it untouched.
  */
 extern bool llm_engine_submit(LlmEngine *engine, LlmRequest *request, LlmError *error);
 

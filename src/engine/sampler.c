@@ -26,6 +26,7 @@ struct LlmSampler
 	int32_t		vocabulary_size;
 	int32_t		eos_id;			/* -1 where absent */
 	float	   *raw;			/* [vocabulary_size] the model's logits, where options change them */
+	float		log_sum;		/* of these */
 	int32_t    *counts;			/* [vocabulary_size] occurrences of a token; 0 between calls */
 	Candidate  *candidates;		/* [vocabulary_size] */
 };
@@ -35,9 +36,10 @@ static bool has_penalties(const LlmSamplingOptions *options);
 static void apply_bias(const LlmSampler *sampler, const LlmSamplingOptions *options, float *logits);
 static void apply_penalties(LlmSampler *sampler, const LlmSamplingOptions *options, float *logits,
 							const int32_t *history, int32_t n_history);
+static void ban_others(const LlmSampler *sampler, float *logits, const uint64_t *allowed);
 static int32_t choose(LlmSampler *sampler, const LlmSamplingOptions *options, const float *logits,
-					  int32_t n_generated);
-static int32_t first_allowed(const LlmSampler *sampler, const float *logits);
+					  int32_t n_generated, const uint64_t *allowed);
+static int32_t first_allowed(const LlmSampler *sampler, const float *logits, const uint64_t *allowed);
 static int32_t draw(const Candidate *candidates, int32_t n, double total, uint64_t seed,
 					int32_t n_generated);
 static int32_t keep_all(LlmSampler *sampler, const float *logits);
@@ -90,12 +92,20 @@ LlmSample
 llm_sample(LlmSampler *sampler, const LlmSamplingOptions *options, float *logits,
 		   const int32_t *history, int32_t n_history, int32_t n_generated)
 {
+	return llm_sample_allowed(sampler, options, logits, history, n_history, n_generated, NULL);
+}
+
+LlmSample
+llm_sample_allowed(LlmSampler *sampler, const LlmSamplingOptions *options, float *logits, const int32_t *history,
+				   int32_t n_history, int32_t n_generated, const uint64_t *allowed)
+{
 	float		log_sum = sampler->kernels->log_sum_exp(logits, sampler->vocabulary_size);
 	bool		ban_eos = bans_eos(sampler, options, n_generated);
 	const float *raw = logits;
 	LlmSample	sample;
 
-	if (ban_eos || options->n_logit_bias > 0 || has_penalties(options))
+	sampler->log_sum = log_sum;
+	if (ban_eos || options->n_logit_bias > 0 || has_penalties(options) || allowed != NULL)
 	{
 		memcpy(sampler->raw, logits, sampler->vocabulary_size * sizeof(float));
 		raw = sampler->raw;
@@ -104,10 +114,18 @@ llm_sample(LlmSampler *sampler, const LlmSamplingOptions *options, float *logits
 			logits[sampler->eos_id] = -INFINITY;
 		if (has_penalties(options))
 			apply_penalties(sampler, options, logits, history, n_history);
+		if (allowed != NULL)
+			ban_others(sampler, logits, allowed);
 	}
-	sample.token = choose(sampler, options, logits, n_generated);
+	sample.token = choose(sampler, options, logits, n_generated, allowed);
 	sample.logprob = log_probability(raw[sample.token], log_sum);
 	return sample;
+}
+
+float
+llm_sample_logprob(const LlmSampler *sampler, int32_t token)
+{
+	return log_probability(sampler->raw[token], sampler->log_sum);
 }
 
 float
@@ -178,8 +196,25 @@ apply_penalties(LlmSampler *sampler, const LlmSamplingOptions *options, float *l
 	}
 }
 
+/* Most words of a mask are all ones or all zeros. */
+static void
+ban_others(const LlmSampler *sampler, float *logits, const uint64_t *allowed)
+{
+	for (int32_t first = 0; first < sampler->vocabulary_size; first += 64)
+	{
+		uint64_t	word = allowed[first / 64];
+		int32_t		n = sampler->vocabulary_size - first < 64 ? sampler->vocabulary_size - first : 64;
+
+		if (word == UINT64_MAX)
+			continue;
+		for (int32_t i = 0; i < n; i++)
+			logits[first + i] = word >> i & 1 ? logits[first + i] : -INFINITY;
+	}
+}
+
 static int32_t
-choose(LlmSampler *sampler, const LlmSamplingOptions *options, const float *logits, int32_t n_generated)
+choose(LlmSampler *sampler, const LlmSamplingOptions *options, const float *logits, int32_t n_generated,
+	   const uint64_t *allowed)
 {
 	Candidate  *candidates = sampler->candidates;
 	int32_t		greedy = sampler->kernels->argmax(logits, sampler->vocabulary_size);
@@ -187,7 +222,7 @@ choose(LlmSampler *sampler, const LlmSamplingOptions *options, const float *logi
 	int32_t		n;
 
 	if (isnan(max_logit) || max_logit == -INFINITY)
-		return first_allowed(sampler, logits);
+		return first_allowed(sampler, logits, allowed);
 	if (options->temperature == 0.0f || options->top_k == 1 || max_logit == INFINITY)
 		return greedy;
 
@@ -209,13 +244,18 @@ choose(LlmSampler *sampler, const LlmSamplingOptions *options, const float *logi
 				options->seed, n_generated);
 }
 
-/* No logit can be compared: the first token that no option bans, else the first. */
+/* No logit can be compared: the first token that no option bans, else the first of those allowed. */
 static int32_t
-first_allowed(const LlmSampler *sampler, const float *logits)
+first_allowed(const LlmSampler *sampler, const float *logits, const uint64_t *allowed)
 {
 	for (int32_t token = 0; token < sampler->vocabulary_size; token++)
 	{
 		if (logits[token] != -INFINITY)
+			return token;
+	}
+	for (int32_t token = 0; allowed != NULL && token < sampler->vocabulary_size; token++)
+	{
+		if (allowed[token / 64] >> (token % 64) & 1)
 			return token;
 	}
 	return 0;

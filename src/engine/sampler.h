@@ -66,6 +66,15 @@ typedef struct LlmSample
 extern LlmSample llm_sample(LlmSampler *sampler, const LlmSamplingOptions *options, float *logits,
 							const int32_t *history, int32_t n_history, int32_t n_generated);
 
+/*
+ * The same among the tokens whose bit is set in allowed (at least one), whatever the options say of all others.
+ * Afterwards llm_sample_logprob tells the log-probability of any token in the same row.
+ */
+extern LlmSample llm_sample_allowed(LlmSampler *sampler, const LlmSamplingOptions *options, float *logits,
+									const int32_t *history, int32_t n_history, int32_t n_generated,
+									const uint64_t *allowed);
+extern float llm_sample_logprob(const LlmSampler *sampler, int32_t token);
+
 /* The log-softmax of one token. */
 extern float llm_token_logprob(LlmSampler *sampler, const float *logits, int32_t token);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 LlmSequence *
-llm_sequence_create(LlmRequest *request, int32_t context_length, LlmError *error)
+llm_sequence_create(LlmRequest *request, int32_t context_length, LlmConstraints *constraints, LlmError *error)
 {
 	LlmSequence *sequence = calloc(1, sizeof(LlmSequence));
 	int64_t		max_tokens = request->n_prompt;
@@ -39,6 +39,17 @@ llm_sequence_create(LlmRequest *request, int32_t context_length, LlmError *error
 	}
 	memcpy(sequence->tokens, request->prompt, request->n_prompt * sizeof(int32_t));
 	sequence->n_tokens = request->n_prompt;
+	if (request->kind == LLM_GENERATE && request->grammar != NULL)
+	{
+		sequence->constraint = llm_constraint_begin(constraints, request->grammar, request->grammar_bytes,
+													llm_sequence_n_left(sequence), request->strip_leading_space,
+													request->on_limit, error);
+		if (sequence->constraint == NULL)
+		{
+			llm_sequence_free(sequence);
+			return NULL;
+		}
+	}
 	return sequence;
 }
 
@@ -49,6 +60,7 @@ llm_sequence_free(LlmSequence *sequence)
 		return;
 	free(sequence->tokens);
 	free(sequence->pages.pages);
+	llm_constraint_end(sequence->constraint);
 	llm_stop_matcher_free(sequence->stops);
 	free(sequence);
 }
@@ -70,6 +82,15 @@ llm_sequence_first_logits(const LlmSequence *sequence)
 	return sequence->n_tokens - 1;
 }
 
+int32_t
+llm_sequence_n_left(const LlmSequence *sequence)
+{
+	int32_t		of_request = sequence->request->max_tokens - sequence->request->n_results;
+	int32_t		of_context = sequence->max_tokens - sequence->n_tokens;
+
+	return of_request < of_context ? of_request : of_context;
+}
+
 LlmFinishReason
 llm_sequence_append(LlmSequence *sequence, LlmSample sample, const char *text, size_t length)
 {
@@ -87,9 +108,13 @@ llm_sequence_append(LlmSequence *sequence, LlmSample sample, const char *text, s
 	};
 	if (stopped)
 		return LLM_FINISH_STOP;
-	if (request->n_results >= request->max_tokens || sequence->n_tokens >= sequence->max_tokens)
-		return LLM_FINISH_LENGTH;
-	return LLM_FINISH_NONE;
+	if (sequence->constraint != NULL && llm_constraint_must_end(sequence->constraint))
+		return llm_constraint_was_closed(sequence->constraint) ? LLM_FINISH_LENGTH : LLM_FINISH_STOP;
+	if (llm_sequence_n_left(sequence) > 0)
+		return LLM_FINISH_NONE;
+	if (sequence->constraint != NULL && !llm_constraint_may_end(sequence->constraint))
+		return LLM_FINISH_INCOMPLETE;
+	return LLM_FINISH_LENGTH;
 }
 
 bool

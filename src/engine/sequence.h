@@ -8,6 +8,7 @@
 #ifndef LLM_SEQUENCE_H
 #define LLM_SEQUENCE_H
 
+#include "engine/constraint.h"
 #include "engine/draft.h"
 #include "engine/engine.h"
 #include "engine/stop_match.h"
@@ -29,6 +30,7 @@ typedef struct LlmSequence
 	int32_t		n_drafted;		/* tokens of this step that follow the n_tokens */
 	LlmDraftPace pace;
 
+	LlmConstraint *constraint;	/* NULL: none */
 	LlmStopMatcher *stops;
 	uint64_t	n_text_bytes;	/* raw bytes of the text so far */
 
@@ -42,8 +44,12 @@ typedef struct LlmSequence
 	int32_t		slice;			/* its place in this step, or -1 */
 } LlmSequence;
 
-/* A sequence for a request that has been checked; NULL with *error filled for want of memory. */
-extern LlmSequence *llm_sequence_create(LlmRequest *request, int32_t context_length, LlmError *error);
+/*
+ * A sequence for a request that has been checked; NULL with *error filled for want of memory, or where its
+ * grammar cannot be served.
+ */
+extern LlmSequence *llm_sequence_create(LlmRequest *request, int32_t context_length, LlmConstraints *constraints,
+										LlmError *error);
 extern void llm_sequence_free(LlmSequence *sequence);
 
 /* How many of its tokens must be computed before it decodes; of a score, before it is done. */
@@ -51,6 +57,9 @@ extern int32_t llm_sequence_prefill_length(const LlmSequence *sequence);
 
 /* The first position whose logits are still wanted; those before it matter for their keys and values only. */
 extern int32_t llm_sequence_first_logits(const LlmSequence *sequence);
+
+/* Tokens that may still be generated. */
+extern int32_t llm_sequence_n_left(const LlmSequence *sequence);
 
 /*
  * Add a generated token, whose raw bytes are text[length], to the request's results.

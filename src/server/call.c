@@ -69,6 +69,8 @@ Llama2CallSpec(const Llama2Call *call, Llama2Prompt prompt, Llama2RequestSpec *s
 	spec->n_stops = options->n_stops;
 	memcpy(spec->stops, options->stops, sizeof(spec->stops));
 	memcpy(spec->stop_lengths, options->stop_lengths, sizeof(spec->stop_lengths));
+	spec->grammar = options->grammar;
+	spec->on_limit = options->on_limit;
 	spec->strip_leading_space = true;
 	spec->is_reproducible = options->seed_given || options->sampling.temperature == 0;
 }

@@ -141,6 +141,7 @@ make_key(const Llama2RequestSpec *spec, Size *length)
 		int			n_stops;
 		uint32		stop_lengths[LLM_MAX_STOPS];
 		bool		strip_leading_space;
+		LlmOnLimit	on_limit;
 	}			head;
 	Size		bytes = add_size(sizeof(head), mul_size(sizeof(int32), spec->n_prompt));
 	char	   *key;
@@ -148,6 +149,8 @@ make_key(const Llama2RequestSpec *spec, Size *length)
 
 	for (int i = 0; i < spec->n_stops; i++)
 		bytes = add_size(bytes, spec->stop_lengths[i]);
+	if (spec->grammar)
+		bytes = add_size(bytes, spec->grammar->size);
 
 	memset(&head, 0, sizeof(head));
 	head.model = spec->model->index;
@@ -162,6 +165,7 @@ make_key(const Llama2RequestSpec *spec, Size *length)
 	head.n_stops = spec->n_stops;
 	memcpy(head.stop_lengths, spec->stop_lengths, sizeof(uint32) * spec->n_stops);
 	head.strip_leading_space = spec->strip_leading_space;
+	head.on_limit = spec->on_limit;
 
 	key = palloc(bytes);
 	memcpy(key, &head, sizeof(head));
@@ -173,6 +177,8 @@ make_key(const Llama2RequestSpec *spec, Size *length)
 		memcpy(end, spec->stops[i], spec->stop_lengths[i]);
 		end += spec->stop_lengths[i];
 	}
+	if (spec->grammar)
+		memcpy(end, spec->grammar, spec->grammar->size);
 	*length = bytes;
 	return key;
 }

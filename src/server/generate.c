@@ -188,6 +188,8 @@ finish_reason_name(LlmFinishReason reason)
 			return "length";
 		case LLM_FINISH_CANCELLED:
 			return "cancelled";
+		case LLM_FINISH_INCOMPLETE:
+		case LLM_FINISH_FAILED:
 		case LLM_FINISH_NONE:
 			break;
 	}

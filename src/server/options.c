@@ -20,6 +20,7 @@
 #include "utils/numeric.h"
 #include "utils/varlena.h"
 
+#include "server/grammar_options.h"
 #include "server/parameters.h"
 #include "server/text_output.h"
 
@@ -31,6 +32,7 @@ typedef enum OptionKind
 	OPTION_BOOL,
 	OPTION_STOP,
 	OPTION_LOGIT_BIAS,
+	OPTION_GRAMMAR,
 	OPTION_ON_ERROR
 } OptionKind;
 
@@ -64,6 +66,12 @@ static const OptionEntry option_entries[] = {
 	{"ignore_eos", OPTION_BOOL, PLACE(sampling.ignore_eos), -1, 0, 0, false},
 	{"logit_bias", OPTION_LOGIT_BIAS, 0, -1, 0, 0, false},
 	{"on_error", OPTION_ON_ERROR, PLACE(null_on_error), -1, 0, 0, false},
+	{"grammar", OPTION_GRAMMAR, 0, -1, 0, 0, false},
+	{"regex", OPTION_GRAMMAR, 0, -1, 0, 0, false},
+	{"choices", OPTION_GRAMMAR, 0, -1, 0, 0, false},
+	{"json_schema", OPTION_GRAMMAR, 0, -1, 0, 0, false},
+	{"json", OPTION_GRAMMAR, 0, -1, 0, 0, false},
+	{"on_limit", OPTION_GRAMMAR, 0, -1, 0, 0, false},
 };
 
 static void set_defaults(Llama2Options *options);
@@ -194,6 +202,9 @@ read_json_option(const OptionEntry *entry, JsonbValue *value, Llama2Options *opt
 		case OPTION_ON_ERROR:
 			options->null_on_error = read_on_error(value);
 			break;
+		case OPTION_GRAMMAR:
+			Llama2ReadGrammarOption(entry->name, value, options);
+			break;
 	}
 }
 
@@ -217,6 +228,7 @@ read_argument(FunctionCallInfo fcinfo, int argument, const OptionEntry *entry, L
 		case OPTION_BOOL:
 		case OPTION_LOGIT_BIAS:
 		case OPTION_ON_ERROR:
+		case OPTION_GRAMMAR:
 			elog(ERROR, "option \"%s\" is no argument", entry->name);
 	}
 }
@@ -454,7 +466,8 @@ unknown_option(const char *name)
 			 errmsg("unrecognized option \"%s\"", name),
 			 nearest ? errhint("Perhaps you meant the option \"%s\".", nearest) :
 			 errhint("Options are max_tokens, temperature, top_p, top_k, min_p, seed, stop, repeat_penalty, "
-					 "frequency_penalty, presence_penalty, repeat_last_n, min_tokens, ignore_eos, logit_bias and on_error.")));
+					 "frequency_penalty, presence_penalty, repeat_last_n, min_tokens, ignore_eos, logit_bias, "
+					 "grammar, regex, choices, json_schema, json, on_limit and on_error.")));
 }
 
 static void

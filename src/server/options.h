@@ -36,6 +36,9 @@ typedef struct Llama2Options
 	int			n_stops;
 	const char *stops[LLM_MAX_STOPS];	/* UTF-8 */
 	uint32		stop_lengths[LLM_MAX_STOPS];
+	const LlmGrammar *grammar;	/* what the text may be; NULL: anything */
+	const char *grammar_option; /* the key that gave it */
+	LlmOnLimit	on_limit;
 	text	   *system;			/* NULL: none */
 	char	   *model;			/* NULL: llama2.model */
 } Llama2Options;

@@ -337,7 +337,10 @@ write_payload(Llama2Request *request, const Llama2RequestSpec *spec)
 	slot->strip_leading_space = spec->strip_leading_space;
 	slot->results_offset = MAXALIGN(prompt_bytes);
 	slot->stops_offset = add_size(slot->results_offset, mul_size(sizeof(LlmTokenResult), n_results));
-	slot->payload = dsa_allocate(Llama2PayloadArea(), add_size(slot->stops_offset, stops_bytes));
+	slot->grammar_offset = MAXALIGN(add_size(slot->stops_offset, stops_bytes));
+	slot->grammar_bytes = spec->grammar ? spec->grammar->size : 0;
+	slot->on_limit = spec->on_limit;
+	slot->payload = dsa_allocate(Llama2PayloadArea(), add_size(slot->grammar_offset, slot->grammar_bytes));
 	request->payload = dsa_get_address(Llama2PayloadArea(), slot->payload);
 
 	memcpy(request->payload, spec->prompt, prompt_bytes);
@@ -348,6 +351,8 @@ write_payload(Llama2Request *request, const Llama2RequestSpec *spec)
 		memcpy(stops, spec->stops[i], spec->stop_lengths[i]);
 		stops += spec->stop_lengths[i];
 	}
+	if (spec->grammar)
+		memcpy(request->payload + slot->grammar_offset, spec->grammar, slot->grammar_bytes);
 }
 
 static void

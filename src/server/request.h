@@ -25,6 +25,8 @@ typedef struct Llama2RequestSpec
 	int			n_stops;
 	const char *stops[LLM_MAX_STOPS];	/* UTF-8 */
 	uint32		stop_lengths[LLM_MAX_STOPS];
+	const LlmGrammar *grammar;	/* NULL: none */
+	LlmOnLimit	on_limit;
 	bool		strip_leading_space;
 	bool		stream;			/* wake for every token */
 	bool		is_reproducible;	/* asked again it has the same results */

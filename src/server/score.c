@@ -13,17 +13,14 @@
 
 #include "server/batch_function.h"
 #include "server/options.h"
-#include "server/prompt.h"
-#include "server/request.h"
+#include "server/score.h"
 #include "server/text_output.h"
 #include "shared/compat.h"
 
 PG_FUNCTION_INFO_V1(llama2_logprobs);
 PG_FUNCTION_INFO_V1(llama2_perplexity);
 
-static Llama2Prompt join_texts(const Llama2Model *model, text *prompt, text *completion, int32 *score_from);
 static void check_fits(const Llama2Model *model, Llama2Prompt prompt);
-static Llama2Request *submit_score(const Llama2Model *model, Llama2Prompt prompt, int32 score_from);
 
 /*
  * A row for each token of the completion.  Prompt and completion are tokenized as one
@@ -46,11 +43,11 @@ llama2_logprobs(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
 	model = Llama2UseModel(Llama2StringArgument(fcinfo, 2));
-	prompt = join_texts(model, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &score_from);
+	prompt = Llama2JoinTexts(model, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &score_from);
 	if (score_from >= prompt.n_ids)
 		PG_RETURN_NULL();
 
-	request = submit_score(model, prompt, score_from);
+	request = Llama2SubmitScore(model, prompt, score_from, false);
 	n_results = Llama2RequestFinish(request);
 	results = Llama2RequestResults(request);
 	Llama2TextBegin(&output, model->vocabulary, score_from == 1);
@@ -111,8 +108,8 @@ Llama2AnswerPerplexity(FunctionCallInfo fcinfo, Llama2Work *work)
 	PG_RETURN_FLOAT8(exp(-sum / n_results));
 }
 
-static Llama2Prompt
-join_texts(const Llama2Model *model, text *prompt, text *completion, int32 *score_from)
+Llama2Prompt
+Llama2JoinTexts(const Llama2Model *model, text *prompt, text *completion, int32 *score_from)
 {
 	Llama2Prompt joined;
 	size_t	   *offsets;
@@ -133,8 +130,8 @@ join_texts(const Llama2Model *model, text *prompt, text *completion, int32 *scor
 	return joined;
 }
 
-static Llama2Request *
-submit_score(const Llama2Model *model, Llama2Prompt prompt, int32 score_from)
+Llama2Request *
+Llama2SubmitScore(const Llama2Model *model, Llama2Prompt prompt, int32 score_from, bool may_fail)
 {
 	Llama2RequestSpec spec;
 
@@ -146,7 +143,7 @@ submit_score(const Llama2Model *model, Llama2Prompt prompt, int32 score_from)
 	spec.n_prompt = prompt.n_ids;
 	spec.score_from = score_from;
 	llm_sampling_defaults(&spec.sampling);
-	return Llama2RequestSubmit(&spec, false);
+	return Llama2RequestSubmit(&spec, may_fail);
 }
 
 static void

@@ -78,12 +78,15 @@ typedef struct Llama2RequestSlot
 	int32		n_stops;
 	uint32		stop_lengths[LLM_MAX_STOPS];
 	bool		strip_leading_space;
+	LlmOnLimit	on_limit;
 	TimestampTz queued_at;
 
-	/* the payload: prompt ids, room for results, stop strings one after another */
+	/* the payload: prompt ids, room for results, stop strings one after another, a grammar */
 	dsa_pointer payload;
 	Size		results_offset;
 	Size		stops_offset;
+	Size		grammar_offset;
+	Size		grammar_bytes;	/* 0: none */
 
 	/* atomics, see above */
 	volatile uint32 cancel;		/* set once by the owner, read by the engine between layers */

@@ -36,6 +36,7 @@ static void start_request(RunningRequest *running, Llama2RequestSlot *slot);
 static void publish_results(void);
 static void note_done(LlmRequest *request, void *arg);
 static void finish_request(LlmRequest *request);
+static bool note_failure(const LlmRequest *request);
 static void publish_statistics(void);
 static bool should_abandon_step(void *arg);
 static void wait_for_work(void);
@@ -178,6 +179,12 @@ start_request(RunningRequest *place, Llama2RequestSlot *slot)
 		request->stop_lengths[i] = slot->stop_lengths[i];
 		stop += slot->stop_lengths[i];
 	}
+	if (slot->grammar_bytes > 0)
+	{
+		request->grammar = payload + slot->grammar_offset;
+		request->grammar_bytes = slot->grammar_bytes;
+		request->on_limit = slot->on_limit;
+	}
 	request->strip_leading_space = slot->strip_leading_space;
 	request->keep_cached = true;
 	request->cache_scope = slot->userid;
@@ -265,6 +272,8 @@ finish_request(LlmRequest *request)
 	}
 	if (request->finish == LLM_FINISH_CANCELLED)
 		Llama2AddStatistic(cancelled, 1);
+	else if (note_failure(request))
+		Llama2AddStatistic(failed, 1);
 	else
 		Llama2AddStatistic(completed, 1);
 	Llama2AddStatistic(prompt_tokens, request->n_prefilled);
@@ -278,6 +287,24 @@ finish_request(LlmRequest *request)
 	pg_write_barrier();
 	pg_atomic_write_u32(&slot->n_results, request->n_results);
 	Llama2SlotFinish(slot);
+}
+
+/* What only a grammar can bring about. */
+static bool
+note_failure(const LlmRequest *request)
+{
+	Llama2RequestSlot *slot = ((RunningRequest *) request->arg)->slot;
+	char		message[LLAMA2_ERROR_LENGTH];
+
+	if (request->finish == LLM_FINISH_FAILED)
+		Llama2SetFailure(&slot->failure, Llama2ErrorSqlState(&request->failure), request->failure.message, NULL);
+	else if (request->finish == LLM_FINISH_INCOMPLETE)
+	{
+		snprintf(message, sizeof(message), "the text is not complete after %d tokens", request->n_results);
+		Llama2SetFailure(&slot->failure, ERRCODE_PROGRAM_LIMIT_EXCEEDED, message,
+						 "Increase max_tokens, or let the option \"on_limit\" be \"close\".");
+	}
+	return request->finish == LLM_FINISH_FAILED || request->finish == LLM_FINISH_INCOMPLETE;
 }
 
 static void

@@ -6,6 +6,7 @@ BEGIN;
 SELECT no_plan();
 
 \set common 'max_tokens integer DEFAULT NULL::integer, temperature double precision DEFAULT NULL::double precision, top_p double precision DEFAULT NULL::double precision, top_k integer DEFAULT NULL::integer, min_p double precision DEFAULT NULL::double precision, seed bigint DEFAULT NULL::bigint, stop text[] DEFAULT NULL::text[], system text DEFAULT NULL::text, model text DEFAULT NULL::text, options jsonb DEFAULT NULL::jsonb'
+\set greedy 'max_tokens integer DEFAULT NULL::integer, temperature double precision DEFAULT 0, top_p double precision DEFAULT NULL::double precision, top_k integer DEFAULT NULL::integer, min_p double precision DEFAULT NULL::double precision, seed bigint DEFAULT NULL::bigint, stop text[] DEFAULT NULL::text[], system text DEFAULT NULL::text, model text DEFAULT NULL::text, options jsonb DEFAULT NULL::jsonb'
 \set common_types 'integer,double precision,double precision,integer,double precision,bigint,text[],text,text,jsonb'
 \set token_table 'TABLE(seq integer, token_id integer, token text, logprob real)'
 \set model_argument 'model text DEFAULT NULL::text'
@@ -32,6 +33,15 @@ INSERT INTO expected VALUES
 	('llama2_chat_prompt(jsonb,text)', 'messages jsonb, ' || :'model_argument', 'integer[]', 's', 1000, 0, false, true),
 	('llama2_logprobs(text,text,text)', 'prompt text, completion text, ' || :'model_argument', :'token_table', 's', 1000000, 50, false, true),
 	('llama2_perplexity(text,text)', 'text text, ' || :'model_argument', 'double precision', 's', 1000000, 0, false, true),
+	('llama2_score(text,text,text)', 'prompt text, completion text, ' || :'model_argument', 'double precision', 's', 1000000, 0, false, true),
+	('llama2_classify(text,text[],text,text)', 'text text, labels text[], instruction text DEFAULT NULL::text, ' || :'model_argument', 'text', 's', 1000000, 0, false, true),
+	('llama2_classify_scores(text,text[],text,text)', 'text text, labels text[], instruction text DEFAULT NULL::text, ' || :'model_argument',
+		'TABLE(label text, probability double precision)', 's', 1000000, 5, false, true),
+	('llama2_is_true(text,text,text)', 'statement text, instruction text DEFAULT NULL::text, ' || :'model_argument', 'boolean', 's', 1000000, 0, false, true),
+	('llama2_choice(text,text[],text,text)', 'prompt text, choices text[], system text DEFAULT NULL::text, ' || :'model_argument', 'text', 's', 1000000, 0, false, true),
+	('llama2_extract(text,jsonb,text,' || :'common_types' || ')', 'text text, schema jsonb, instruction text DEFAULT NULL::text, ' || :'greedy', 'jsonb', 'v', 1000000, 0, false, true),
+	('llama2_extract(text,text,text,' || :'common_types' || ')', 'text text, schema text, instruction text DEFAULT NULL::text, ' || :'greedy', 'jsonb', 'v', 1000000, 0, false, true),
+	('llama2_extract(text,anyelement,text,' || :'common_types' || ')', 'text text, "row" anyelement, instruction text DEFAULT NULL::text, ' || :'greedy', 'anyelement', 'v', 1000000, 0, false, true),
 	('llama2_models()',
 		'OUT name text, OUT state text, OUT file_bytes bigint, OUT bytes_done bigint, OUT weight_bytes bigint, OUT kv_cache_bytes bigint, '
 		'OUT type text, OUT parameters bigint, OUT layers integer, OUT dim integer, OUT vocabulary integer, OUT context_length integer, '

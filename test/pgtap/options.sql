@@ -84,7 +84,7 @@ SELECT pg_temp.error_is($$SELECT llama2_generate('Once', options => '{"logit_bia
 	'It must be at least -1000 and at most 1000, or false to ban the token.');
 
 -- Unknown keys
-\set all_options 'Options are max_tokens, temperature, top_p, top_k, min_p, seed, stop, repeat_penalty, frequency_penalty, presence_penalty, repeat_last_n, min_tokens, ignore_eos, logit_bias and on_error.'
+\set all_options 'Options are max_tokens, temperature, top_p, top_k, min_p, seed, stop, repeat_penalty, frequency_penalty, presence_penalty, repeat_last_n, min_tokens, ignore_eos, logit_bias, grammar, regex, choices, json_schema, json, on_limit and on_error.'
 SELECT pg_temp.error_is(format('SELECT llama2_generate(''Once'', options => %L)', jsonb_build_object(name, 1)), '22023',
 	format('unrecognized option "%s"', name), '', hint)
 FROM (VALUES

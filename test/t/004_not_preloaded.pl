@@ -41,7 +41,7 @@ for my $view (qw(llama2_status llama2_requests llama2_progress llama2_stats))
 	like($error, qr/must be loaded with "shared_preload_libraries"/, "$view says so, too");
 }
 is($node->safe_psql('postgres', q{SET llama2.temperature = 0; SHOW llama2.temperature}), '0', 'parameters can be set');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_proc WHERE proname LIKE $$llama2%$$'), '33', 'no call has ended the server');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_proc WHERE proname LIKE $$llama2%$$'), '41', 'no call has ended the server');
 
 my $dump = $node->backup_dir . '/dump.sql';
 mkdir $node->backup_dir;
