@@ -27,11 +27,11 @@ typedef struct LlmTeam
 	_Alignas(64) atomic_uint arrived;	/* threads other than 0 that wait */
 	_Alignas(64) atomic_uint generation;	/* changes when they are let go */
 	_Alignas(64) atomic_int next_unit;	/* of the work of the present phase */
-	LlmShare	shares[LLM_SHARES]; /* the same where each thread has a share */
 	_Alignas(64) atomic_bool main_sleeps;	/* thread 0 wants to be woken by an arrival */
 	atomic_int	n_asleep;		/* others that want to be woken when they are let go */
 	int32_t		n_shares;
 	int32_t		spins;			/* before a waiting thread sleeps */
+	LlmShare	shares[LLM_SHARES]; /* as next_unit, where each thread has a share */
 } LlmTeam;
 
 /* Processors that this process may use, at least 1. */
