@@ -30,7 +30,7 @@ static bool evaluate_ahead(Llama2BatchScan *scan, Llama2Row *row, Llama2Ahead ah
 static bool in_subtransaction(Llama2BatchScan *scan, Guarded evaluate, void *what);
 static bool prepare_ahead(Llama2ScanCall *call, Llama2RowCall *row_call);
 static bool is_about_row(int sqlerrcode);
-static void submit(Llama2BatchScan *scan, Llama2RowCall *row_call);
+static void submit(Llama2BatchScan *scan, Llama2Row *row, Llama2RowCall *row_call);
 static void count_answer(Llama2BatchScan *scan, const Llama2Work *work);
 
 /* Start what can be started of a row's calls now. */
@@ -44,7 +44,7 @@ Llama2StartCalls(Llama2BatchScan *scan, Llama2Row *row)
 		if (row_call->state == LLAMA2_CALL_OPEN)
 			start_call(scan, row, &scan->calls[i]);
 		else if (row_call->state == LLAMA2_CALL_PREPARED)
-			submit(scan, row_call);
+			submit(scan, row, row_call);
 	}
 }
 
@@ -148,7 +148,7 @@ start_call(Llama2BatchScan *scan, Llama2Row *row, Llama2ScanCall *call)
 		MemoryContext old = MemoryContextSwitchTo(row->context);
 
 		if (prepare_ahead(call, row_call))
-			submit(scan, row_call);
+			submit(scan, row, row_call);
 		MemoryContextSwitchTo(old);
 	}
 }
@@ -367,12 +367,13 @@ is_about_row(int sqlerrcode)
 }
 
 static void
-submit(Llama2BatchScan *scan, Llama2RowCall *row_call)
+submit(Llama2BatchScan *scan, Llama2Row *row, Llama2RowCall *row_call)
 {
 	if (Llama2WorkSubmit(row_call->work, scan->duplicates, true))
 	{
 		row_call->state = LLAMA2_CALL_STARTED;
-		scan->in_flight += !Llama2WorkIsDone(row_call->work);
+		/* the first row's counts even when it is done by now, as in count_in_flight */
+		scan->in_flight += row == &scan->rows[scan->first] || !Llama2WorkIsDone(row_call->work);
 	}
 	else
 	{

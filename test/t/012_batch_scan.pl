@@ -164,7 +164,7 @@ is(requests_of("$million LIMIT 1"), 1, 'LIMIT 1 over a million rows is one gener
 is(requests_of("$million LIMIT 7"), 7, 'LIMIT 7 is seven');
 is(requests_of("$million OFFSET 2 LIMIT 5"), 7, 'and so it is with OFFSET');
 is(requests_of("SELECT * FROM ($million) AS q (a) LIMIT 3"), 3, 'above a subquery');
-cmp_ok(requests_of("BEGIN; DECLARE c NO SCROLL CURSOR FOR $million; FETCH 1 FROM c; COMMIT"), '<=', 4, 'one row of a cursor is few generations');
+is(requests_of("BEGIN; DECLARE c NO SCROLL CURSOR FOR $million; FETCH 1 FROM c; COMMIT"), 1, 'one row of a cursor is one generation');
 is(requests_of("SELECT EXISTS ($million OFFSET 0)"), 1, 'and so is one row of a subquery');
 is(requests_of(q{SELECT llama2_generate('Once upon a time') FROM generate_series(1, 60)}), 1, 'equal questions are asked once');
 is(requests_of(q{SELECT llama2_generate('Once upon a time', temperature => 1) FROM generate_series(1, 60)}), 60, 'draws without a seed are not equal');
