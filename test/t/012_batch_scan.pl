@@ -287,10 +287,10 @@ sleep 0.02 until $watcher->query('SELECT count(*) FROM llama2_requests')->[0][0]
 $leaver->vanish;
 no_requests_left('a client that is gone');
 
-# What is queued waits for the next worker; what is running fails.
+# What is queued waits for the next worker; what is being computed fails.
 $client->send_query($long);
 $deadline = time() + 60;
-sleep 0.02 until $watcher->query('SELECT count(*) FROM llama2_requests WHERE state = $$running$$')->[0][0] > 5 || time() > $deadline;
+sleep 0.02 until $watcher->query('SELECT count(*) FROM llama2_requests WHERE state = $$decode$$')->[0][0] > 5 || time() > $deadline;
 $watcher->query('SELECT pg_terminate_backend(worker_pid) FROM llama2_status');
 my $row;
 do { $row = $client->next_row } while (ref $row eq 'ARRAY');
