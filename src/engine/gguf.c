@@ -16,6 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/read_bytes.h"
+
 #define MAX_HEADER_BYTES	(UINT64_C(128) << 20)
 #define MAX_KEYS			65536
 #define MAX_TENSORS			65536
@@ -117,24 +119,15 @@ llm_gguf_close(LlmGguf *gguf)
 bool
 llm_gguf_read(const LlmGguf *gguf, uint64_t offset, void *buffer, uint64_t n, LlmError *error)
 {
-	uint64_t	done = 0;
+	int			error_number;
+	uint64_t	done = llm_read_bytes(gguf->descriptor, offset, buffer, n, &error_number);
 
-	while (done < n)
-	{
-		ssize_t		got = pread(gguf->descriptor, (char *) buffer + done, n - done,
-								(off_t) (offset + done));
-
-		if (got > 0)
-			done += (uint64_t) got;
-		else if (got == 0)
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
-							"file was cut short to %" PRIu64 " bytes while it was read",
-							offset + done);
-		else if (errno != EINTR)
-			return llm_fail(error, LLM_ERROR_FILE_ACCESS,
-							"could not read file at byte %" PRIu64 ": %s",
-							offset + done, strerror(errno));
-	}
+	if (error_number != 0)
+		return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not read file at byte %" PRIu64 ": %s",
+						offset + done, strerror(error_number));
+	if (done < n)
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+						"file was cut short to %" PRIu64 " bytes while it was read", offset + done);
 	return true;
 }
 

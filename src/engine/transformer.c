@@ -21,7 +21,6 @@
 
 #define FEW_TOKENS 2			/* not worth a second meeting */
 #define FEW_COLUMNS 8			/* with so many, memory bounds a product */
-#define FETCHED_BYTES 16384		/* of the next product, while the threads meet */
 
 /*
  * What a product's panels are given out in: units that suit the kernels' tiles, so many
@@ -47,7 +46,6 @@ static bool check_options(const LlmTransformerOptions *options, LlmError *error)
 static bool check_kernels(const LlmModel *model, const LlmKernels *kernels, LlmError *error);
 static void fill_rope_frequencies(double *frequencies, const LlmModelConfig *config);
 static void run_step(const LlmThread *w);
-static void fetch_share(const LlmThread *w, const LlmMatrix *weights);
 static void prepare_rows(const LlmThread *w, RowOperation operation, int32_t layer);
 static void begin_attention(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
 static void end_attention(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
@@ -211,42 +209,19 @@ run_step(const LlmThread *w)
 		qkv_products(w, i);
 		llm_team_barrier(&t->team, w->thread, w->n_threads);
 		llm_transformer_attention(w, i);
-		fetch_share(w, &layer->attention_output);
 		prepare_rows(w, end_attention, i);
 		if (t->n_tokens == 0)
 			return;
 		single_product(w, &layer->attention_output, &b->attention, b->update);
-		fetch_share(w, &layer->gate);
 		prepare_rows(w, begin_ffn, i);
 		gate_and_up(w, i);
-		fetch_share(w, &layer->down);
 		prepare_rows(w, end_ffn, i);
 		single_product(w, &layer->down, &b->hidden, b->update);
-		fetch_share(w, i + 1 < model->config.n_layers ? &layer[1].q : &model->output);
 		prepare_rows(w, end_layer, i);
 		if (t->n_tokens == 0)
 			return;
 	}
 	classify(w);
-}
-
-/*
- * Fetch the first weights of the thread's share of the next product, which come from memory
- * while the threads meet and thread 0 prepares the rows.
- */
-static void
-fetch_share(const LlmThread *w, const LlmMatrix *weights)
-{
-	int32_t		first;
-	int32_t		last;
-	const uint8_t *bytes;
-
-	if (w->transformer->n_tokens > FEW_COLUMNS)
-		return;
-	llm_team_share(w->thread, w->n_threads, weights->n_panels, &first, &last);
-	bytes = weights->panels + (uint64_t) first * weights->panel_bytes;
-	for (int i = 0; i < FETCHED_BYTES && first < last; i += 64)
-		__builtin_prefetch(bytes + i, 0, 2);
 }
 
 /*

@@ -14,6 +14,7 @@
 #include <zip.h>
 
 #include "engine/half.h"
+#include "engine/read_bytes.h"
 
 /* Weights that one thread converts at a time; a multiple of every block. */
 #define CONVERT_WEIGHTS 8192
@@ -200,23 +201,15 @@ checkpoint_read_file(const Checkpoint *checkpoint, int32_t file, uint64_t offset
 					 uint64_t n, LlmError *error)
 {
 	const StoredFile *stored = &checkpoint->files[file];
-	uint64_t	done = 0;
+	int			error_number;
+	uint64_t	done = llm_read_bytes(stored->descriptor, offset, out, n, &error_number);
 
-	while (done < n)
-	{
-		ssize_t		got = pread(stored->descriptor, (char *) out + done, n - done,
-								(off_t) (offset + done));
-
-		if (got > 0)
-			done += (uint64_t) got;
-		else if (got == 0)
-			return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "\"%s\" ends at byte %" PRIu64,
-							stored->path,
-							offset + done);
-		else if (errno != EINTR)
-			return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not read \"%s\": %s", stored->path,
-							strerror(errno));
-	}
+	if (error_number != 0)
+		return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not read \"%s\": %s", stored->path,
+						strerror(error_number));
+	if (done < n)
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "\"%s\" ends at byte %" PRIu64, stored->path,
+						offset + done);
 	return true;
 }
 

@@ -18,12 +18,13 @@ EXCEPTION
 END
 $$;
 
-\set endless '$$SELECT llama2_generate(''Once'', max_tokens => 500, options => ''{"ignore_eos": true}'')$$'
+-- hot enough that no guess at the next tokens is right
+\set endless '$$SELECT llama2_generate(''Once'', max_tokens => 500, temperature => 2, options => ''{"ignore_eos": true}'')$$'
 SET LOCAL statement_timeout = 20;
 SELECT is(pg_temp.state_of(:endless), '57014', 'statement_timeout ends a generation');
 SELECT is(pg_temp.state_of($$SELECT llama2_generate(array_agg('Once ' || n), options => '{"ignore_eos": true}') FROM generate_series(1, 200) AS n$$), '57014',
 	'and an array of them');
-SELECT is(pg_temp.state_of($$SELECT count(*) FROM llama2_generate_stream('Once', max_tokens => 500, options => '{"ignore_eos": true}')$$), '57014', 'and a stream');
+SELECT is(pg_temp.state_of($$SELECT count(*) FROM llama2_generate_stream('Once', max_tokens => 500, temperature => 2, options => '{"ignore_eos": true}')$$), '57014', 'and a stream');
 RESET statement_timeout;
 SELECT is(llama2_generate('Once upon a time', temperature => 0, max_tokens => 10), text, 'the next call is answered as ever') FROM answer;
 SELECT is((SELECT count(*)::int FROM llama2_requests WHERE pid = pg_backend_pid() AND NOT cancelled), 0, 'no request is left');
