@@ -38,10 +38,19 @@ my $witness_sql = q{SELECT llama2_generate('Once upon a time', seed => 7, max_to
 my $witness_text = $watcher->query($witness_sql)->[0][0];
 my %query = (
 	queued => q{SELECT llama2_generate('Once upon a time', max_tokens => 400, options => '{"ignore_eos": true}')},
-	prefill => qq{SELECT llama2_generate('$long_prompt', max_tokens => 400, options => '{"ignore_eos": true}')},
+	prefill => qq{SELECT llama2_generate('NUMBER. $long_prompt', max_tokens => 400, options => '{"ignore_eos": true}')},
 	decode => q{SELECT llama2_generate('Once upon a time', max_tokens => 400, options => '{"ignore_eos": true}')});
 my %stream = map { $_ => $query{$_} =~ s/llama2_generate/llama2_generate_stream/r } keys %query;
 my @largest = (0, '');
+my $number = 0;
+
+# A prompt of its own for each, which no request before has left in the prefix cache.
+sub numbered
+{
+	my ($sql) = @_;
+	$number++;
+	return $sql =~ s/NUMBER/$number/r;
+}
 
 # Wait until the view shows the request of this session in this phase.
 sub wait_for_phase
@@ -100,7 +109,7 @@ for my $phase (qw(queued prefill decode))
 
 		if (my $act = $way{$name})
 		{
-			$client->send_query($query{$phase});
+			$client->send_query(numbered($query{$phase}));
 			ok(wait_for_phase($client->pid, $phase), "$name: the request is in $phase");
 			$start = time();
 			$act->($client);
@@ -108,21 +117,21 @@ for my $phase (qw(queued prefill decode))
 		elsif ($name eq 'statement_timeout')
 		{
 			$client->query('SET statement_timeout = 400');
-			$client->send_query($phase eq 'prefill' ? $query{$phase} : $query{decode});
+			$client->send_query(numbered($phase eq 'prefill' ? $query{$phase} : $query{decode}));
 			my $row = $client->next_row;
 			$start = time();
 			is($row->{sqlstate}, '57014', "$name in $phase");
 		}
 		elsif ($name eq 'LIMIT 1')
 		{
-			$client->send_query("$stream{$phase} LIMIT 1");
+			$client->send_query(numbered($stream{$phase}) . ' LIMIT 1');
 			1 while defined $client->next_row;
 			$start = time();
 			pass("$name in $phase");
 		}
 		elsif ($name eq 'closed cursor')
 		{
-			$client->query("BEGIN; DECLARE c CURSOR FOR $stream{$phase}");
+			$client->query('BEGIN; DECLARE c CURSOR FOR ' . numbered($stream{$phase}));
 			$client->query('FETCH 1 FROM c');
 			$start = time();
 			$client->query('CLOSE c');
@@ -130,7 +139,7 @@ for my $phase (qw(queued prefill decode))
 		}
 		else
 		{
-			$client->query("BEGIN; SAVEPOINT s; DECLARE c CURSOR FOR $stream{$phase}");
+			$client->query('BEGIN; SAVEPOINT s; DECLARE c CURSOR FOR ' . numbered($stream{$phase}));
 			$client->query('FETCH 1 FROM c');
 			$start = time();
 			$client->query('ROLLBACK TO s');
