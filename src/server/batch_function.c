@@ -22,6 +22,14 @@ static const Llama2BatchFunction functions[] = {
 	{"llama2_chat_messages", Llama2PrepareChatMessages, Llama2AnswerText},
 	{"llama2_complete", Llama2PrepareGenerate, Llama2AnswerDetails},
 	{"llama2_perplexity", Llama2PreparePerplexity, Llama2AnswerPerplexity},
+	{"llama2_score", Llama2PrepareScore, Llama2AnswerScore},
+	{"llama2_classify", Llama2PrepareClassify, Llama2AnswerBestCandidate},
+	{"llama2_choice", Llama2PrepareChoice, Llama2AnswerBestCandidate},
+	{"llama2_is_true", Llama2PrepareIsTrue, Llama2AnswerIsTrue},
+	{"llama2_extract", Llama2PrepareExtract, Llama2AnswerJson, true},
+	{"llama2_extract_text_schema", Llama2PrepareExtractTextSchema, Llama2AnswerJson, true},
+	{"llama2_extract_row", Llama2PrepareExtractRow, Llama2AnswerRow, true},
+	{"llama2_summarize", Llama2PrepareSummarize, Llama2AnswerSummary},
 };
 
 typedef struct KnownFunction

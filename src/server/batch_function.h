@@ -15,6 +15,7 @@ typedef struct Llama2BatchFunction
 	const char *symbol;			/* of the C function, as in CREATE FUNCTION */
 	Llama2PrepareFunction prepare;
 	Llama2AnswerFunction answer;
+	bool		answer_is_fallible; /* it raises errors of its own, by what the model answered */
 } Llama2BatchFunction;
 
 /* The entry of an SQL function, or NULL for any other. */
@@ -31,6 +32,26 @@ extern Datum Llama2AnswerDetails(FunctionCallInfo fcinfo, Llama2Work *work);
 
 /* score.c */
 extern bool Llama2PreparePerplexity(FunctionCallInfo fcinfo, Llama2Work *work);
+extern bool Llama2PrepareScore(FunctionCallInfo fcinfo, Llama2Work *work);
 extern Datum Llama2AnswerPerplexity(FunctionCallInfo fcinfo, Llama2Work *work);
+extern Datum Llama2AnswerScore(FunctionCallInfo fcinfo, Llama2Work *work);
+
+/* classify.c */
+extern bool Llama2PrepareClassify(FunctionCallInfo fcinfo, Llama2Work *work);
+extern bool Llama2PrepareChoice(FunctionCallInfo fcinfo, Llama2Work *work);
+extern bool Llama2PrepareIsTrue(FunctionCallInfo fcinfo, Llama2Work *work);
+extern Datum Llama2AnswerBestCandidate(FunctionCallInfo fcinfo, Llama2Work *work);
+extern Datum Llama2AnswerIsTrue(FunctionCallInfo fcinfo, Llama2Work *work);
+
+/* extract.c */
+extern bool Llama2PrepareExtract(FunctionCallInfo fcinfo, Llama2Work *work);
+extern bool Llama2PrepareExtractTextSchema(FunctionCallInfo fcinfo, Llama2Work *work);
+extern bool Llama2PrepareExtractRow(FunctionCallInfo fcinfo, Llama2Work *work);
+extern Datum Llama2AnswerJson(FunctionCallInfo fcinfo, Llama2Work *work);
+extern Datum Llama2AnswerRow(FunctionCallInfo fcinfo, Llama2Work *work);
+
+/* summarize.c */
+extern bool Llama2PrepareSummarize(FunctionCallInfo fcinfo, Llama2Work *work);
+extern Datum Llama2AnswerSummary(FunctionCallInfo fcinfo, Llama2Work *work);
 
 #endif							/* LLAMA2_BATCH_FUNCTION_H */

@@ -154,15 +154,16 @@ typedef struct Llama2BatchScan
 	bool		met_unknown;	/* ahead, the value of a call was wanted that is not there */
 
 	/* how far to read ahead */
-	int			target;			/* requests in flight */
-	int			most;
+	int			target;			/* calls in flight */
+	int			most;			/* of these, and requests */
 	int			n_easy;			/* rows in a row that needed no wait */
 	bool		begun;
 	int64		bound;			/* rows that are wanted at most, or -1 */
 	int64		n_returned;
 
 	Llama2Duplicates *duplicates;
-	int			in_flight;
+	int			calls_in_flight;
+	int			in_flight;		/* requests of these that are not done */
 
 	uint64		counters[LLAMA2_SCAN_COUNTERS];
 	Llama2SharedCounters *shared;
@@ -191,6 +192,7 @@ extern void Llama2FindScanCalls(Llama2BatchScan *scan);
 
 /* batch_scan_ahead.c */
 extern void Llama2StartCalls(Llama2BatchScan *scan, Llama2Row *row);
+extern void Llama2ContinueCall(Llama2BatchScan *scan, Llama2Row *row, Llama2ScanCall *call);
 extern void Llama2AnswerCall(Llama2BatchScan *scan, Llama2Row *row, Llama2ScanCall *call);
 extern Datum Llama2CallNow(Llama2BatchScan *scan, Llama2ScanCall *call, ExprContext *econtext, bool *is_null);
 extern void Llama2SetScanRow(Llama2BatchScan *scan, Llama2Row *row);

@@ -31,7 +31,14 @@ static bool in_subtransaction(Llama2BatchScan *scan, Guarded evaluate, void *wha
 static bool prepare_ahead(Llama2ScanCall *call, Llama2RowCall *row_call);
 static bool is_about_row(int sqlerrcode);
 static void submit(Llama2BatchScan *scan, Llama2Row *row, Llama2RowCall *row_call);
-static void count_answer(Llama2BatchScan *scan, const Llama2Work *work);
+static bool answer_ahead(Llama2BatchScan *scan, void *what);
+static void count_answer(Llama2BatchScan *scan, const Llama2WorkCounts *counts);
+
+typedef struct Answering
+{
+	Llama2Row  *row;
+	Llama2ScanCall *call;
+} Answering;
 
 /* Start what can be started of a row's calls now. */
 void
@@ -55,12 +62,25 @@ Llama2AnswerCall(Llama2BatchScan *scan, Llama2Row *row, Llama2ScanCall *call)
 	Llama2RowCall *row_call = &row->calls[call->number];
 	MemoryContext old = MemoryContextSwitchTo(row->context);
 
-	while (!Llama2WorkIsDone(row_call->work))
-		Llama2WaitForWorker();
-	count_answer(scan, row_call->work);
-	row_call->value = Llama2WorkAnswer(call->fcinfo, row_call->work, call->function->answer);
+	row_call->value = Llama2WorkAnswer(call->fcinfo, row_call->work, scan->duplicates, call->function->answer);
 	row_call->is_null = call->fcinfo->isnull;
+	count_answer(scan, &row_call->work->counts);
 	row_call->state = LLAMA2_CALL_ANSWERED;
+	MemoryContextSwitchTo(old);
+}
+
+/* Ask what comes next, of a call whose questions so far are done and were not the last. */
+void
+Llama2ContinueCall(Llama2BatchScan *scan, Llama2Row *row, Llama2ScanCall *call)
+{
+	Llama2RowCall *row_call = &row->calls[call->number];
+	MemoryContext old = MemoryContextSwitchTo(row->context);
+
+	if (Llama2WorkBeginRound(row_call->work) && !Llama2WorkSubmit(row_call->work, scan->duplicates, true))
+	{
+		row_call->state = LLAMA2_CALL_PREPARED;
+		scan->slots_short = true;
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -157,6 +177,7 @@ start_call(Llama2BatchScan *scan, Llama2Row *row, Llama2ScanCall *call)
 static bool
 needs_are_there(Llama2BatchScan *scan, Llama2Row *row, Bitmapset *needs, bool *never)
 {
+	Answering	answering = {row};
 	int			number = -1;
 
 	while ((number = bms_next_member(needs, number)) >= 0)
@@ -169,14 +190,16 @@ needs_are_there(Llama2BatchScan *scan, Llama2Row *row, Bitmapset *needs, bool *n
 			case LLAMA2_CALL_PREPARED:
 				return false;
 			case LLAMA2_CALL_STARTED:
-				if (!Llama2WorkIsDone(needed->work))
+				if (!Llama2WorkIsDone(needed->work) || needed->work->next)
 					return false;
-				if (Llama2WorkHasTrouble(needed->work))
+				answering.call = &scan->calls[number];
+				if (Llama2WorkHasTrouble(needed->work) ||
+					!evaluate_ahead(scan, row, answering.call->function->answer_is_fallible ? LLAMA2_AHEAD_GUARDED :
+									LLAMA2_AHEAD_FREELY, answer_ahead, &answering))
 				{
 					*never = true;
 					return false;
 				}
-				Llama2AnswerCall(scan, row, &scan->calls[number]);
 				break;
 			case LLAMA2_CALL_LEFT:
 				*never = true;
@@ -261,6 +284,15 @@ evaluate_arguments(Llama2BatchScan *scan, void *what)
 
 		argument->value = ExecEvalExpr((ExprState *) lfirst(cell), scan->ahead_context, &argument->isnull);
 	}
+	return true;
+}
+
+static bool
+answer_ahead(Llama2BatchScan *scan, void *what)
+{
+	Answering  *answering = what;
+
+	Llama2AnswerCall(scan, answering->row, answering->call);
 	return true;
 }
 
@@ -372,8 +404,9 @@ submit(Llama2BatchScan *scan, Llama2Row *row, Llama2RowCall *row_call)
 	if (Llama2WorkSubmit(row_call->work, scan->duplicates, true))
 	{
 		row_call->state = LLAMA2_CALL_STARTED;
-		/* the first row's counts even when it is done by now, as in count_in_flight */
-		scan->in_flight += row == &scan->rows[scan->first] || !Llama2WorkIsDone(row_call->work);
+		/* the first row's counts even when it is done by now, as in take_stock */
+		scan->calls_in_flight += row == &scan->rows[scan->first] || !Llama2WorkIsDone(row_call->work);
+		scan->in_flight += Llama2WorkCountPending(row_call->work);
 	}
 	else
 	{
@@ -383,27 +416,11 @@ submit(Llama2BatchScan *scan, Llama2Row *row, Llama2RowCall *row_call)
 }
 
 static void
-count_answer(Llama2BatchScan *scan, const Llama2Work *work)
+count_answer(Llama2BatchScan *scan, const Llama2WorkCounts *counts)
 {
-	for (int i = 0; i < work->n_questions; i++)
-	{
-		const Llama2Question *question = &work->questions[i];
-		const Llama2RequestSlot *slot;
-		int32		n_results;
-
-		if (question->request == NULL)
-			continue;
-		if (question->is_duplicate)
-		{
-			scan->counters[LLAMA2_SCAN_DUPLICATES]++;
-			continue;
-		}
-		slot = Llama2RequestSlotOf(question->request);
-		n_results = (int32) pg_atomic_read_u32((pg_atomic_uint32 *) &slot->n_results);
-		scan->counters[LLAMA2_SCAN_REQUESTS]++;
-		scan->counters[LLAMA2_SCAN_PROMPT_TOKENS] += slot->n_prompt;
-		scan->counters[LLAMA2_SCAN_CACHED_TOKENS] += slot->n_cached;
-		if (slot->kind == LLM_GENERATE)
-			scan->counters[LLAMA2_SCAN_COMPLETION_TOKENS] += n_results;
-	}
+	scan->counters[LLAMA2_SCAN_REQUESTS] += counts->requests;
+	scan->counters[LLAMA2_SCAN_DUPLICATES] += counts->duplicates;
+	scan->counters[LLAMA2_SCAN_PROMPT_TOKENS] += counts->prompt_tokens;
+	scan->counters[LLAMA2_SCAN_CACHED_TOKENS] += counts->cached_tokens;
+	scan->counters[LLAMA2_SCAN_COMPLETION_TOKENS] += counts->completion_tokens;
 }

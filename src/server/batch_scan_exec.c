@@ -37,7 +37,8 @@ static int	most_in_flight(const Llama2BatchScan *scan);
 static int64 evaluate_bound(Llama2BatchScan *scan);
 static int64 evaluate_count(Llama2BatchScan *scan, Node *expression, int64 if_null);
 static void read_ahead(Llama2BatchScan *scan);
-static void count_in_flight(Llama2BatchScan *scan);
+static void take_stock(Llama2BatchScan *scan);
+static bool has_room(const Llama2BatchScan *scan);
 static int	rows_allowed(const Llama2BatchScan *scan);
 static bool read_row(Llama2BatchScan *scan);
 static void wait_for_row(Llama2BatchScan *scan, Llama2Row *row);
@@ -250,36 +251,52 @@ read_ahead(Llama2BatchScan *scan)
 {
 	Llama2CollectAnswers();
 	scan->slots_short = false;
-	count_in_flight(scan);
+	take_stock(scan);
 	for (int i = 0; i < scan->n_rows && !scan->slots_short; i++)
 	{
-		if (i > 0 && scan->in_flight >= scan->target)
+		if (i > 0 && !has_room(scan))
 			break;
 		Llama2StartCalls(scan, &scan->rows[(scan->first + i) % scan->n_places]);
 	}
 	while (!scan->child_done && !scan->slots_short && scan->n_rows < rows_allowed(scan) &&
-		   (scan->n_rows == 0 || (scan->in_flight < scan->target && scan->n_bytes < (Size) work_mem * 1024)))
+		   (scan->n_rows == 0 || (has_room(scan) && scan->n_bytes < (Size) work_mem * 1024)))
 	{
 		if (!read_row(scan))
 			break;
 	}
 }
 
-/* The first row's calls count until it has been returned: perhaps no other is wanted. */
+/*
+ * Let calls go on that have more to ask, and count what is in flight.  The first row's calls count until it has
+ * been returned: perhaps no other is wanted.
+ */
 static void
-count_in_flight(Llama2BatchScan *scan)
+take_stock(Llama2BatchScan *scan)
 {
+	scan->calls_in_flight = 0;
 	scan->in_flight = 0;
 	for (int i = 0; i < scan->n_rows; i++)
 	{
-		const Llama2Row *row = &scan->rows[(scan->first + i) % scan->n_places];
+		Llama2Row  *row = &scan->rows[(scan->first + i) % scan->n_places];
 
 		for (int j = 0; j < scan->n_calls; j++)
 		{
-			if (row->calls[j].state == LLAMA2_CALL_STARTED && (i == 0 || !Llama2WorkIsDone(row->calls[j].work)))
-				scan->in_flight++;
+			Llama2RowCall *call = &row->calls[j];
+
+			if (call->state != LLAMA2_CALL_STARTED)
+				continue;
+			if (call->work->next && Llama2WorkIsDone(call->work))
+				Llama2ContinueCall(scan, row, &scan->calls[j]);
+			scan->calls_in_flight += i == 0 || !Llama2WorkIsDone(call->work);
+			scan->in_flight += Llama2WorkCountPending(call->work);
 		}
 	}
+}
+
+static bool
+has_room(const Llama2BatchScan *scan)
+{
+	return scan->calls_in_flight < scan->target && scan->in_flight < scan->most;
 }
 
 static int
@@ -357,7 +374,9 @@ is_ready(const Llama2BatchScan *scan, const Llama2Row *row)
 {
 	for (int i = 0; i < scan->n_calls; i++)
 	{
-		if (row->calls[i].state == LLAMA2_CALL_STARTED && !Llama2WorkIsDone(row->calls[i].work))
+		const Llama2RowCall *call = &row->calls[i];
+
+		if (call->state == LLAMA2_CALL_STARTED && (!Llama2WorkIsDone(call->work) || call->work->next))
 			return false;
 	}
 	return true;

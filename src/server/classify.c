@@ -1,7 +1,7 @@
 /*
  * classify.c
- *		llama2_classify, llama2_classify_scores, llama2_is_true, llama2_choice and llama2_score: answers by scoring
- *		candidates, without generating.
+ *		llama2_classify, llama2_classify_scores, llama2_is_true and llama2_choice: answers by scoring candidates,
+ *		without generating.
  *
  * All candidates are queued at once and run as one batch; the prompt that they share is computed once, since
  * they find each other's pages in the prefix cache.  A candidate's score is the sum of its tokens'
@@ -20,7 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-#include "server/options.h"
+#include "server/batch_function.h"
 #include "server/score.h"
 #include "server/text_output.h"
 #include "shared/compat.h"
@@ -29,171 +29,147 @@ PG_FUNCTION_INFO_V1(llama2_classify);
 PG_FUNCTION_INFO_V1(llama2_classify_scores);
 PG_FUNCTION_INFO_V1(llama2_is_true);
 PG_FUNCTION_INFO_V1(llama2_choice);
-PG_FUNCTION_INFO_V1(llama2_score);
 
 #define LABELS_PLACE "{labels}"
 #define CLASSIFY_INSTRUCTION "Classify this text as " LABELS_PLACE "."
 #define IS_TRUE_INSTRUCTION "Is this true? Answer yes or no."
 
-typedef struct Candidate
-{
-	text	   *label;
-	Llama2Prompt prompt;		/* and the candidate behind it */
-	int32		score_from;
-	Llama2Request *request;
-	double		logprob;
-	double		score;
-} Candidate;
-
 typedef struct Candidates
 {
-	const Llama2Model *model;
 	int			n;
-	Candidate  *items;
+	text	  **labels;
 } Candidates;
 
-static Candidates classify(FunctionCallInfo fcinfo);
-static Candidates read_candidates(const Llama2Model *model, ArrayType *array, const char *name);
+static Candidates *read_candidates(ArrayType *array, const char *name);
 static text *put_labels(text *instruction, const Candidates *candidates);
 static char *list_labels(const Candidates *candidates);
 static text *join_lines(text *instruction, text *value);
-static void ask_in_chat(Candidates *candidates, text *message, text *system);
-static void complete_prompt(Candidates *candidates, text *prompt);
+static void ask_in_chat(Llama2Work *work, text *message, text *system);
+static void complete_prompt(Llama2Work *work, text *prompt);
 static text *with_space(text *prompt, text *choice);
 static text *without_space(text *prompt);
-static void score_candidates(Candidates *candidates);
-static double take_logprob(Llama2Request *request);
-static const Candidate *best_candidate(const Candidates *candidates);
+static Datum put_scores(FunctionCallInfo fcinfo, Llama2Work *work);
+static double *candidate_scores(const Llama2Work *work, int *best);
+static int32 n_scored(const Llama2Question *question);
 
 Datum
 llama2_classify(PG_FUNCTION_ARGS)
 {
-	Candidates	candidates;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		PG_RETURN_NULL();
-	candidates = classify(fcinfo);
-	PG_RETURN_TEXT_P(best_candidate(&candidates)->label);
+	return Llama2CallAlone(fcinfo, Llama2PrepareClassify, Llama2AnswerBestCandidate);
 }
 
 /* A row for each label, with its share of the probability of all: softmax of the scores. */
 Datum
 llama2_classify_scores(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Candidates	candidates;
-	double		best;
-	double		total = 0;
-
 	Llama2RequirePreload();
 	InitMaterializedSRF(fcinfo, 0);
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		PG_RETURN_NULL();
-	candidates = classify(fcinfo);
-	best = best_candidate(&candidates)->score;
-	for (int i = 0; i < candidates.n; i++)
-		total += exp(candidates.items[i].score - best);
-	for (int i = 0; i < candidates.n; i++)
-	{
-		Datum		values[2];
-		bool		nulls[2] = {0};
-
-		values[0] = PointerGetDatum(candidates.items[i].label);
-		values[1] = Float8GetDatum(exp(candidates.items[i].score - best) / total);
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	}
-	PG_RETURN_NULL();
+	return Llama2CallAlone(fcinfo, Llama2PrepareClassify, put_scores);
 }
 
-/* Whether "Yes" is likelier than "No". */
 Datum
 llama2_is_true(PG_FUNCTION_ARGS)
 {
-	Candidate	items[2] = {{.label = cstring_to_text("Yes")}, {.label = cstring_to_text("No")}};
-	Candidates	candidates = {.n = 2, .items = items};
-	text	   *instruction;
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	Llama2RequirePreload();
-	candidates.model = Llama2UseModel(Llama2StringArgument(fcinfo, 2));
-	instruction = PG_ARGISNULL(1) ? cstring_to_text(IS_TRUE_INSTRUCTION) : PG_GETARG_TEXT_PP(1);
-	ask_in_chat(&candidates, join_lines(instruction, PG_GETARG_TEXT_PP(0)), NULL);
-	score_candidates(&candidates);
-	PG_RETURN_BOOL(best_candidate(&candidates) == &items[0]);
+	return Llama2CallAlone(fcinfo, Llama2PrepareIsTrue, Llama2AnswerIsTrue);
 }
 
 Datum
 llama2_choice(PG_FUNCTION_ARGS)
 {
-	Candidates	candidates;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		PG_RETURN_NULL();
-	Llama2RequirePreload();
-	candidates = read_candidates(Llama2UseModel(Llama2StringArgument(fcinfo, 3)), PG_GETARG_ARRAYTYPE_P(1), "choices");
-	if (PG_ARGISNULL(2))
-		complete_prompt(&candidates, PG_GETARG_TEXT_PP(0));
-	else
-		ask_in_chat(&candidates, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(2));
-	score_candidates(&candidates);
-	PG_RETURN_TEXT_P(best_candidate(&candidates)->label);
+	return Llama2CallAlone(fcinfo, Llama2PrepareChoice, Llama2AnswerBestCandidate);
 }
 
-/* The sum of llama2_logprobs; NULL for a completion without a token. */
-Datum
-llama2_score(PG_FUNCTION_ARGS)
+/* Arguments: text, labels, instruction, model. */
+bool
+Llama2PrepareClassify(FunctionCallInfo fcinfo, Llama2Work *work)
 {
-	const Llama2Model *model;
-	Llama2Prompt prompt;
-	int32		score_from;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		PG_RETURN_NULL();
-	Llama2RequirePreload();
-	model = Llama2UseModel(Llama2StringArgument(fcinfo, 2));
-	prompt = Llama2JoinTexts(model, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &score_from);
-	if (score_from >= prompt.n_ids)
-		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(take_logprob(Llama2SubmitScore(model, prompt, score_from, false)));
-}
-
-/* The scored labels of a call with the arguments text, labels, instruction, model. */
-static Candidates
-classify(FunctionCallInfo fcinfo)
-{
-	Candidates	candidates;
 	text	   *instruction;
 
-	Llama2RequirePreload();
-	candidates = read_candidates(Llama2UseModel(Llama2StringArgument(fcinfo, 3)), PG_GETARG_ARRAYTYPE_P(1), "labels");
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		return false;
+	Llama2BeginScores(work, Llama2StringArgument(fcinfo, 3));
+	work->state = read_candidates(PG_GETARG_ARRAYTYPE_P(1), "labels");
 	instruction = PG_ARGISNULL(2) ? cstring_to_text(CLASSIFY_INSTRUCTION) : PG_GETARG_TEXT_PP(2);
-	ask_in_chat(&candidates, join_lines(put_labels(instruction, &candidates), PG_GETARG_TEXT_PP(0)), NULL);
-	score_candidates(&candidates);
-	return candidates;
+	ask_in_chat(work, join_lines(put_labels(instruction, work->state), PG_GETARG_TEXT_PP(0)), NULL);
+	return true;
 }
 
-static Candidates
-read_candidates(const Llama2Model *model, ArrayType *array, const char *name)
+/* Arguments: prompt, choices, system, model. */
+bool
+Llama2PrepareChoice(FunctionCallInfo fcinfo, Llama2Work *work)
 {
-	Candidates	candidates = {.model = model};
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		return false;
+	Llama2BeginScores(work, Llama2StringArgument(fcinfo, 3));
+	work->state = read_candidates(PG_GETARG_ARRAYTYPE_P(1), "choices");
+	if (PG_ARGISNULL(2))
+		complete_prompt(work, PG_GETARG_TEXT_PP(0));
+	else
+		ask_in_chat(work, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(2));
+	return true;
+}
+
+/* Arguments: statement, instruction, model. */
+bool
+Llama2PrepareIsTrue(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	Candidates *candidates;
+	text	   *instruction;
+
+	if (PG_ARGISNULL(0))
+		return false;
+	Llama2BeginScores(work, Llama2StringArgument(fcinfo, 2));
+	work->state = candidates = palloc(sizeof(Candidates));
+	candidates->n = 2;
+	candidates->labels = palloc(sizeof(text *) * 2);
+	candidates->labels[0] = cstring_to_text("Yes");
+	candidates->labels[1] = cstring_to_text("No");
+	instruction = PG_ARGISNULL(1) ? cstring_to_text(IS_TRUE_INSTRUCTION) : PG_GETARG_TEXT_PP(1);
+	ask_in_chat(work, join_lines(instruction, PG_GETARG_TEXT_PP(0)), NULL);
+	return true;
+}
+
+Datum
+Llama2AnswerBestCandidate(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	const Candidates *candidates = work->state;
+	int			best;
+
+	pfree(candidate_scores(work, &best));
+	PG_RETURN_TEXT_P(candidates->labels[best]);
+}
+
+/* Whether "Yes" is likelier than "No". */
+Datum
+Llama2AnswerIsTrue(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	int			best;
+
+	pfree(candidate_scores(work, &best));
+	PG_RETURN_BOOL(best == 0);
+}
+
+static Candidates *
+read_candidates(ArrayType *array, const char *name)
+{
+	Candidates *candidates = palloc(sizeof(Candidates));
 	Datum	   *labels;
 	bool	   *nulls;
 
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &labels, &nulls, &candidates.n);
-	if (candidates.n == 0)
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &labels, &nulls, &candidates->n);
+	if (candidates->n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must not be empty", name)));
-	candidates.items = palloc0(sizeof(Candidate) * candidates.n);
-	for (int i = 0; i < candidates.n; i++)
+	candidates->labels = palloc(sizeof(text *) * candidates->n);
+	for (int i = 0; i < candidates->n; i++)
 	{
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("element %d of %s is null", i + 1, name)));
-		candidates.items[i].label = DatumGetTextPP(labels[i]);
-		if (VARSIZE_ANY_EXHDR(candidates.items[i].label) == 0)
+		candidates->labels[i] = DatumGetTextPP(labels[i]);
+		if (VARSIZE_ANY_EXHDR(candidates->labels[i]) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("element %d of %s is empty", i + 1, name)));
@@ -230,7 +206,7 @@ list_labels(const Candidates *candidates)
 	{
 		if (i > 0)
 			appendStringInfoString(&list, i == candidates->n - 1 ? " or " : ", ");
-		appendStringInfoString(&list, text_to_cstring(candidates->items[i].label));
+		appendStringInfoString(&list, text_to_cstring(candidates->labels[i]));
 	}
 	return list.data;
 }
@@ -245,41 +221,48 @@ join_lines(text *instruction, text *value)
 
 /* Each candidate as the answer to a message in the chat template. */
 static void
-ask_in_chat(Candidates *candidates, text *message, text *system)
+ask_in_chat(Llama2Work *work, text *message, text *system)
 {
-	Llama2Prompt prefix = Llama2PromptFromMessage(candidates->model, message, system);
+	const Llama2Model *model = work->call.model;
+	const Candidates *candidates = work->state;
+	Llama2Prompt prefix = Llama2PromptFromMessage(model, message, system);
 
+	Llama2WorkAllocate(work, candidates->n);
 	for (int i = 0; i < candidates->n; i++)
 	{
-		Candidate  *candidate = &candidates->items[i];
 		size_t		length;
-		const char *utf8 = Llama2Utf8FromText(candidate->label, &length);
+		const char *utf8 = Llama2Utf8FromText(candidates->labels[i], &length);
 		Llama2Prompt answer;
+		Llama2Prompt both;
 
-		Llama2CheckTextLength(candidates->model, length);
-		answer = Llama2Tokenize(candidates->model, utf8, length, false, NULL);
-		candidate->prompt.n_ids = prefix.n_ids + answer.n_ids;
-		candidate->prompt.ids = palloc(mul_size(sizeof(int32), candidate->prompt.n_ids));
-		memcpy(candidate->prompt.ids, prefix.ids, sizeof(int32) * prefix.n_ids);
-		memcpy(candidate->prompt.ids + prefix.n_ids, answer.ids, sizeof(int32) * answer.n_ids);
-		candidate->score_from = prefix.n_ids;
+		Llama2CheckTextLength(model, length);
+		answer = Llama2Tokenize(model, utf8, length, false, NULL);
+		both.n_ids = prefix.n_ids + answer.n_ids;
+		both.ids = palloc(mul_size(sizeof(int32), both.n_ids));
+		memcpy(both.ids, prefix.ids, sizeof(int32) * prefix.n_ids);
+		memcpy(both.ids + prefix.n_ids, answer.ids, sizeof(int32) * answer.n_ids);
+		Llama2AskScore(work, i, both, prefix.n_ids);
 	}
 }
 
 /* Each candidate as what follows a prompt. */
 static void
-complete_prompt(Candidates *candidates, text *prompt)
+complete_prompt(Llama2Work *work, text *prompt)
 {
+	const Candidates *candidates = work->state;
+
+	Llama2WorkAllocate(work, candidates->n);
 	for (int i = 0; i < candidates->n; i++)
 	{
-		Candidate  *candidate = &candidates->items[i];
+		text	   *choice = candidates->labels[i];
+		int32		score_from;
+		Llama2Prompt both = Llama2JoinTexts(work->call.model, without_space(prompt), with_space(prompt, choice), &score_from);
 
-		candidate->prompt = Llama2JoinTexts(candidates->model, without_space(prompt), with_space(prompt, candidate->label),
-											&candidate->score_from);
-		if (candidate->score_from >= candidate->prompt.n_ids)
+		if (score_from >= both.n_ids)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("choice \"%s\" has no token of its own after the prompt", text_to_cstring(candidate->label))));
+					 errmsg("choice \"%s\" has no token of its own after the prompt", text_to_cstring(choice))));
+		Llama2AskScore(work, i, both, score_from);
 	}
 }
 
@@ -309,60 +292,54 @@ without_space(text *prompt)
 	return cstring_to_text_with_len(bytes, length);
 }
 
-/* As many at once as there are slots; the oldest is waited for where there are not. */
-static void
-score_candidates(Candidates *candidates)
+static Datum
+put_scores(FunctionCallInfo fcinfo, Llama2Work *work)
 {
-	int			n_submitted = 0;
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const Candidates *candidates = work->state;
+	int			best;
+	double	   *scores = candidate_scores(work, &best);
+	double		total = 0;
+
+	for (int i = 0; i < candidates->n; i++)
+		total += exp(scores[i] - scores[best]);
+	for (int i = 0; i < candidates->n; i++)
+	{
+		Datum		values[2];
+		bool		nulls[2] = {0};
+
+		values[0] = PointerGetDatum(candidates->labels[i]);
+		values[1] = Float8GetDatum(exp(scores[i] - scores[best]) / total);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	PG_RETURN_NULL();
+}
+
+/* The candidates' scores, and which is the best. */
+static double *
+candidate_scores(const Llama2Work *work, int *best)
+{
+	double	   *scores = palloc(sizeof(double) * work->n_questions);
 	bool		same_length = true;
 
-	for (int i = 0; i < candidates->n; i++)
+	for (int i = 0; i < work->n_questions; i++)
 	{
-		Candidate  *candidate = &candidates->items[i];
-
-		while (n_submitted < candidates->n)
-		{
-			Candidate  *next = &candidates->items[n_submitted];
-
-			next->request = Llama2SubmitScore(candidates->model, next->prompt, next->score_from, n_submitted > i);
-			if (next->request == NULL)
-				break;
-			n_submitted++;
-		}
-		candidate->logprob = take_logprob(candidate->request);
-		same_length = same_length && candidate->prompt.n_ids - candidate->score_from ==
-			candidates->items[0].prompt.n_ids - candidates->items[0].score_from;
+		scores[i] = Llama2ScoreOf(work, i);
+		same_length = same_length && n_scored(&work->questions[i]) == n_scored(&work->questions[0]);
 	}
-	for (int i = 0; i < candidates->n; i++)
+	*best = 0;
+	for (int i = 0; i < work->n_questions; i++)
 	{
-		Candidate  *candidate = &candidates->items[i];
-
-		candidate->score = same_length ? candidate->logprob :
-			candidate->logprob / (candidate->prompt.n_ids - candidate->score_from);
+		if (!same_length)
+			scores[i] /= n_scored(&work->questions[i]);
+		if (scores[i] > scores[*best])
+			*best = i;
 	}
+	return scores;
 }
 
-/* Wait for a request's results, add them up in order, and release it. */
-static double
-take_logprob(Llama2Request *request)
+static int32
+n_scored(const Llama2Question *question)
 {
-	int32		n_results = Llama2RequestFinish(request);
-	const LlmTokenResult *results = Llama2RequestResults(request);
-	double		sum = 0;
-
-	for (int32 i = 0; i < n_results; i++)
-		sum += results[i].logprob;
-	Llama2RequestRelease(request);
-	return sum;
-}
-
-static const Candidate *
-best_candidate(const Candidates *candidates)
-{
-	const Candidate *best = &candidates->items[0];
-
-	for (int i = 1; i < candidates->n; i++)
-		if (candidates->items[i].score > best->score)
-			best = &candidates->items[i];
-	return best;
+	return question->prompt.n_ids - question->score_from;
 }

@@ -14,6 +14,7 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 
+#include "server/batch_function.h"
 #include "server/generate_batch.h"
 #include "server/grammar_options.h"
 #include "server/row_schema.h"
@@ -29,59 +30,106 @@ PG_FUNCTION_INFO_V1(llama2_extract_row);
 #define ARG_INSTRUCTION 2
 #define ARG_COMMON 3
 
-static Datum extract(FunctionCallInfo fcinfo, const LlmJson *schema);
-static Datum extract_by_schema(FunctionCallInfo fcinfo, Jsonb *schema);
+/* What a row is made of beside the answer. */
+typedef struct RowShape
+{
+	Oid			type;
+	Datum		base;
+	bool		base_is_null;
+} RowShape;
+
+static bool prepare_by_schema(FunctionCallInfo fcinfo, Jsonb *schema, Llama2Work *work);
+static bool prepare_extract(FunctionCallInfo fcinfo, const LlmJson *schema, Llama2Work *work);
+static Datum answer_jsonb(Llama2Work *work);
 static text *extract_message(FunctionCallInfo fcinfo, const LlmJson *schema);
 static char *list_fields(const LlmJson *schema);
 static void list_names(StringInfo list, const LlmJson *names, const LlmJson *required, int *n, int n_all);
 static bool is_among(const LlmJson *names, const char *name, size_t length);
 static const LlmJson *find(const LlmJson *object, const char *name);
-static Datum row_from_jsonb(Oid type, Datum base, bool base_is_null, Datum value, bool *is_null);
+static Datum row_from_jsonb(const RowShape *shape, Datum value, bool *is_null);
 
 Datum
 llama2_extract(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(ARG_TEXT) || PG_ARGISNULL(ARG_SHAPE))
-		PG_RETURN_NULL();
-	return extract_by_schema(fcinfo, PG_GETARG_JSONB_P(ARG_SHAPE));
+	return Llama2CallAlone(fcinfo, Llama2PrepareExtract, Llama2AnswerJson);
 }
 
 /* A schema that is written as a string without a type would else be taken for a row. */
 Datum
 llama2_extract_text_schema(PG_FUNCTION_ARGS)
 {
-	char	   *schema;
-
-	if (PG_ARGISNULL(ARG_TEXT) || PG_ARGISNULL(ARG_SHAPE))
-		PG_RETURN_NULL();
-	schema = Llama2StringArgument(fcinfo, ARG_SHAPE);
-	return extract_by_schema(fcinfo, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(schema))));
+	return Llama2CallAlone(fcinfo, Llama2PrepareExtractTextSchema, Llama2AnswerJson);
 }
 
-/* The row that is given says which type, and what stands where the answer is null. */
 Datum
 llama2_extract_row(PG_FUNCTION_ARGS)
 {
-	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, ARG_SHAPE);
-	bool		is_null;
-	Datum		row;
+	return Llama2CallAlone(fcinfo, Llama2PrepareExtractRow, Llama2AnswerRow);
+}
 
-	if (type == RECORDOID || !type_is_rowtype(type))
+bool
+Llama2PrepareExtract(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	if (PG_ARGISNULL(ARG_TEXT) || PG_ARGISNULL(ARG_SHAPE))
+		return false;
+	return prepare_by_schema(fcinfo, PG_GETARG_JSONB_P(ARG_SHAPE), work);
+}
+
+bool
+Llama2PrepareExtractTextSchema(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	char	   *schema;
+
+	if (PG_ARGISNULL(ARG_TEXT) || PG_ARGISNULL(ARG_SHAPE))
+		return false;
+	schema = Llama2StringArgument(fcinfo, ARG_SHAPE);
+	return prepare_by_schema(fcinfo, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(schema))), work);
+}
+
+/* The row that is given says which type, and what stands where the answer is null. */
+bool
+Llama2PrepareExtractRow(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	RowShape   *shape = palloc(sizeof(RowShape));
+
+	shape->type = get_fn_expr_argtype(fcinfo->flinfo, ARG_SHAPE);
+	shape->base = PG_GETARG_DATUM(ARG_SHAPE);
+	shape->base_is_null = PG_ARGISNULL(ARG_SHAPE);
+	if (shape->type == RECORDOID || !type_is_rowtype(shape->type))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("cannot extract a value of type %s", format_type_be(type)),
+				 errmsg("cannot extract a value of type %s", format_type_be(shape->type)),
 				 errhint("Give a row of a table or composite type, as in null::my_table, or a JSON schema of type jsonb.")));
 	if (PG_ARGISNULL(ARG_TEXT))
+		return false;
+	work->state = shape;
+	return prepare_extract(fcinfo, Llama2RowSchema(shape->type), work);
+}
+
+Datum
+Llama2AnswerJson(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	if (!Llama2IsAnswered(work, 0))
 		PG_RETURN_NULL();
-	row = row_from_jsonb(type, PG_GETARG_DATUM(ARG_SHAPE), PG_ARGISNULL(ARG_SHAPE),
-						 extract(fcinfo, Llama2RowSchema(type)), &is_null);
+	PG_RETURN_DATUM(answer_jsonb(work));
+}
+
+Datum
+Llama2AnswerRow(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	Datum		row;
+	bool		is_null;
+
+	if (!Llama2IsAnswered(work, 0))
+		PG_RETURN_NULL();
+	row = row_from_jsonb(work->state, answer_jsonb(work), &is_null);
 	if (is_null)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(row);
 }
 
-static Datum
-extract_by_schema(FunctionCallInfo fcinfo, Jsonb *schema)
+static bool
+prepare_by_schema(FunctionCallInfo fcinfo, Jsonb *schema, Llama2Work *work)
 {
 	JsonbValue	value;
 
@@ -93,27 +141,34 @@ extract_by_schema(FunctionCallInfo fcinfo, Jsonb *schema)
 		value.val.binary.data = &schema->root;
 		value.val.binary.len = VARSIZE(schema) - VARHDRSZ;
 	}
-	return extract(fcinfo, Llama2JsonTree(&value));
+	return prepare_extract(fcinfo, Llama2JsonTree(&value), work);
+}
+
+static bool
+prepare_extract(FunctionCallInfo fcinfo, const LlmJson *schema, Llama2Work *work)
+{
+	Llama2Options *options = &work->call.options;
+
+	Llama2RequirePreload();
+	Llama2ReadOptions(fcinfo, ARG_COMMON, options);
+	if (options->grammar)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" is not possible here", options->grammar_option),
+				 errdetail("The schema says what the answer may be.")));
+	options->grammar = Llama2GrammarFromTree(schema);
+	Llama2UseCallModel(&work->call);
+	work->kind = LLM_GENERATE;
+	Llama2WorkAllocate(work, 1);
+	Llama2Ask(work, 0, LLAMA2_PROMPT_MESSAGE, PointerGetDatum(extract_message(fcinfo, schema)));
+	return true;
 }
 
 static Datum
-extract(FunctionCallInfo fcinfo, const LlmJson *schema)
+answer_jsonb(Llama2Work *work)
 {
-	Llama2Call	call = {0};
-	Llama2Prompt prompt;
-	text	   *answer;
+	text	   *answer = Llama2DoneText(work->call.model, work->questions[0].request);
 
-	Llama2RequirePreload();
-	Llama2ReadOptions(fcinfo, ARG_COMMON, &call.options);
-	if (call.options.grammar)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"%s\" is not possible here", call.options.grammar_option),
-				 errdetail("The schema says what the answer may be.")));
-	call.options.grammar = Llama2GrammarFromTree(schema);
-	Llama2UseCallModel(&call);
-	prompt = Llama2CallPrompt(&call, LLAMA2_PROMPT_MESSAGE, PointerGetDatum(extract_message(fcinfo, schema)));
-	answer = Llama2TakeAnswer(call.model, Llama2SubmitPrompt(&call, prompt, false));
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(answer)));
 }
 
@@ -188,19 +243,19 @@ find(const LlmJson *object, const char *name)
 
 /* What jsonb_populate_record(base, value) returns; it finds out the type from the expression that calls it. */
 static Datum
-row_from_jsonb(Oid type, Datum base, bool base_is_null, Datum value, bool *is_null)
+row_from_jsonb(const RowShape *shape, Datum value, bool *is_null)
 {
 	LOCAL_FCINFO(call, 2);
 	FmgrInfo	function;
 	Datum		row;
-	List	   *arguments = list_make2(makeNullConst(type, -1, InvalidOid), makeNullConst(JSONBOID, -1, InvalidOid));
+	List	   *arguments = list_make2(makeNullConst(shape->type, -1, InvalidOid), makeNullConst(JSONBOID, -1, InvalidOid));
 
 	fmgr_info(F_JSONB_POPULATE_RECORD, &function);
-	fmgr_info_set_expr((Node *) makeFuncExpr(F_JSONB_POPULATE_RECORD, type, arguments, InvalidOid, InvalidOid,
+	fmgr_info_set_expr((Node *) makeFuncExpr(F_JSONB_POPULATE_RECORD, shape->type, arguments, InvalidOid, InvalidOid,
 											 COERCE_EXPLICIT_CALL), &function);
 	InitFunctionCallInfoData(*call, &function, 2, InvalidOid, NULL, NULL);
-	call->args[0].value = base;
-	call->args[0].isnull = base_is_null;
+	call->args[0].value = shape->base;
+	call->args[0].isnull = shape->base_is_null;
 	call->args[1].value = value;
 	call->args[1].isnull = false;
 	row = FunctionCallInvoke(call);

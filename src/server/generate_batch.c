@@ -18,6 +18,7 @@
 /* So many settings a session keeps. */
 #define KEPT_SETTINGS 16
 
+static text *take_answer(const Llama2Model *model, Llama2Request *request);
 static Llama2Settings *read_settings(char *const *words, int n_words);
 static Jsonb *settings_word(const char *word);
 static bool is_json_value(const char *value);
@@ -165,20 +166,9 @@ Llama2GenerateBatch(const Llama2Call *call, bool chat, text *const *prompts, int
 			if (requests[n_submitted] == NULL)
 				break;
 		}
-		answers[i] = requests[i] ? Llama2TakeAnswer(call->model, requests[i]) : NULL;
+		answers[i] = requests[i] ? take_answer(call->model, requests[i]) : NULL;
 	}
 	pfree(requests);
-}
-
-text *
-Llama2TakeAnswer(const Llama2Model *model, Llama2Request *request)
-{
-	text	   *answer;
-
-	(void) Llama2RequestFinish(request);
-	answer = Llama2DoneText(model, request);
-	Llama2RequestRelease(request);
-	return answer;
 }
 
 text *
@@ -192,6 +182,18 @@ Llama2DoneText(const Llama2Model *model, Llama2Request *request)
 	for (int32 i = 0; i < n_results; i++)
 		Llama2TextAddToken(&output, results[i].token);
 	return Llama2TextRelease(&output, Llama2RequestSlotOf(request)->text_bytes, true);
+}
+
+/* Wait for a request's text, and release the request. */
+static text *
+take_answer(const Llama2Model *model, Llama2Request *request)
+{
+	text	   *answer;
+
+	(void) Llama2RequestFinish(request);
+	answer = Llama2DoneText(model, request);
+	Llama2RequestRelease(request);
+	return answer;
 }
 
 static Llama2Settings *

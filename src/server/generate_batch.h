@@ -47,9 +47,6 @@ extern void Llama2GenerateBatch(const Llama2Call *call, bool chat, text *const *
 /* Queue one prompt; see Llama2RequestSubmit for may_fail. */
 extern Llama2Request *Llama2SubmitPrompt(const Llama2Call *call, Llama2Prompt prompt, bool may_fail);
 
-/* Wait for a request's text, and release the request. */
-extern text *Llama2TakeAnswer(const Llama2Model *model, Llama2Request *request);
-
 /* The text of a request that is done; does not release it. */
 extern text *Llama2DoneText(const Llama2Model *model, Llama2Request *request);
 

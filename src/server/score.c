@@ -1,6 +1,6 @@
 /*
  * score.c
- *		llama2_logprobs and llama2_perplexity: scoring without generating.
+ *		llama2_logprobs, llama2_perplexity and llama2_score: scoring without generating.
  */
 #include "postgres.h"
 
@@ -12,15 +12,15 @@
 #include "utils/tuplestore.h"
 
 #include "server/batch_function.h"
-#include "server/options.h"
 #include "server/score.h"
 #include "server/text_output.h"
 #include "shared/compat.h"
 
 PG_FUNCTION_INFO_V1(llama2_logprobs);
 PG_FUNCTION_INFO_V1(llama2_perplexity);
+PG_FUNCTION_INFO_V1(llama2_score);
 
-static void check_fits(const Llama2Model *model, Llama2Prompt prompt);
+static Datum put_tokens(FunctionCallInfo fcinfo, Llama2Work *work);
 
 /*
  * A row for each token of the completion.  Prompt and completion are tokenized as one
@@ -29,42 +29,9 @@ static void check_fits(const Llama2Model *model, Llama2Prompt prompt);
 Datum
 llama2_logprobs(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	const Llama2Model *model;
-	Llama2Prompt prompt;
-	Llama2Request *request;
-	Llama2TextOutput output;
-	const LlmTokenResult *results;
-	int32		score_from;
-	int32		n_results;
-
 	Llama2RequirePreload();
 	InitMaterializedSRF(fcinfo, 0);
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		PG_RETURN_NULL();
-	model = Llama2UseModel(Llama2StringArgument(fcinfo, 2));
-	prompt = Llama2JoinTexts(model, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &score_from);
-	if (score_from >= prompt.n_ids)
-		PG_RETURN_NULL();
-
-	request = Llama2SubmitScore(model, prompt, score_from, false);
-	n_results = Llama2RequestFinish(request);
-	results = Llama2RequestResults(request);
-	Llama2TextBegin(&output, model->vocabulary, score_from == 1);
-	for (int32 i = 0; i < n_results; i++)
-	{
-		Datum		values[4];
-		bool		nulls[4] = {0};
-
-		Llama2TextAddToken(&output, results[i].token);
-		values[0] = Int32GetDatum(i + 1);
-		values[1] = Int32GetDatum(results[i].token);
-		values[2] = PointerGetDatum(Llama2TextRelease(&output, PG_UINT32_MAX, i == n_results - 1));
-		values[3] = Float4GetDatum(results[i].logprob);
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	}
-	Llama2RequestRelease(request);
-	PG_RETURN_NULL();
+	return Llama2CallAlone(fcinfo, Llama2PrepareScore, put_tokens);
 }
 
 Datum
@@ -73,39 +40,96 @@ llama2_perplexity(PG_FUNCTION_ARGS)
 	return Llama2CallAlone(fcinfo, Llama2PreparePerplexity, Llama2AnswerPerplexity);
 }
 
+/* The sum of llama2_logprobs; NULL for a completion without a token. */
+Datum
+llama2_score(PG_FUNCTION_ARGS)
+{
+	return Llama2CallAlone(fcinfo, Llama2PrepareScore, Llama2AnswerScore);
+}
+
 bool
 Llama2PreparePerplexity(FunctionCallInfo fcinfo, Llama2Work *work)
 {
-	Llama2Question *question;
+	Llama2Prompt prompt;
 	const char *utf8;
 	size_t		length;
 
 	if (PG_ARGISNULL(0))
 		return false;
-	work->call.model = Llama2UseModel(Llama2StringArgument(fcinfo, 1));
-	work->kind = LLM_SCORE;
+	Llama2BeginScores(work, Llama2StringArgument(fcinfo, 1));
 	Llama2WorkAllocate(work, 1);
-	question = &work->questions[0];
 	utf8 = Llama2Utf8FromText(PG_GETARG_TEXT_PP(0), &length);
 	Llama2CheckTextLength(work->call.model, length);
-	question->prompt = Llama2Tokenize(work->call.model, utf8, length, true, NULL);
-	question->score_from = 1;
-	check_fits(work->call.model, question->prompt);
-	return question->prompt.n_ids >= 2;
+	prompt = Llama2Tokenize(work->call.model, utf8, length, true, NULL);
+	Llama2AskScore(work, 0, prompt, 1);
+	return prompt.n_ids >= 2;
+}
+
+/* Arguments: prompt, completion, model. */
+bool
+Llama2PrepareScore(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	Llama2Prompt prompt;
+	int32		score_from;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		return false;
+	Llama2BeginScores(work, Llama2StringArgument(fcinfo, 2));
+	Llama2WorkAllocate(work, 1);
+	prompt = Llama2JoinTexts(work->call.model, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &score_from);
+	if (score_from >= prompt.n_ids)
+		return false;
+	Llama2AskScore(work, 0, prompt, score_from);
+	return true;
 }
 
 /* exp of the mean negative log-probability of a text's tokens; NULL for a text without any. */
 Datum
 Llama2AnswerPerplexity(FunctionCallInfo fcinfo, Llama2Work *work)
 {
-	Llama2Request *request = work->questions[0].request;
+	PG_RETURN_FLOAT8(exp(-Llama2ScoreOf(work, 0) / Llama2RequestFinish(work->questions[0].request)));
+}
+
+Datum
+Llama2AnswerScore(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	PG_RETURN_FLOAT8(Llama2ScoreOf(work, 0));
+}
+
+void
+Llama2BeginScores(Llama2Work *work, char *model)
+{
+	Llama2RequirePreload();
+	work->kind = LLM_SCORE;
+	work->call.model = Llama2UseModel(model);
+}
+
+void
+Llama2AskScore(Llama2Work *work, int number, Llama2Prompt prompt, int32 score_from)
+{
+	const Llama2Model *model = work->call.model;
+
+	if (prompt.n_ids > model->context_length)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("text of %d tokens does not fit the context of %d tokens of model \"%s\"",
+						prompt.n_ids, model->context_length, model->name),
+				 errhint("Shorten the text; llama2_count_tokens() tells its length.")));
+	work->questions[number].prompt = prompt;
+	work->questions[number].score_from = score_from;
+}
+
+double
+Llama2ScoreOf(const Llama2Work *work, int number)
+{
+	Llama2Request *request = work->questions[number].request;
 	int32		n_results = Llama2RequestFinish(request);
 	const LlmTokenResult *results = Llama2RequestResults(request);
 	double		sum = 0;
 
 	for (int32 i = 0; i < n_results; i++)
 		sum += results[i].logprob;
-	PG_RETURN_FLOAT8(exp(-sum / n_results));
+	return sum;
 }
 
 Llama2Prompt
@@ -130,29 +154,27 @@ Llama2JoinTexts(const Llama2Model *model, text *prompt, text *completion, int32 
 	return joined;
 }
 
-Llama2Request *
-Llama2SubmitScore(const Llama2Model *model, Llama2Prompt prompt, int32 score_from, bool may_fail)
+static Datum
+put_tokens(FunctionCallInfo fcinfo, Llama2Work *work)
 {
-	Llama2RequestSpec spec;
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Llama2Request *request = work->questions[0].request;
+	int32		n_results = Llama2RequestFinish(request);
+	const LlmTokenResult *results = Llama2RequestResults(request);
+	Llama2TextOutput output;
 
-	check_fits(model, prompt);
-	memset(&spec, 0, sizeof(spec));
-	spec.model = model;
-	spec.kind = LLM_SCORE;
-	spec.prompt = prompt.ids;
-	spec.n_prompt = prompt.n_ids;
-	spec.score_from = score_from;
-	llm_sampling_defaults(&spec.sampling);
-	return Llama2RequestSubmit(&spec, may_fail);
-}
+	Llama2TextBegin(&output, work->call.model->vocabulary, work->questions[0].score_from == 1);
+	for (int32 i = 0; i < n_results; i++)
+	{
+		Datum		values[4];
+		bool		nulls[4] = {0};
 
-static void
-check_fits(const Llama2Model *model, Llama2Prompt prompt)
-{
-	if (prompt.n_ids > model->context_length)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("text of %d tokens does not fit the context of %d tokens of model \"%s\"",
-						prompt.n_ids, model->context_length, model->name),
-				 errhint("Shorten the text; llama2_count_tokens() tells its length.")));
+		Llama2TextAddToken(&output, results[i].token);
+		values[0] = Int32GetDatum(i + 1);
+		values[1] = Int32GetDatum(results[i].token);
+		values[2] = PointerGetDatum(Llama2TextRelease(&output, PG_UINT32_MAX, i == n_results - 1));
+		values[3] = Float4GetDatum(results[i].logprob);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	PG_RETURN_NULL();
 }

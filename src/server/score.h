@@ -1,12 +1,11 @@
 /*
  * score.h
- *		Requests that score a text's tokens.
+ *		Questions that score a text's tokens.
  */
 #ifndef LLAMA2_SCORE_H
 #define LLAMA2_SCORE_H
 
-#include "server/prompt.h"
-#include "server/request.h"
+#include "server/work.h"
 
 /*
  * Prompt and completion as one text; the tokens that begin at or after the border are to be scored, the
@@ -14,8 +13,13 @@
  */
 extern Llama2Prompt Llama2JoinTexts(const Llama2Model *model, text *prompt, text *completion, int32 *score_from);
 
-/* Queue the scoring of a prompt's tokens from score_from on; may_fail as in Llama2RequestSubmit. */
-extern Llama2Request *Llama2SubmitScore(const Llama2Model *model, Llama2Prompt prompt, int32 score_from,
-										bool may_fail);
+/* Make a work one of scores, by this model. */
+extern void Llama2BeginScores(Llama2Work *work, char *model);
+
+/* The question of a prompt's tokens from score_from on; an error where the prompt does not fit the context. */
+extern void Llama2AskScore(Llama2Work *work, int number, Llama2Prompt prompt, int32 score_from);
+
+/* The sum of the tokens' log-probabilities, in their order, of a question that is done. */
+extern double Llama2ScoreOf(const Llama2Work *work, int number);
 
 #endif							/* LLAMA2_SCORE_H */

@@ -14,6 +14,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "server/batch_function.h"
 #include "server/generate_batch.h"
 #include "server/split_text.h"
 #include "shared/compat.h"
@@ -32,24 +33,38 @@ typedef struct Rows
 	List	   *texts;
 } Rows;
 
-static text *summarize(Llama2Call *call, List *parts, int room);
+/* A summary on its way. */
+typedef struct Summary
+{
+	List	   *parts;			/* char *, of the level that is asked */
+	int			room;			/* tokens that a part can have */
+	int			max_tokens;		/* of the whole */
+	char	   *whole;			/* once the last level is done */
+} Summary;
+
+static void begin_summary(Llama2Work *work, List *parts, int room);
+static bool begin_level(Llama2Work *work, List *parts);
+static bool next_level(Llama2Work *work);
 static int	room_for_part(const Llama2Call *call);
-static List *summarize_level(Llama2Call *call, List *parts);
 
 Datum
 llama2_summarize(PG_FUNCTION_ARGS)
 {
+	return Llama2CallAlone(fcinfo, Llama2PrepareSummarize, Llama2AnswerSummary);
+}
+
+bool
+Llama2PrepareSummarize(FunctionCallInfo fcinfo, Llama2Work *work)
+{
 	int			part_argument = 1 + LLAMA2_ARG_OPTIONS + 1;
-	Llama2Call	call;
 	int			room;
 	int			part_tokens;
 	char	   *source;
-	List	   *parts;
 
 	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	Llama2BeginCall(fcinfo, &call);
-	room = room_for_part(&call);
+		return false;
+	Llama2BeginCall(fcinfo, &work->call);
+	room = room_for_part(&work->call);
 	part_tokens = PG_ARGISNULL(part_argument) ? room : PG_GETARG_INT32(part_argument);
 	if (part_tokens < 1)
 		ereport(ERROR,
@@ -57,10 +72,21 @@ llama2_summarize(PG_FUNCTION_ARGS)
 				 errmsg("part_tokens %d is out of range", part_tokens),
 				 errdetail("It must be at least 1.")));
 	source = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	parts = Llama2SplitText(call.model, source, Min(Max(part_tokens, SMALLEST_PART), room));
-	if (parts == NIL)
-		PG_RETURN_TEXT_P(cstring_to_text(""));
-	PG_RETURN_TEXT_P(summarize(&call, parts, room));
+	begin_summary(work, Llama2SplitText(work->call.model, source, Min(Max(part_tokens, SMALLEST_PART), room)), room);
+	return true;
+}
+
+Datum
+Llama2AnswerSummary(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	const Summary *summary = work->state;
+
+	for (int i = 0; i < work->n_questions; i++)
+	{
+		if (!Llama2IsAnswered(work, i))
+			PG_RETURN_NULL();
+	}
+	PG_RETURN_TEXT_P(cstring_to_text(summary->whole));
 }
 
 /* Transition function: keeps the texts, in the order in which they come. */
@@ -93,43 +119,77 @@ Datum
 llama2_summarize_final(PG_FUNCTION_ARGS)
 {
 	Rows	   *rows = PG_ARGISNULL(0) ? NULL : (Rows *) PG_GETARG_POINTER(0);
-	Llama2Call	call;
+	Llama2Work	work = {0};
 	List	   *parts = NIL;
 	ListCell   *cell;
 	int			room;
 
 	if (rows == NULL)
 		PG_RETURN_NULL();
-	Llama2BeginCallWith(Llama2ReadSettings(NULL, 0), &call);
-	room = room_for_part(&call);
+	Llama2BeginCallWith(Llama2ReadSettings(NULL, 0), &work.call);
+	room = room_for_part(&work.call);
 	foreach(cell, rows->texts)
-		parts = list_concat(parts, Llama2SplitText(call.model, lfirst(cell), room));
-	if (parts == NIL)
-		PG_RETURN_TEXT_P(cstring_to_text(""));
-	PG_RETURN_TEXT_P(summarize(&call, parts, room));
+		parts = list_concat(parts, Llama2SplitText(work.call.model, lfirst(cell), room));
+	begin_summary(&work, parts, room);
+	return Llama2WorkAnswer(fcinfo, &work, NULL, Llama2AnswerSummary);
 }
 
-static text *
-summarize(Llama2Call *call, List *parts, int room)
+static void
+begin_summary(Llama2Work *work, List *parts, int room)
 {
-	int			max_tokens = call->options.max_tokens;
+	Summary    *summary = palloc(sizeof(Summary));
 
-	for (;;)
+	work->kind = LLM_GENERATE;
+	work->state = summary;
+	work->next = next_level;
+	summary->room = room;
+	summary->max_tokens = work->call.options.max_tokens;
+	summary->whole = "";
+	(void) begin_level(work, parts);
+}
+
+/* All parts of a level are one batch; false where there are none. */
+static bool
+begin_level(Llama2Work *work, List *parts)
+{
+	Summary    *summary = work->state;
+	int			n = list_length(parts);
+
+	summary->parts = parts;
+	work->call.options.max_tokens = n == 1 ? summary->max_tokens :
+		Max(Min(summary->max_tokens, summary->room / 4), 1);
+	Llama2WorkAllocate(work, n);
+	for (int i = 0; i < n; i++)
 	{
-		List	   *summaries;
-		char	   *joined;
-		List	   *all;
+		text	   *prompt = cstring_to_text(psprintf("%s%s", INSTRUCTION, (char *) list_nth(parts, i)));
 
-		call->options.max_tokens = list_length(parts) == 1 ? max_tokens :
-			Max(Min(max_tokens, room / 4), 1);
-		summaries = summarize_level(call, parts);
-		all = Llama2PackTexts(call->model, summaries, "\n", PG_INT32_MAX / 2);
-		joined = all == NIL ? "" : linitial(all);
-		if (list_length(parts) == 1 ||
-			Llama2CountTokens(call->model, joined, strlen(joined), max_tokens) <= max_tokens)
-			return cstring_to_text(joined);
-		parts = Llama2PackTexts(call->model, summaries, "\n", room);
+		Llama2Ask(work, i, LLAMA2_PROMPT_MESSAGE, PointerGetDatum(prompt));
 	}
+	return n > 0;
+}
+
+static bool
+next_level(Llama2Work *work)
+{
+	const Llama2Model *model = work->call.model;
+	Summary    *summary = work->state;
+	List	   *summaries = NIL;
+	List	   *all;
+
+	for (int i = 0; i < work->n_questions; i++)
+	{
+		char	   *answer = text_to_cstring(Llama2DoneText(model, work->questions[i].request));
+
+		if (*answer)
+			summaries = lappend(summaries, answer);
+	}
+	all = Llama2PackTexts(model, summaries, "\n", PG_INT32_MAX / 2);
+	if (all != NIL)
+		summary->whole = linitial(all);
+	if (list_length(summary->parts) <= 1 ||
+		Llama2CountTokens(model, summary->whole, strlen(summary->whole), summary->max_tokens) <= summary->max_tokens)
+		return false;
+	return begin_level(work, Llama2PackTexts(model, summaries, "\n", summary->room));
 }
 
 /* Tokens that a part can have beside the answer and all that is around it. */
@@ -145,25 +205,4 @@ room_for_part(const Llama2Call *call)
 				 errmsg("max_tokens %d leaves no room for a text in the context of %d tokens of model \"%s\"",
 						call->options.max_tokens, call->model->context_length, call->model->name)));
 	return room;
-}
-
-static List *
-summarize_level(Llama2Call *call, List *parts)
-{
-	int			n = list_length(parts);
-	text	  **prompts = palloc(sizeof(text *) * n);
-	text	  **answers = palloc(sizeof(text *) * n);
-	List	   *summaries = NIL;
-
-	for (int i = 0; i < n; i++)
-		prompts[i] = cstring_to_text(psprintf("%s%s", INSTRUCTION, (char *) list_nth(parts, i)));
-	Llama2GenerateBatch(call, true, prompts, n, answers);
-	for (int i = 0; i < n; i++)
-	{
-		char	   *summary = text_to_cstring(answers[i]);
-
-		if (*summary)
-			summaries = lappend(summaries, summary);
-	}
-	return summaries;
 }

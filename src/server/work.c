@@ -7,6 +7,8 @@
 
 #include "utils/memutils.h"
 
+static void wait_for_questions(const Llama2Work *work);
+static void count_question(Llama2WorkCounts *counts, const Llama2Question *question);
 static void question_spec(const Llama2Work *work, const Llama2Question *question, Llama2RequestSpec *spec);
 static char *trouble_of_error(MemoryContext context);
 static const Llama2Failure *failure_of(const Llama2Question *question);
@@ -14,6 +16,10 @@ static const Llama2Failure *failure_of(const Llama2Question *question);
 void
 Llama2WorkAllocate(Llama2Work *work, int n_questions)
 {
+	for (int i = 0; i < work->n_questions; i++)
+		count_question(&work->counts, &work->questions[i]);
+	Llama2WorkRelease(work);
+	work->n_submitted = 0;
 	work->n_questions = n_questions;
 	work->questions = palloc0(sizeof(Llama2Question) * (Size) Max(n_questions, 1));
 }
@@ -102,6 +108,27 @@ Llama2WorkIsDone(const Llama2Work *work)
 	return true;
 }
 
+int
+Llama2WorkCountPending(const Llama2Work *work)
+{
+	int			n = 0;
+
+	for (int i = 0; i < work->n_submitted; i++)
+		n += work->questions[i].request && !Llama2RequestIsDone(work->questions[i].request);
+	return n;
+}
+
+bool
+Llama2WorkBeginRound(Llama2Work *work)
+{
+	if (work->next == NULL)
+		return false;
+	if (!Llama2WorkHasTrouble(work) && work->next(work))
+		return true;
+	work->next = NULL;
+	return false;
+}
+
 bool
 Llama2WorkHasTrouble(const Llama2Work *work)
 {
@@ -114,23 +141,19 @@ Llama2WorkHasTrouble(const Llama2Work *work)
 }
 
 Datum
-Llama2WorkAnswer(FunctionCallInfo fcinfo, Llama2Work *work, Llama2AnswerFunction answer)
+Llama2WorkAnswer(FunctionCallInfo fcinfo, Llama2Work *work, Llama2Duplicates *duplicates, Llama2AnswerFunction answer)
 {
 	Datum		value;
 
-	for (int i = 0; i < work->n_questions; i++)
+	do
 	{
-		Llama2Request *request = work->questions[i].request;
-
-		if (request == NULL)
-			continue;
-		if (work->call.options.null_on_error)
-			(void) Llama2RequestWait(request, PG_INT32_MAX);
-		else
-			(void) Llama2RequestFinish(request);
-	}
+		(void) Llama2WorkSubmit(work, duplicates, false);
+		wait_for_questions(work);
+	} while (Llama2WorkBeginRound(work));
 	fcinfo->isnull = false;
 	value = answer(fcinfo, work);
+	for (int i = 0; i < work->n_questions; i++)
+		count_question(&work->counts, &work->questions[i]);
 	Llama2WorkRelease(work);
 	return value;
 }
@@ -154,8 +177,45 @@ Llama2CallAlone(FunctionCallInfo fcinfo, Llama2PrepareFunction prepare, Llama2An
 	Llama2RequirePreload();
 	if (!prepare(fcinfo, &work))
 		PG_RETURN_NULL();
-	(void) Llama2WorkSubmit(&work, NULL, false);
-	return Llama2WorkAnswer(fcinfo, &work, answer);
+	return Llama2WorkAnswer(fcinfo, &work, NULL, answer);
+}
+
+/* Raises an error where one failed, unless that is to be NULL. */
+static void
+wait_for_questions(const Llama2Work *work)
+{
+	for (int i = 0; i < work->n_questions; i++)
+	{
+		Llama2Request *request = work->questions[i].request;
+
+		if (request == NULL)
+			continue;
+		if (work->call.options.null_on_error)
+			(void) Llama2RequestWait(request, PG_INT32_MAX);
+		else
+			(void) Llama2RequestFinish(request);
+	}
+}
+
+/* Of a question that is done. */
+static void
+count_question(Llama2WorkCounts *counts, const Llama2Question *question)
+{
+	const Llama2RequestSlot *slot;
+
+	if (question->request == NULL)
+		return;
+	if (question->is_duplicate)
+	{
+		counts->duplicates++;
+		return;
+	}
+	slot = Llama2RequestSlotOf(question->request);
+	counts->requests++;
+	counts->prompt_tokens += slot->n_prompt;
+	counts->cached_tokens += slot->n_cached;
+	if (slot->kind == LLM_GENERATE)
+		counts->completion_tokens += pg_atomic_read_u32((pg_atomic_uint32 *) &slot->n_results);
 }
 
 /* The request that a question makes. */

@@ -22,15 +22,35 @@ typedef struct Llama2Question
 	bool		is_duplicate;	/* somebody else asked the same */
 } Llama2Question;
 
-typedef struct Llama2Work
+/* What the requests of a work were, once it is answered. */
+typedef struct Llama2WorkCounts
+{
+	int64		requests;
+	int64		duplicates;
+	int64		prompt_tokens;
+	int64		cached_tokens;
+	int64		completion_tokens;
+} Llama2WorkCounts;
+
+typedef struct Llama2Work Llama2Work;
+
+/*
+ * Where the answer takes several rounds of questions: called when all are done and none has trouble, allocates and
+ * leaves the next ones; false: there are no more, and those that are there stay for the second half.
+ */
+typedef bool (*Llama2NextFunction) (Llama2Work *work);
+
+struct Llama2Work
 {
 	Llama2Call	call;
 	LlmRequestKind kind;
 	int			n_questions;
 	int			n_submitted;
 	Llama2Question *questions;
+	Llama2NextFunction next;	/* NULL: this is the last round */
+	Llama2WorkCounts counts;
 	void	   *state;			/* the function's own, from the first half for the second */
-} Llama2Work;
+};
 
 /*
  * The halves.  prepare allocates in the current memory context what must live until the answer, and submits
@@ -40,7 +60,7 @@ typedef struct Llama2Work
 typedef bool (*Llama2PrepareFunction) (FunctionCallInfo fcinfo, Llama2Work *work);
 typedef Datum (*Llama2AnswerFunction) (FunctionCallInfo fcinfo, Llama2Work *work);
 
-/* For prepare: room for so many questions, empty. */
+/* For prepare and next: room for so many questions, empty; those of the round before are gone. */
 extern void Llama2WorkAllocate(Llama2Work *work, int n_questions);
 
 /*
@@ -58,14 +78,24 @@ extern bool Llama2IsAnswered(Llama2Work *work, int number);
  */
 extern bool Llama2WorkSubmit(Llama2Work *work, Llama2Duplicates *duplicates, bool may_fail);
 
-/* Is every question submitted and done? */
+/* Is every question of this round submitted and done? */
 extern bool Llama2WorkIsDone(const Llama2Work *work);
+
+/* How many are not done yet. */
+extern int	Llama2WorkCountPending(const Llama2Work *work);
+
+/* Of a round that is done: leave the questions of the next; false where there is none, or some question has trouble. */
+extern bool Llama2WorkBeginRound(Llama2Work *work);
 
 /* Has a question that is done no answer? */
 extern bool Llama2WorkHasTrouble(const Llama2Work *work);
 
-/* Make the answer in the current memory context; raises an error where a request failed.  Releases the requests. */
-extern Datum Llama2WorkAnswer(FunctionCallInfo fcinfo, Llama2Work *work, Llama2AnswerFunction answer);
+/*
+ * Make the answer in the current memory context, after what is left to be asked; raises an error where a request failed.
+ * Releases the requests.
+ */
+extern Datum Llama2WorkAnswer(FunctionCallInfo fcinfo, Llama2Work *work, Llama2Duplicates *duplicates,
+							  Llama2AnswerFunction answer);
 
 extern void Llama2WorkRelease(Llama2Work *work);
 

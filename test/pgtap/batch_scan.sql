@@ -24,6 +24,10 @@ CREATE FUNCTION pg_temp.inside(body text) RETURNS text LANGUAGE plpgsql AS $$
 		RETURN answer;
 	END $$;
 
+CREATE TYPE pg_temp.complaint AS (product text, urgent boolean);
+CREATE DOMAIN pg_temp.no_kettle AS text CHECK (VALUE <> 'kettle');
+CREATE TYPE pg_temp.checked_complaint AS (product pg_temp.no_kettle);
+
 -- Tables that queries change are made anew before each.
 CREATE FUNCTION pg_temp.fresh_tables() RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
@@ -88,6 +92,39 @@ INSERT INTO shapes (is_planned, shape, query) VALUES
 	(true, 'options by row', $$SELECT id, llama2_generate(body, max_tokens => id % 5 + 1, options => jsonb_build_object('min_tokens', id % 3)) FROM tickets$$),
 	(true, 'a seed', $$SELECT id, llama2_generate(body, temperature => 1.2, seed => id % 4) FROM tickets$$),
 	(true, 'a seed in options', $$SELECT id, llama2_generate(body, temperature => 1.2, options => '{"seed": 5}') FROM tickets$$),
+	(true, 'llama2_classify', $$SELECT id, llama2_classify(body, ARRAY['billing', 'technical', 'other']) FROM tickets$$),
+	(true, 'llama2_classify, labels by row', $$SELECT id, llama2_classify(body, ARRAY['positive', 'negative', 'number ' || id], 'Which of {labels}?') FROM tickets WHERE id < 12$$),
+	(true, 'llama2_classify in WHERE', $$SELECT id FROM tickets WHERE llama2_classify(body, ARRAY['positive', 'negative'], 'What is the sentiment of this review?') = 'positive'$$),
+	(true, 'llama2_classify, GROUP BY', $$SELECT llama2_classify(body, ARRAY['positive', 'negative']), count(*) FROM tickets GROUP BY 1 ORDER BY 1$$),
+	(true, 'llama2_classify, a label that is null', $$SELECT id, llama2_classify(body, ARRAY['a', CASE WHEN id <> 9 THEN 'b' END]) FROM tickets$$),
+	(true, 'llama2_is_true', $$SELECT id, llama2_is_true(body), llama2_is_true(body, 'Is this spam?') FROM tickets$$),
+	(true, 'llama2_is_true in WHERE', $$SELECT id, llama2_chat(body) FROM tickets WHERE llama2_is_true(body, 'Is this a complaint?') AND id > 4$$),
+	(true, 'NOT llama2_is_true, and LIMIT', $$SELECT id FROM tickets WHERE NOT llama2_is_true(body) OR id = 3 LIMIT 5$$),
+	(true, 'llama2_choice', $$SELECT id, llama2_choice(body || E'\nSentiment:', ARRAY['positive', 'negative']), llama2_choice(body, ARRAY['I', 'Arr'], system => 'You are a pirate.') FROM tickets$$),
+	(true, 'llama2_choice in WHERE', $$SELECT id FROM tickets WHERE llama2_choice(body || E'\nSentiment:', ARRAY['positive', 'negative']) = 'negative'$$),
+	(true, 'llama2_score', $$SELECT id, llama2_score(body, ' And that is all.'), llama2_score('Once upon', '') FROM tickets$$),
+	(true, 'llama2_score in WHERE and ORDER BY', $$SELECT id FROM tickets WHERE llama2_score(body, ' Thanks!') > -30 ORDER BY llama2_score(body, ' a time'), id$$),
+	(true, 'llama2_perplexity in WHERE', $$SELECT id FROM tickets WHERE llama2_perplexity(body) < 20$$),
+	(true, 'llama2_extract', $$SELECT id, llama2_extract(body, '{"required": ["product"]}'::jsonb, max_tokens => 40) FROM tickets$$),
+	(true, 'llama2_extract, a schema of type text', $$SELECT id, llama2_extract(body, '{"properties": {"product": {"type": "string"}}, "required": ["product"]}', max_tokens => 40) ->> 'product' FROM tickets$$),
+	(true, 'llama2_extract in WHERE', $$SELECT id FROM tickets WHERE llama2_extract(body, '{"properties": {"product": {"type": "string"}}, "required": ["product"]}', max_tokens => 40) ->> 'product' = 'kettle'$$),
+	(true, 'llama2_extract, a schema by row', $$SELECT id, llama2_extract(body, jsonb_build_object('required', jsonb_build_array('field ' || id % 3)), max_tokens => 40) FROM tickets WHERE id < 15$$),
+	(true, 'llama2_extract, rows', $$SELECT id, llama2_extract(body, null::pg_temp.complaint, max_tokens => 40) FROM tickets$$),
+	(true, 'llama2_extract, the columns of rows', $$SELECT id, (llama2_extract(body, null::pg_temp.complaint, max_tokens => 40)).* FROM tickets$$),
+	(true, 'llama2_extract, rows in WHERE', $$SELECT id FROM tickets WHERE (llama2_extract(body, row('none', true)::pg_temp.complaint, max_tokens => 40)).product = 'kettle'$$),
+	(true, 'llama2_extract, a row that breaks a constraint', $$SELECT id, llama2_extract(body, null::pg_temp.checked_complaint, max_tokens => 40) FROM tickets$$),
+	(true, 'llama2_extract in an argument', $$SELECT id, llama2_chat('What is a ' || (llama2_extract(body, null::pg_temp.complaint, max_tokens => 40)).product || '?') FROM tickets$$),
+	(true, 'llama2_extract, a constraint broken ahead', $$SELECT id, llama2_chat('What is a ' || (llama2_extract(body, null::pg_temp.checked_complaint, max_tokens => 40)).product || '?') FROM tickets$$),
+	(true, 'llama2_extract, a constraint that LIMIT keeps away', $$SELECT id, llama2_chat('A ' || (llama2_extract(body, null::pg_temp.checked_complaint, max_tokens => 40)).product) FROM tickets WHERE llama2_generate(body) <> '' LIMIT 1$$),
+	(true, 'llama2_extract, an invalid schema', $$SELECT id, llama2_extract(body, CASE WHEN id = 9 THEN '{"type": "text"}' ELSE '{"type": "string"}' END::jsonb, max_tokens => 40) FROM tickets$$),
+	(true, 'llama2_summarize', $$SELECT id, llama2_summarize(body) FROM tickets$$),
+	(true, 'llama2_summarize in parts', $$SELECT id, llama2_summarize(repeat(body || E'\n\n', id * 7), max_tokens => 40, part_tokens => 60) FROM tickets WHERE id < 8$$),
+	(true, 'llama2_summarize in WHERE, nothing to summarize', $$SELECT id, llama2_summarize(left(body, id % 2 * 100)) FROM tickets WHERE llama2_summarize(body) LIKE '%a%'$$),
+	(true, 'llama2_summarize in an argument', $$SELECT id, llama2_chat(llama2_summarize(repeat(body || E'\n\n', 20), max_tokens => 30, part_tokens => 40)) FROM tickets WHERE id < 6$$),
+	(false, 'llama2_classify_scores', $$SELECT id, llama2_classify_scores(body, ARRAY['positive', 'negative']) FROM tickets$$),
+	(false, 'llama2_classify_scores in FROM', $$SELECT id, s.* FROM tickets, llama2_classify_scores(body, ARRAY['positive', 'negative']) AS s$$),
+	(false, 'llama2_logprobs in FROM', $$SELECT id, s.token, s.logprob FROM tickets, llama2_logprobs('He said: ', body) AS s WHERE id < 5$$),
+	(false, 'llama2_summarize_agg', $$SELECT customer, llama2_summarize_agg(body ORDER BY id) FROM tickets GROUP BY customer ORDER BY 1$$),
 	(true, 'WHERE', $$SELECT id, body FROM tickets WHERE llama2_chat('What is the sentiment of this review? ' || body) = 'positive'$$),
 	(true, 'WHERE and target list', $$SELECT id, llama2_chat('Summarize: ' || body) FROM tickets WHERE llama2_generate(body) LIKE '%a%' AND id % 2 = 0$$),
 	(true, 'two conditions', $$SELECT id FROM tickets WHERE llama2_chat(body) LIKE '%e%' AND llama2_generate(body) LIKE '%a%' AND body IS NOT NULL$$),
@@ -167,6 +204,11 @@ SELECT is(with_rows, plain_rows, shape || ': the same rows') FROM outcomes ORDER
 SELECT is(with_planned, is_planned, shape || CASE WHEN is_planned THEN ': with a batch scan' ELSE ': without' END) FROM outcomes ORDER BY number;
 SELECT ok(NOT plain_planned, shape || ': without when it is off') FROM outcomes WHERE plain_planned;
 SELECT cmp_ok(sum(jsonb_array_length(plain_rows)), '>', 1000::bigint, 'the queries have rows') FROM outcomes;
+CREATE TEMPORARY TABLE broken AS SELECT * FROM (VALUES
+	('llama2_extract, a row that breaks a constraint', '23514 %'), ('llama2_extract, a constraint broken ahead', '23514 %'),
+	('llama2_extract, an invalid schema', '22023 %'), ('llama2_classify, a label that is null', '22004 %')) AS v (shape, error);
+SELECT alike(plain_rows ->> -1, error, shape || ': raises the error') FROM broken LEFT JOIN outcomes USING (shape);
+SELECT is(jsonb_typeof(plain_rows -> 0), 'object', shape || ': has rows') FROM outcomes LEFT JOIN broken USING (shape) WHERE shape LIKE 'llama2%' AND error IS NULL ORDER BY number;
 SELECT pg_temp.fresh_tables();
 
 -- What EXPLAIN shows
@@ -186,6 +228,11 @@ $$, 'EXPLAIN');
 SELECT alike(pg_temp.plan_of($$SELECT upper(llama2_chat(body, 5)) FROM tickets$$, 'COSTS OFF, VERBOSE'), '%Output: upper(llama2_chat(body, 5, NULL::double precision,%', 'EXPLAIN VERBOSE has the expressions');
 SELECT matches(pg_temp.plan_of($$SELECT llama2_chat(body) FROM tickets$$, 'COSTS OFF, ANALYZE'),
 	'Calls: llama2_chat\n  Requests: 2\d  Duplicates: [1-9]  In Turn: 0\n  Tokens: prompt=\d{3} cached=\d+ completion=\d+\n  In Flight: \d+\.\d  Waiting: \d+\.\d{3} ms\n', 'EXPLAIN ANALYZE counts');
+SELECT matches(pg_temp.plan_of(format('SELECT %s FROM tickets WHERE body IS NOT NULL', call), 'COSTS OFF, ANALYZE'), format('Requests: %s  Duplicates: \d+  In Turn: 0\n', requests), call || ': all rows read ahead')
+FROM (VALUES ('llama2_classify(body, ARRAY[$$a$$, $$b$$])', '5\d'), ('llama2_is_true(body)', '5\d'), ('llama2_choice(body, ARRAY[$$a$$, $$b$$, $$c$$])', '[78]\d'), ('llama2_score(body, $$ a$$)', '2\d'),
+	('llama2_extract(body, $${"type": "boolean"}$$)', '2\d'), ('llama2_extract(body, $${"type": "boolean"}$$::jsonb)', '2\d'), ('llama2_extract(body, null::pg_temp.complaint, max_tokens => 40)', '2\d'),
+	('llama2_chat(llama2_summarize(body))', '[345]\d'), ('llama2_chat((llama2_extract(body, null::pg_temp.complaint, max_tokens => 40)).product)', '[345]\d'),
+	('llama2_summarize(repeat(body || chr(10) || chr(10), 9), part_tokens => 40)', '\d\d+')) AS calls (call, requests);
 SELECT matches(pg_temp.plan_of($$SELECT llama2_chat(body || (SELECT 'x')) FROM tickets LIMIT 3$$, 'COSTS OFF, ANALYZE'), 'Requests: 3 ', 'three rows, three requests');
 SELECT is(json_typeof(pg_temp.plan_of($$SELECT llama2_chat(body) FROM tickets$$, 'ANALYZE, FORMAT JSON')::json #> '{0,Plan,Completion Tokens}'), 'number', 'and so in JSON');
 CREATE TEMPORARY TABLE before AS SELECT requests FROM llama2_stats;
@@ -204,6 +251,7 @@ SELECT results_eq(format($$SELECT id, %s FROM mixed ORDER BY id$$, call),
 FROM unnest(ARRAY[$$llama2_chat(body, max_tokens => 20, options => '{"on_error": "null"}')$$,
 	$$llama2_chat(jsonb_build_array(jsonb_build_object('role', CASE WHEN body IS NULL THEN 'nobody' ELSE 'user' END, 'content', coalesce(body, 'x'))), max_tokens => 20, options => '{"on_error": "null"}')$$,
 	$$(SELECT a FROM unnest(llama2_generate(ARRAY['[INST]', body], max_tokens => 20, system => NULL, options => '{"on_error": "null"}')) WITH ORDINALITY AS u (x, n), LATERAL (SELECT CASE WHEN x IS NULL THEN NULL ELSE llama2_chat(body, max_tokens => 20) END AS a) AS b WHERE n = 2)$$]) AS call;
+SELECT results_eq($$SELECT id, llama2_extract(body, '{"type": "boolean"}', options => '{"on_error": "null"}') IS NULL FROM mixed ORDER BY id$$, $$VALUES (1, false), (2, true), (3, true), (4, false)$$, 'llama2_extract');
 SELECT is((llama2_complete(repeat('very long ', 600), options => '{"on_error": "null"}')).text, NULL, 'no details of a prompt that is too long');
 SET LOCAL llama2.batch_scan = off;
 SELECT is(llama2_generate(repeat('very long ', 600), options => '{"on_error": "null"}'), NULL, 'without a batch scan, too');
