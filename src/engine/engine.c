@@ -3,7 +3,7 @@
  *		The engine's boundary, and the way of one step.
  *
  * A step is: requests that were cancelled go, waiting ones come, the scheduler says
- * who runs, the transformer computes, and the logits become results.  A request
+ * who runs, the transformer computes, and logits and states become results.  A request
  * that is done is told to the caller at once; its sequence is retired, and
  * freed at the end of the step, since the transformer may still hold pointers into it.
  */
@@ -35,6 +35,7 @@ struct LlmEngine
 {
 	const LlmVocabulary *vocabulary;
 	int32_t		context_length;
+	int32_t		dim;
 	int32_t		n_threads;
 	const LlmKernels *kernels;
 	LlmKvCache *cache;
@@ -78,6 +79,7 @@ static void between_layers(void *arg);
 static void finish_cancelled(LlmEngine *engine);
 static bool is_cancelled(const LlmSequence *sequence);
 static void take_results(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice);
+static void take_states(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice);
 static void note_prompt_end(LlmSequence *sequence);
 static bool take_row(LlmEngine *engine, LlmSequence *sequence, float *logits);
 static LlmFinishReason choose_token(LlmEngine *engine, LlmSequence *sequence, float *logits, LlmSample *sample);
@@ -126,6 +128,7 @@ llm_engine_create(const LlmModel *model, const LlmVocabulary *vocabulary,
 	engine->vocabulary = vocabulary;
 	engine->kernels = kernels;
 	engine->context_length = shape.transformer.max_positions;
+	engine->dim = model->config.dim;
 	engine->n_threads = shape.transformer.n_threads;
 	engine->cache = llm_kv_cache_create(&model->config, options->kv_type, shape.n_pages, error);
 	if (engine->cache == NULL)
@@ -215,7 +218,7 @@ llm_engine_submit(LlmEngine *engine, LlmRequest *request, LlmError *error)
 
 	if (!llm_request_check(request, engine->vocabulary, engine->context_length, error))
 		return false;
-	sequence = llm_sequence_create(request, engine->context_length, engine->constraints, error);
+	sequence = llm_sequence_create(request, engine->context_length, engine->dim, engine->constraints, error);
 	if (sequence == NULL)
 		return false;
 	if (!llm_scheduler_add(engine->scheduler, sequence))
@@ -422,6 +425,11 @@ take_results(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice)
 
 	if (sequence->request->state == LLM_REQUEST_PREFILL)
 		engine->statistics.prefill_tokens += (uint64_t) slice->n_tokens;
+	if (slice->n_states > 0)
+	{
+		take_states(engine, sequence, slice);
+		return;
+	}
 	llm_scheduler_advance(engine->scheduler, sequence, n_before);
 	for (int32_t i = 0; i < slice->n_logits; i++)
 	{
@@ -440,6 +448,22 @@ take_results(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice)
 		engine->statistics.accepted_tokens += (uint64_t) n_accepted;
 		llm_draft_outcome(&sequence->pace, n_accepted);
 	}
+}
+
+/* The states of an embedding, which is done with the last of them. */
+static void
+take_states(LlmEngine *engine, LlmSequence *sequence, const LlmSlice *slice)
+{
+	LlmRequest *request = sequence->request;
+
+	for (int32_t i = 0; i < slice->n_states; i++)
+		llm_pool_add(sequence->pool, llm_transformer_state(engine->transformer, slice->first_state + i));
+	llm_scheduler_advance(engine->scheduler, sequence, slice->n_tokens);
+	if (sequence->n_computed < llm_sequence_prefill_length(sequence))
+		return;
+	llm_pool_vector(sequence->pool, request->normalize, request->embedding);
+	request->n_results = engine->dim;
+	finish(engine, sequence, LLM_FINISH_STOP);
 }
 
 static void

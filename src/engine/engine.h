@@ -37,8 +37,17 @@ typedef struct LlmEngineOptions
 typedef enum LlmRequestKind
 {
 	LLM_GENERATE,				/* sample up to max_tokens after the prompt */
-	LLM_SCORE					/* log-probabilities of prompt[score_from ..] */
+	LLM_SCORE,					/* log-probabilities of prompt[score_from ..] */
+	LLM_EMBED					/* one vector of the prompt's final states */
 } LlmRequestKind;
+
+/* How the final states of the tokens (after the last layer and the norm) make one vector. */
+typedef enum LlmPooling
+{
+	LLM_POOL_MEAN,
+	LLM_POOL_WEIGHTED,			/* a mean in which token i of 1, 2, ... counts i times */
+	LLM_POOL_LAST				/* that of the last token */
+} LlmPooling;
 
 typedef enum LlmRequestState
 {
@@ -51,7 +60,7 @@ typedef enum LlmRequestState
 typedef enum LlmFinishReason
 {
 	LLM_FINISH_NONE,
-	LLM_FINISH_STOP,			/* end of text or a stop string; score: all is scored */
+	LLM_FINISH_STOP,			/* end of text or a stop string; score, embed: all is done */
 	LLM_FINISH_LENGTH,			/* max_tokens, or the context is full */
 	LLM_FINISH_CANCELLED,
 	LLM_FINISH_INCOMPLETE,		/* the same as length, where the grammar wants more */
@@ -77,6 +86,8 @@ typedef struct LlmRequest
 	int32_t		n_prompt;
 	int32_t		max_tokens;		/* generate: >= 1; n_prompt + max_tokens may exceed the context */
 	int32_t		score_from;		/* score: >= 1, the first token to score */
+	LlmPooling	pooling;		/* embed */
+	bool		normalize;		/* embed: to length 1 */
 	LlmSamplingOptions sampling;
 	int32_t		n_stops;
 	const char *stops[LLM_MAX_STOPS];	/* raw bytes */
@@ -89,13 +100,14 @@ typedef struct LlmRequest
 	uint64_t	cache_scope;	/* prefixes are shared within one scope (a role) */
 	uint64_t	session;		/* fairness is between sessions */
 	const volatile uint32_t *cancel;	/* nonzero: stop; polled between layers; may be NULL */
-	LlmTokenResult *results;	/* room for max_tokens, or n_prompt - score_from */
+	LlmTokenResult *results;	/* room for max_tokens, or n_prompt - score_from; embed: not used */
+	float	   *embedding;		/* embed: room for the model's dim */
 	void	   *arg;			/* the caller's */
 
 	LlmRequestState state;
 	LlmFinishReason finish;
 	LlmError	failure;		/* of a request that failed */
-	int32_t		n_results;
+	int32_t		n_results;		/* embed: floats, when it is done */
 	uint32_t	text_bytes;		/* final length of the text in raw bytes, stop string and end of
 								 * text excluded */
 	int32_t		n_cached;		/* prompt tokens found in the prefix cache */

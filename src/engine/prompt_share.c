@@ -88,7 +88,7 @@ prompt_need(const LlmSequence *sequence, int32_t score_rows)
 	if (sequence->request->state == LLM_REQUEST_DECODE || sequence->waits_for_page)
 		return 0;
 	if (sequence->request->kind == LLM_SCORE)
-		last = least(last, llm_sequence_first_logits(sequence) + score_rows);
+		last = least(last, llm_sequence_first_wanted(sequence) + score_rows);
 	return last - sequence->n_computed - sequence->chunk;
 }
 

@@ -11,6 +11,8 @@
 static bool check_generate(const LlmRequest *request, const LlmVocabulary *vocabulary,
 						   int32_t context_length, LlmError *error);
 static bool check_score(const LlmRequest *request, int32_t context_length, LlmError *error);
+static bool check_embed(const LlmRequest *request, int32_t context_length, LlmError *error);
+static bool check_fits(const LlmRequest *request, int32_t context_length, LlmError *error);
 static bool check_stops(const LlmRequest *request, LlmError *error);
 static bool check_sampling(const LlmSamplingOptions *sampling, int32_t n_vocabulary, LlmError *error);
 static bool check_logit_bias(const LlmSamplingOptions *sampling, int32_t n_vocabulary, LlmError *error);
@@ -24,7 +26,7 @@ llm_request_check(const LlmRequest *request, const LlmVocabulary *vocabulary,
 
 	if (request->prompt == NULL || request->n_prompt < 1)
 		return llm_fail(error, LLM_ERROR_ARGUMENT, "the prompt is empty");
-	if (request->results == NULL)
+	if (request->kind == LLM_EMBED ? request->embedding == NULL : request->results == NULL)
 		return llm_fail(error, LLM_ERROR_ARGUMENT, "a request needs room for its results");
 	if (request->kind == LLM_GENERATE)
 	{
@@ -34,6 +36,11 @@ llm_request_check(const LlmRequest *request, const LlmVocabulary *vocabulary,
 	else if (request->kind == LLM_SCORE)
 	{
 		if (!check_score(request, context_length, error))
+			return false;
+	}
+	else if (request->kind == LLM_EMBED)
+	{
+		if (!check_embed(request, context_length, error))
 			return false;
 	}
 	else
@@ -79,17 +86,31 @@ check_generate(const LlmRequest *request, const LlmVocabulary *vocabulary, int32
 static bool
 check_score(const LlmRequest *request, int32_t context_length, LlmError *error)
 {
-	if (request->n_prompt > context_length)
-	{
-		llm_fail(error, LLM_ERROR_LIMIT, "a text of %d tokens is longer than the context of %d tokens",
-				 request->n_prompt, context_length);
-		return llm_hint(error, "Shorten the text.");
-	}
+	if (!check_fits(request, context_length, error))
+		return false;
 	if (request->score_from < 1 || request->score_from >= request->n_prompt)
 		return llm_fail(error, LLM_ERROR_ARGUMENT,
 						"score_from is %d, but must be from 1 to %d for a text of %d tokens",
 						request->score_from, request->n_prompt - 1, request->n_prompt);
 	return check_stops(request, error);
+}
+
+static bool
+check_embed(const LlmRequest *request, int32_t context_length, LlmError *error)
+{
+	if ((int) request->pooling < LLM_POOL_MEAN || request->pooling > LLM_POOL_LAST)
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "unknown pooling %d", (int) request->pooling);
+	return check_fits(request, context_length, error);
+}
+
+static bool
+check_fits(const LlmRequest *request, int32_t context_length, LlmError *error)
+{
+	if (request->n_prompt <= context_length)
+		return true;
+	llm_fail(error, LLM_ERROR_LIMIT, "a text of %d tokens is longer than the context of %d tokens",
+			 request->n_prompt, context_length);
+	return llm_hint(error, "Shorten the text.");
 }
 
 static bool

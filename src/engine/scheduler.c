@@ -454,12 +454,17 @@ static void
 fill_slice(LlmSlice *slice, const LlmSequence *sequence)
 {
 	int32_t		last = sequence->n_computed + sequence->chunk;
-	int32_t		n_logits = last - llm_sequence_first_logits(sequence);
+	int32_t		n_wanted = last - llm_sequence_first_wanted(sequence);
 
 	memset(slice, 0, sizeof(*slice));
 	slice->tokens = sequence->tokens + sequence->n_computed;
 	slice->n_tokens = sequence->chunk;
 	slice->first_position = sequence->n_computed;
 	slice->pages = &sequence->pages;
-	slice->n_logits = n_logits > 0 ? n_logits : 0;
+	if (n_wanted <= 0)
+		return;
+	if (sequence->request->kind == LLM_EMBED)
+		slice->n_states = n_wanted;
+	else
+		slice->n_logits = n_wanted;
 }

@@ -8,7 +8,8 @@
 #include <string.h>
 
 LlmSequence *
-llm_sequence_create(LlmRequest *request, int32_t context_length, LlmConstraints *constraints, LlmError *error)
+llm_sequence_create(LlmRequest *request, int32_t context_length, int32_t dim, LlmConstraints *constraints,
+					LlmError *error)
 {
 	LlmSequence *sequence = calloc(1, sizeof(LlmSequence));
 	int64_t		max_tokens = request->n_prompt;
@@ -28,9 +29,11 @@ llm_sequence_create(LlmRequest *request, int32_t context_length, LlmConstraints 
 		sequence->pages.pages = calloc(sequence->pages.capacity, sizeof(int32_t));
 		sequence->stops = llm_stop_matcher_create(request->n_stops, request->stops,
 												  request->stop_lengths);
+		if (request->kind == LLM_EMBED)
+			sequence->pool = llm_pool_create(request->pooling, request->n_prompt, dim);
 	}
 	if (sequence == NULL || sequence->tokens == NULL || sequence->pages.pages == NULL ||
-		sequence->stops == NULL)
+		sequence->stops == NULL || (request->kind == LLM_EMBED && sequence->pool == NULL))
 	{
 		llm_sequence_free(sequence);
 		llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for a request of %d tokens",
@@ -61,6 +64,7 @@ llm_sequence_free(LlmSequence *sequence)
 	free(sequence->tokens);
 	free(sequence->pages.pages);
 	llm_constraint_end(sequence->constraint);
+	llm_pool_free(sequence->pool);
 	llm_stop_matcher_free(sequence->stops);
 	free(sequence);
 }
@@ -73,12 +77,14 @@ llm_sequence_prefill_length(const LlmSequence *sequence)
 }
 
 int32_t
-llm_sequence_first_logits(const LlmSequence *sequence)
+llm_sequence_first_wanted(const LlmSequence *sequence)
 {
 	const LlmRequest *request = sequence->request;
 
 	if (request->kind == LLM_SCORE)
 		return request->score_from - 1 + request->n_results;
+	if (request->kind == LLM_EMBED)
+		return llm_pool_next(sequence->pool);
 	return sequence->n_tokens - 1;
 }
 

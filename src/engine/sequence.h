@@ -11,6 +11,7 @@
 #include "engine/constraint.h"
 #include "engine/draft.h"
 #include "engine/engine.h"
+#include "engine/pooling.h"
 #include "engine/stop_match.h"
 
 typedef struct LlmSession LlmSession;	/* session.h */
@@ -31,6 +32,7 @@ typedef struct LlmSequence
 	LlmDraftPace pace;
 
 	LlmConstraint *constraint;	/* NULL: none */
+	LlmPool    *pool;			/* of an embedding, else NULL */
 	LlmStopMatcher *stops;
 	uint64_t	n_text_bytes;	/* raw bytes of the text so far */
 
@@ -48,15 +50,18 @@ typedef struct LlmSequence
  * A sequence for a request that has been checked; NULL with *error filled for want of memory, or where its
  * grammar cannot be served.
  */
-extern LlmSequence *llm_sequence_create(LlmRequest *request, int32_t context_length, LlmConstraints *constraints,
-										LlmError *error);
+extern LlmSequence *llm_sequence_create(LlmRequest *request, int32_t context_length, int32_t dim,
+										LlmConstraints *constraints, LlmError *error);
 extern void llm_sequence_free(LlmSequence *sequence);
 
-/* How many of its tokens must be computed before it decodes; of a score, before it is done. */
+/* How many of its tokens must be computed before it decodes; of the others, before it is done. */
 extern int32_t llm_sequence_prefill_length(const LlmSequence *sequence);
 
-/* The first position whose logits are still wanted; those before it matter for their keys and values only. */
-extern int32_t llm_sequence_first_logits(const LlmSequence *sequence);
+/*
+ * The first position whose logits, or of an embedding whose state, is still wanted; those before it
+ * matter for their keys and values only.
+ */
+extern int32_t llm_sequence_first_wanted(const LlmSequence *sequence);
 
 /* Tokens that may still be generated. */
 extern int32_t llm_sequence_n_left(const LlmSequence *sequence);

@@ -93,7 +93,7 @@ static bool
 can_skip_next_page(const LlmSequence *sequence)
 {
 	return sequence->shares && sequence->n_computed % LLM_KV_PAGE == 0 &&
-		sequence->n_computed + LLM_KV_PAGE <= llm_sequence_first_logits(sequence);
+		sequence->n_computed + LLM_KV_PAGE <= llm_sequence_first_wanted(sequence);
 }
 
 static LlmPrefixKey

@@ -17,7 +17,7 @@ llm_pages_for(int32_t n_positions)
 
 /*
  * At a page's border, take the pages that others have computed already and count their
- * positions as computed; positions whose logits are wanted are never skipped.
+ * positions as computed; positions of which logits or states are wanted are never skipped.
  */
 extern void llm_sequence_find_pages(LlmSequence *sequence, LlmPrefixCache *prefixes);
 

@@ -132,7 +132,10 @@ llm_transformer_step(LlmTransformer *transformer, LlmStep *step)
 	{
 		const LlmTokenRange *span = &transformer->buffers.spans[i];
 
-		span->slice->first_logits = span->first_row;
+		if (span->slice->n_states > 0)
+			span->slice->first_state = span->first_row;
+		else
+			span->slice->first_logits = span->first_row;
 	}
 }
 
@@ -142,6 +145,14 @@ llm_transformer_logits(LlmTransformer *transformer, int32_t row)
 	if (llm_type_takes_int8(transformer->model->output.type))
 		row *= 2;
 	return llm_row(transformer->buffers.logits, row);
+}
+
+const float *
+llm_transformer_state(const LlmTransformer *transformer, int32_t row)
+{
+	const LlmActivations *normed = &transformer->buffers.normed;
+
+	return normed->x + (int64_t) row * normed->width;
 }
 
 static bool
@@ -302,7 +313,7 @@ end_layer(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
 	{
 		add_and_norm(t, model->output_norm, false, first, last);
 		if (llm_type_takes_int8(model->output.type))
-			keep_rounding_errors(t, first, last);
+			keep_rounding_errors(t, first, last < t->n_classified ? last : t->n_classified);
 	}
 }
 
@@ -458,23 +469,26 @@ classify(const LlmThread *w)
 	const Product product = {weights, b->logits.values, b->logits.stride};
 	WorkUnit	unit = work_unit(w, false);
 	int32_t		n_units = count_units(weights, unit);
-	LlmActivations x = b->classified;
+	bool		int8 = llm_type_takes_int8(weights->type);
+	LlmActivations x = int8 ? b->classified : b->normed;
 	int32_t		first;
 	int32_t		last;
 
-	if (!llm_type_takes_int8(weights->type))
+	if (t->n_classified == 0)
+		return;
+	x.n_cols = int8 ? 2 * t->n_classified : t->n_classified;
+	if (!int8)
 	{
-		single_product(w, weights, &b->normed, b->logits);
+		single_product(w, weights, &x, b->logits);
 		return;
 	}
-	x.n_cols = 2 * t->n_tokens;
 	while (llm_team_take(&t->team, w->thread, w->n_threads, n_units, unit.most, &first, &last))
 	{
 		int32_t		first_feature = first * unit.panels * LLM_PANEL_ROWS;
 		int32_t		n_features = count_features(weights, unit, first, last);
 
 		multiply(w, &product, first * unit.panels, last * unit.panels, &x);
-		for (int32_t row = 0; row < t->n_tokens; row++)
+		for (int32_t row = 0; row < t->n_classified; row++)
 			t->kernels->add(llm_row(b->logits, 2 * row) + first_feature,
 							llm_row(b->logits, 2 * row + 1) + first_feature, n_features);
 	}

@@ -28,13 +28,15 @@ typedef struct LlmSlice
 	const int32_t *tokens;		/* [n_tokens] */
 	int32_t		n_tokens;
 	int32_t		first_position; /* positions below are in the cache already */
-	int32_t		n_logits;		/* logits wanted for the last n_logits tokens */
+	int32_t		n_logits;		/* logits wanted for the last n_logits tokens, */
+	int32_t		n_states;		/* or the final states of the last n_states */
 	const LlmPageTable *pages;	/* covers first_position + n_tokens positions */
 
 	bool		dropped;		/* set by between_layers: stop computing this slice */
 
-	/* out: the first of its n_logits rows in llm_transformer_logits */
+	/* out: the first of its rows in llm_transformer_logits, or in llm_transformer_state */
 	int32_t		first_logits;
+	int32_t		first_state;
 } LlmSlice;
 
 typedef struct LlmStep
@@ -63,5 +65,8 @@ extern void llm_transformer_step(LlmTransformer *transformer, LlmStep *step);
 
 /* Row of logits [vocabulary_size] of the latest step. */
 extern float *llm_transformer_logits(LlmTransformer *transformer, int32_t row);
+
+/* Final state [dim] of a token of the latest step: after the last layer and the norm, what the classifier reads. */
+extern const float *llm_transformer_state(const LlmTransformer *transformer, int32_t row);
 
 #endif							/* LLM_TRANSFORMER_H */

@@ -15,7 +15,7 @@ static void attend(const LlmThread *w, int32_t layer, const LlmTokenRange *chunk
 
 /*
  * Keys and values go to the cache first, then each query reads all positions
- * up to its own.  After the last layer's keys, rows whose logits nobody wants are done.
+ * up to its own.  After the last layer's keys, rows of which nothing is wanted are done.
  */
 void
 llm_transformer_attention(const LlmThread *w, int32_t layer)
@@ -24,7 +24,7 @@ llm_transformer_attention(const LlmThread *w, int32_t layer)
 	const LlmModelConfig *config = &t->model->config;
 	bool		last_layer = layer == config->n_layers - 1;
 	int32_t		group = config->n_heads / config->n_kv_heads;
-	bool		store_first = !t->whole_spans || (last_layer && !t->all_logits);
+	bool		store_first = !t->whole_spans || (last_layer && !t->all_wanted);
 	int32_t		splits;
 	int32_t		unit;
 

@@ -24,7 +24,8 @@ struct LlmTransformer
 	int32_t		n_chunks;
 	int32_t		heads_per_unit; /* query heads of one unit of attention work */
 	bool		whole_spans;	/* a unit of attention work can store all the keys that it reads */
-	bool		all_logits;		/* of every token */
+	bool		all_wanted;		/* of every token logits or state */
+	int32_t		n_classified;	/* the first so many rows are of slices without states */
 };
 
 /* One thread in a step. */
@@ -42,10 +43,10 @@ typedef struct LlmThread
 extern void llm_transformer_load_rows(LlmTransformer *t, LlmStep *step);
 
 /*
- * Close the gaps that dropped slices leave; with only_for_logits keep of each
- * slice its last n_logits tokens.
+ * Close the gaps that dropped slices leave; with only_wanted keep of each
+ * slice its last n_logits or n_states tokens.
  */
-extern void llm_transformer_keep_rows(LlmTransformer *t, bool only_for_logits);
+extern void llm_transformer_keep_rows(LlmTransformer *t, bool only_wanted);
 
 /*
  * transformer_attention.c: every thread's part of one layer's attention, from

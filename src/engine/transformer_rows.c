@@ -3,14 +3,16 @@
  *		Which tokens a step still computes, and in which row of the buffers each is.
  *
  * Rows are closed up when slices are dropped, and in the last layer, where only
- * the tokens remain whose logits are wanted.
+ * the tokens remain whose logits or states are wanted.  Slices that want states come last, so that
+ * the classifier's rows are the first ones.
  */
 #include "engine/transformer_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static int32_t logits_of(const LlmTokenRange *span);
+static int32_t load_slices(LlmTransformer *t, bool for_states, int32_t n_tokens);
+static int32_t wanted_of(const LlmTokenRange *span);
 static void move_rows(LlmRows rows, int32_t to, int32_t from, int32_t n);
 static void set_row_count(LlmTransformer *t, int32_t n_tokens);
 static void cut_chunks(LlmTransformer *t);
@@ -20,35 +22,16 @@ static bool is_even(int64_t n_units, int32_t n_threads);
 void
 llm_transformer_load_rows(LlmTransformer *t, LlmStep *step)
 {
-	int32_t		n_tokens = 0;
+	int32_t		n_tokens;
 
 	t->step = step;
 	t->n_spans = 0;
-	for (int32_t i = 0; i < step->n_slices; i++)
-	{
-		LlmSlice   *slice = &step->slices[i];
-		LlmTokenRange *span = &t->buffers.spans[t->n_spans];
-
-		slice->first_logits = -1;
-		if (slice->dropped || slice->n_tokens == 0)
-			continue;
-		span->slice = slice;
-		span->first_row = n_tokens;
-		span->n_rows = slice->n_tokens;
-		span->first_position = slice->first_position;
-		for (int32_t j = 0; j < slice->n_tokens; j++)
-		{
-			t->buffers.tokens[n_tokens] = slice->tokens[j];
-			t->buffers.positions[n_tokens] = slice->first_position + j;
-			n_tokens++;
-		}
-		t->n_spans++;
-	}
-	set_row_count(t, n_tokens);
+	n_tokens = load_slices(t, false, 0);
+	set_row_count(t, load_slices(t, true, n_tokens));
 }
 
 void
-llm_transformer_keep_rows(LlmTransformer *t, bool only_for_logits)
+llm_transformer_keep_rows(LlmTransformer *t, bool only_wanted)
 {
 	LlmTransformerBuffers *b = &t->buffers;
 	int32_t		n_spans = 0;
@@ -57,7 +40,7 @@ llm_transformer_keep_rows(LlmTransformer *t, bool only_for_logits)
 	for (int32_t i = 0; i < t->n_spans; i++)
 	{
 		LlmTokenRange span = b->spans[i];
-		int32_t		n = only_for_logits ? logits_of(&span) : span.n_rows;
+		int32_t		n = only_wanted ? wanted_of(&span) : span.n_rows;
 		int32_t		skipped = span.n_rows - n;
 		int32_t		from = span.first_row + skipped;
 
@@ -81,10 +64,42 @@ llm_transformer_keep_rows(LlmTransformer *t, bool only_for_logits)
 		set_row_count(t, row);
 }
 
+/* The slices that want states, or the others, after n_tokens rows; returns how many rows there are then. */
 static int32_t
-logits_of(const LlmTokenRange *span)
+load_slices(LlmTransformer *t, bool for_states, int32_t n_tokens)
 {
-	return span->slice->n_logits < span->n_rows ? span->slice->n_logits : span->n_rows;
+	for (int32_t i = 0; i < t->step->n_slices; i++)
+	{
+		LlmSlice   *slice = &t->step->slices[i];
+		LlmTokenRange *span = &t->buffers.spans[t->n_spans];
+
+		if ((slice->n_states > 0) != for_states)
+			continue;
+		slice->first_logits = -1;
+		slice->first_state = -1;
+		if (slice->dropped || slice->n_tokens == 0)
+			continue;
+		span->slice = slice;
+		span->first_row = n_tokens;
+		span->n_rows = slice->n_tokens;
+		span->first_position = slice->first_position;
+		for (int32_t j = 0; j < slice->n_tokens; j++)
+		{
+			t->buffers.tokens[n_tokens] = slice->tokens[j];
+			t->buffers.positions[n_tokens] = slice->first_position + j;
+			n_tokens++;
+		}
+		t->n_spans++;
+	}
+	return n_tokens;
+}
+
+static int32_t
+wanted_of(const LlmTokenRange *span)
+{
+	int32_t		n = span->slice->n_states > 0 ? span->slice->n_states : span->slice->n_logits;
+
+	return n < span->n_rows ? n : span->n_rows;
 }
 
 static void
@@ -100,6 +115,10 @@ set_row_count(LlmTransformer *t, int32_t n_tokens)
 	t->buffers.normed.n_cols = n_tokens;
 	t->buffers.attention.n_cols = n_tokens;
 	t->buffers.hidden.n_cols = n_tokens;
+	t->n_classified = 0;
+	for (int32_t i = 0; i < t->n_spans; i++)
+		if (t->buffers.spans[i].slice->n_states == 0)
+			t->n_classified += t->buffers.spans[i].n_rows;
 	cut_chunks(t);
 }
 
@@ -117,13 +136,13 @@ cut_chunks(LlmTransformer *t)
 	int64_t		n_units;
 
 	t->n_chunks = 0;
-	t->all_logits = true;
+	t->all_wanted = true;
 	for (int32_t i = 0; i < t->n_spans; i++)
 	{
 		LlmTokenRange rest = t->buffers.spans[i];
 
-		if (logits_of(&rest) < rest.n_rows)
-			t->all_logits = false;
+		if (wanted_of(&rest) < rest.n_rows)
+			t->all_wanted = false;
 		while (rest.n_rows > 0)
 		{
 			LlmTokenRange *chunk = &t->buffers.chunks[t->n_chunks++];

@@ -11,6 +11,7 @@
 
 #define STORIES "stories260K/stories260K.gguf"
 #define MAX_IDS 512
+#define MAX_DIM 256
 #define PAGE_BYTES(fixture) llm_kv_page_bytes(&(fixture)->loaded.model.config, LLM_KV_F16)
 
 /* From the beginning, greedily: llama2.c's own test has the same 200 tokens. */
@@ -35,6 +36,7 @@ typedef struct Job
 	LlmRequest	request;
 	int32_t		prompt[MAX_IDS];
 	LlmTokenResult results[MAX_IDS];
+	float		embedding[MAX_DIM];
 	uint32_t	cancel;
 } Job;
 
@@ -95,6 +97,7 @@ start_job(Job *job, int32_t max_tokens)
 	job->request.kind = LLM_GENERATE;
 	job->request.prompt = job->prompt;
 	job->request.results = job->results;
+	job->request.embedding = job->embedding;
 	job->request.cancel = &job->cancel;
 	job->request.max_tokens = max_tokens;
 	job->request.strip_leading_space = true;
@@ -121,6 +124,16 @@ start_story(Job *job, int32_t max_tokens)
 	start_job(job, max_tokens);
 	set_prompt(job, 1, 0);
 	job->request.sampling.temperature = 0;
+}
+
+/* The prompt that is set as a text to embed. */
+static inline void
+make_embedding(Job *job, int i)
+{
+	job->request.kind = LLM_EMBED;
+	job->request.max_tokens = 0;
+	job->request.pooling = (LlmPooling) (i % 3);
+	job->request.normalize = i % 2 == 0;
 }
 
 static inline void
@@ -189,6 +202,7 @@ same_results(const Job *a, const Job *b)
 {
 	return a->request.n_results == b->request.n_results && a->request.finish == b->request.finish &&
 		a->request.text_bytes == b->request.text_bytes &&
+		memcmp(a->embedding, b->embedding, sizeof(a->embedding)) == 0 &&
 		memcmp(a->results, b->results, a->request.n_results * sizeof(LlmTokenResult)) == 0;
 }
 
@@ -204,6 +218,13 @@ start_varied_job(Job *job, int i)
 		set_prompt(job, 20 + 11 * i, 77 + (uint64_t) i);
 		job->request.kind = LLM_SCORE;
 		job->request.score_from = 1 + 3 * i;
+		return;
+	}
+	if (i % 7 == 5)
+	{
+		start_job(job, 0);
+		set_prompt(job, 1 + (i * i * 7) % 200, 77 + (uint64_t) i);
+		make_embedding(job, i);
 		return;
 	}
 	start_job(job, 10 + 7 * (i % 6));

@@ -57,6 +57,8 @@ start_overlapping_job(Job *job, int i)
 		job->request.kind = LLM_SCORE;
 		job->request.score_from = 1 + (int32_t) (noise >> 12) % (n_prompt - 1);
 	}
+	else if (i % 8 == 7)
+		make_embedding(job, i / 8);
 	else if (i % 5 == 0)
 		add_stop(job, "and");
 }
