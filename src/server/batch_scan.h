@@ -7,6 +7,7 @@
  * each when its calls are answered.  src/README.md tells the whole of it.
  *
  *	 batch_scan_plan.c		where the node goes in a finished plan
+ *	 batch_scan_rewrite.c	calls in VALUES and RETURNING
  *	 batch_scan_tree.c		walks over plans, and what may be read ahead
  *	 batch_scan_calls.c		the calls in the node's expressions, and when SQL makes them
  *	 batch_scan_ahead.c		starts the calls of rows that are read ahead
@@ -30,7 +31,8 @@
 enum
 {
 	LLAMA2_PLAN_READS_ALL,		/* Integer: nothing above stops before the last row */
-	LLAMA2_PLAN_HAS_LIMIT		/* Integer: custom_exprs has its count and offset */
+	LLAMA2_PLAN_HAS_LIMIT,		/* Integer: custom_exprs has its count and offset */
+	LLAMA2_PLAN_IS_CHANGE		/* Integer: the child changes rows as they are read */
 };
 
 /* May an expression be evaluated for a row before that row's turn? */
@@ -173,6 +175,13 @@ typedef struct Llama2BatchScan
 
 /* batch_scan_plan.c */
 extern void Llama2InstallBatchScan(void);
+
+/* What only the node below can evaluate becomes a column of it: appended to a target list, where it is not there yet. */
+extern Node *Llama2ReplaceLeaves(Node *node, List **columns);
+
+/* batch_scan_rewrite.c */
+extern void Llama2LiftValues(ValuesScan *scan, List *range_table);
+extern List *Llama2TakeReturning(ModifyTable *plan);
 
 /* batch_scan_tree.c */
 typedef bool (*Llama2PlanWalker) (Plan *plan, void *context);

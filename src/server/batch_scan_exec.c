@@ -43,6 +43,7 @@ static int	rows_allowed(const Llama2BatchScan *scan);
 static bool read_row(Llama2BatchScan *scan);
 static void wait_for_row(Llama2BatchScan *scan, Llama2Row *row);
 static bool is_ready(const Llama2BatchScan *scan, const Llama2Row *row);
+static int	count_open(const Llama2BatchScan *scan, const Llama2Row *row);
 static void adapt(Llama2BatchScan *scan, bool waited);
 static void drop_first(Llama2BatchScan *scan);
 static void drop_rows(Llama2BatchScan *scan);
@@ -186,6 +187,9 @@ begin_reading(Llama2BatchScan *scan)
 		Llama2BeginProgress(scan);
 	}
 	scan->bound = evaluate_bound(scan);
+	/* who asks for a number of changed rows has no more changed */
+	if (wanted > 0 && intVal(list_nth(plan->custom_private, LLAMA2_PLAN_IS_CHANGE)))
+		scan->bound = wanted;
 	scan->target = 1;
 	if (scan->bound > 0)
 		scan->target = (int) Min(scan->bound, scan->most);
@@ -349,12 +353,23 @@ wait_for_row(Llama2BatchScan *scan, Llama2Row *row)
 {
 	bool		waited = false;
 
-	while (!is_ready(scan, row))
+	for (;;)
 	{
 		instr_time	start;
 		instr_time	end;
 		uint64		elapsed;
 
+		if (is_ready(scan, row))
+		{
+			int			n_open = count_open(scan, row);
+
+			/* calls that need what is answered since the last look */
+			if (n_open > 0)
+				Llama2StartCalls(scan, row);
+			if (count_open(scan, row) == n_open)
+				break;
+			continue;
+		}
 		waited = true;
 		INSTR_TIME_SET_CURRENT(start);
 		Llama2WaitForWorker();
@@ -380,6 +395,16 @@ is_ready(const Llama2BatchScan *scan, const Llama2Row *row)
 			return false;
 	}
 	return true;
+}
+
+static int
+count_open(const Llama2BatchScan *scan, const Llama2Row *row)
+{
+	int			n = 0;
+
+	for (int i = 0; i < scan->n_calls; i++)
+		n += row->calls[i].state == LLAMA2_CALL_OPEN;
+	return n;
 }
 
 static void

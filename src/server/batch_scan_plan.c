@@ -19,6 +19,7 @@
 
 typedef struct Placing
 {
+	List	   *range_table;
 	int			last_node_id;
 	bool		has_placed;
 } Placing;
@@ -29,14 +30,10 @@ typedef struct Position
 	bool		reads_all;		/* all, unless the statement is ended early */
 	bool		needs_mark;		/* the parent marks and restores its position */
 	bool		in_workers;		/* below a Gather */
+	bool		is_change;		/* rows are changed as they are read */
 	Node	   *count;			/* not more than a LIMIT's, or NULL */
 	Node	   *offset;
 } Position;
-
-typedef struct Leaves
-{
-	List	   *targetlist;		/* of the node below */
-} Leaves;
 
 static PlannedStmt *plan_statement(Query *parse, const char *query_string, int cursor_options,
 								   ParamListInfo bound_params);
@@ -49,12 +46,14 @@ static Position position_below(Plan *plan, Position position);
 static void set_limit(Position *position, Limit *limit);
 static bool is_exec_param(Node *node, void *context);
 static Plan *place_over(Plan *plan, Position position, Placing *placing);
+static Plan *place_over_change(Plan *plan, Position position, Placing *placing);
 static Plan *place_over_input(Plan *plan, Position position, Placing *placing);
 static bool can_project(Plan *plan);
 static List *calling_end(List *qual);
 static List *take_qual(Plan *plan, List *end);
 static bool is_worth_reading_ahead(Node *node, void *context);
 static Node *replace_leaves(Node *node, void *context);
+static bool is_leaf(Node *node);
 static Node *outer_to_scan(Node *node, void *context);
 static Plan *make_batch_scan(Plan *child, Plan *outer, List *targetlist, List *qual, Position position,
 							 Placing *placing);
@@ -82,6 +81,12 @@ Llama2InstallBatchScan(void)
 	Llama2InstallExecutorHook();
 }
 
+Node *
+Llama2ReplaceLeaves(Node *node, List **columns)
+{
+	return replace_leaves(node, columns);
+}
+
 /* A plan without a function that somebody created has an empty invalItems, and is left alone at once. */
 static PlannedStmt *
 plan_statement(Query *parse, const char *query_string, int cursor_options, ParamListInfo bound_params)
@@ -104,7 +109,7 @@ plan_statement(Query *parse, const char *query_string, int cursor_options, Param
 static void
 place_in_statement(PlannedStmt *statement, int cursor_options)
 {
-	Placing		placing = {0};
+	Placing		placing = {statement->rtable};
 	Position	top = {.reads_all = true};
 	Position	subplan = {0};
 	bool		may_scroll = (cursor_options & (CURSOR_OPT_SCROLL | CURSOR_OPT_FAST_PLAN)) != 0 &&
@@ -123,6 +128,8 @@ place_in_statement(PlannedStmt *statement, int cursor_options)
 	}
 	placing.has_placed = false;
 	statement->planTree = place(statement->planTree, top, &placing);
+	if (IsA(statement->planTree, ModifyTable))
+		statement->planTree = place_over_change(statement->planTree, top, &placing);
 	if (placing.has_placed && may_scroll && !ExecSupportsBackwardScan(statement->planTree))
 		statement->planTree = materialize(statement->planTree, &placing);
 }
@@ -149,6 +156,8 @@ place(Plan *plan, Position position, Placing *placing)
 		place_below_set_functions((ProjectSet *) plan, position_below(plan, position), placing);
 	if (position.needs_mark || !can_project(plan))
 		return plan;
+	if (IsA(plan, ValuesScan))
+		Llama2LiftValues((ValuesScan *) plan, placing->range_table);
 	return place_over(plan, position, placing);
 }
 
@@ -280,7 +289,7 @@ place_over(Plan *plan, Position position, Placing *placing)
 	List	   *old_joinqual = NIL;
 	List	   *qual;
 	List	   *own;
-	Leaves		leaves = {0};
+	List	   *columns = NIL;
 	Llama2ReadAhead may_read;
 	bool		is_join = IsA(plan, NestLoop) || IsA(plan, HashJoin) || IsA(plan, MergeJoin);
 
@@ -301,8 +310,8 @@ place_over(Plan *plan, Position position, Placing *placing)
 		return result;
 	}
 
-	own = (List *) replace_leaves((Node *) own, &leaves);
-	plan->targetlist = leaves.targetlist;
+	own = (List *) Llama2ReplaceLeaves((Node *) own, &columns);
+	plan->targetlist = columns;
 	may_read = Llama2MayReadAhead(plan);
 	if (may_read == LLAMA2_READ_AHEAD_REFUSED ||
 		(may_read == LLAMA2_READ_AHEAD_HARMLESS && Llama2ContainsVolatile((Node *) own)))
@@ -317,6 +326,19 @@ refused:
 	if (is_join)
 		((Join *) plan)->joinqual = old_joinqual;
 	return plan;
+}
+
+/*
+ * Over the statement's own changes, which are all made whoever reads what they return; those of a WITH query
+ * evaluate RETURNING for all rows, even those that nobody reads.
+ */
+static Plan *
+place_over_change(Plan *plan, Position position, Placing *placing)
+{
+	List	   *targetlist = Llama2TakeReturning((ModifyTable *) plan);
+
+	position.is_change = true;
+	return targetlist == NIL ? plan : make_batch_scan(plan, plan, targetlist, NIL, position, placing);
 }
 
 /* In place of a Result that only projects: over its input. */
@@ -424,32 +446,52 @@ is_worth_reading_ahead(Node *node, void *context)
 	return expression_tree_walker(node, is_worth_reading_ahead, context);
 }
 
-/* What only the node below can evaluate becomes a column of it. */
 static Node *
 replace_leaves(Node *node, void *context)
 {
-	Leaves	   *leaves = context;
+	List	  **columns = context;
 
 	if (node == NULL)
 		return NULL;
-	if (IsA(node, Var) || IsA(node, Aggref) || IsA(node, WindowFunc) || IsA(node, GroupingFunc))
+	if (is_leaf(node))
 	{
 		TargetEntry *column = NULL;
 		ListCell   *cell;
 
-		foreach(cell, leaves->targetlist)
+		foreach(cell, *columns)
 		{
 			if (equal(((TargetEntry *) lfirst(cell))->expr, node))
 				column = lfirst(cell);
 		}
 		if (column == NULL)
 		{
-			column = makeTargetEntry((Expr *) copyObject(node), list_length(leaves->targetlist) + 1, NULL, false);
-			leaves->targetlist = lappend(leaves->targetlist, column);
+			column = makeTargetEntry((Expr *) copyObject(node), list_length(*columns) + 1, NULL, false);
+			*columns = lappend(*columns, column);
 		}
 		return (Node *) makeVar(INDEX_VAR, column->resno, exprType(node), exprTypmod(node), exprCollation(node), 0);
 	}
 	return expression_tree_mutator(node, replace_leaves, context);
+}
+
+static bool
+is_leaf(Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_Var:
+		case T_Aggref:
+		case T_WindowFunc:
+		case T_GroupingFunc:
+#if PG_VERSION_NUM >= 170000
+		case T_MergeSupportFunc:
+#endif
+#if PG_VERSION_NUM >= 180000
+		case T_ReturningExpr:
+#endif
+			return true;
+		default:
+			return false;
+	}
 }
 
 static Node *
@@ -488,7 +530,8 @@ make_batch_scan(Plan *child, Plan *outer, List *targetlist, List *qual, Position
 	plan->extParam = bms_copy(outer->extParam);
 	plan->allParam = bms_copy(outer->allParam);
 	scan->custom_scan_tlist = columns_of(child);
-	scan->custom_private = list_make2(makeInteger(position.reads_all), makeInteger(position.count != NULL));
+	scan->custom_private = list_make3(makeInteger(position.reads_all), makeInteger(position.count != NULL),
+									  makeInteger(position.is_change));
 	if (position.count)
 		scan->custom_exprs = list_make2(copyObject(position.count), copyObject(position.offset));
 	scan->methods = &batch_scan_methods;

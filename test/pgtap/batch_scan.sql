@@ -174,6 +174,16 @@ INSERT INTO shapes (is_planned, shape, query) VALUES
 	(true, 'set-returning beside a call', $$SELECT llama2_chat(body), id FROM (SELECT body, unnest(ARRAY[id, -id]) AS id FROM tickets) AS q$$),
 	(true, 'functions in FROM', $$SELECT i, llama2_generate('Number ' || i) FROM generate_series(1, 25) AS i$$),
 	(true, 'VALUES', $$SELECT a, llama2_generate(b) FROM (VALUES (1, 'One'), (2, 'Two'), (3, NULL)) AS v (a, b)$$),
+	(true, 'VALUES with calls', $$VALUES (1, llama2_chat('Who are you?')), (2, llama2_chat('What is a table?')), (3, llama2_chat(NULL)), (4, llama2_chat('What is a table?'))$$),
+	(true, 'VALUES with calls, joined', $$SELECT v.a, upper(v.b), c.name FROM (VALUES (1, llama2_generate('One', max_tokens => 3)), (2, llama2_generate('Two', max_tokens => 4))) AS v (a, b) JOIN customers AS c ON c.id = v.a ORDER BY 1$$),
+	(false, 'INSERT VALUES', $$INSERT INTO results VALUES (1, llama2_chat('Who are you?')), (2, upper(llama2_chat('What is ' || 'a table?'))), (3, 'none') RETURNING *$$),
+	(true, 'INSERT VALUES alike', $$INSERT INTO results VALUES (1, upper(llama2_chat('Who are you?'))), (2, upper(llama2_chat('What is ' || 'a table?'))) RETURNING *$$),
+	(true, 'an error in VALUES', $$INSERT INTO results VALUES (1, llama2_chat('a', max_tokens => 2)), (2, llama2_chat('b', max_tokens => 0)), (3, llama2_chat('c', max_tokens => -1))$$),
+	(false, 'VALUES with a volatile argument', $$VALUES (llama2_chat('a' || nextval('numbers'))), (llama2_chat('b' || nextval('numbers')))$$),
+	(false, 'VALUES used twice', $$SELECT b, upper(b) FROM (VALUES (llama2_chat('a', temperature => 1, seed => 3)), (llama2_chat('b', temperature => 1, seed => 4))) AS v (b)$$),
+	(false, 'VALUES with unlike calls', $$VALUES (llama2_chat('a')), (llama2_generate('b')), ('c')$$),
+	(false, 'VALUES with lists', $$VALUES (llama2_chat(CASE WHEN current_setting('llama2.max_tokens')::int IN (1, 2, 3, 4, 5, 6, 7, 8, 9, 10) THEN 'a' END)),
+		(llama2_chat(CASE WHEN current_setting('llama2.max_tokens')::int IN (1, 2, 3, 4, 5, 6, 7, 9, 10, 11) THEN 'a' END))$$),
 	(true, 'recursion', $$WITH RECURSIVE r AS (SELECT 1 AS n, 'Once' AS t UNION ALL SELECT n + 1, t || llama2_generate(t, max_tokens => 3) FROM r WHERE n < 6) SELECT * FROM r$$),
 	(true, 'an SQL function', $$SELECT id, pg_temp.wrap(body) FROM tickets$$),
 	(true, 'a PL/pgSQL function as argument', $$SELECT id, llama2_chat(pg_temp.shout(body)) FROM tickets$$),
@@ -189,7 +199,20 @@ INSERT INTO shapes (is_planned, shape, query) VALUES
 	(false, 'one row', $$SELECT llama2_chat('Who are you?'), llama2_generate('Once')$$),
 	(false, 'calls inside PL/pgSQL', $$SELECT id, pg_temp.inside(body) FROM tickets WHERE id < 8$$),
 	(false, 'a stream', $$SELECT id, s.token FROM tickets, llama2_generate_stream(body) AS s WHERE id < 4$$),
-	(false, 'RETURNING', $$INSERT INTO results SELECT id, body FROM tickets WHERE id < 5 RETURNING llama2_chat(answer)$$),
+	(true, 'RETURNING', $$INSERT INTO results SELECT id, body FROM tickets WHERE id < 15 RETURNING id, upper(llama2_chat(answer)), llama2_is_true(answer)$$),
+	(true, 'UPDATE RETURNING', $$UPDATE tickets SET body = body || '!', summary = llama2_generate(body) FROM customers AS c WHERE c.id = customer RETURNING c.name, tickets.id, llama2_chat(c.name || ': ' || body)$$),
+	(true, 'DELETE RETURNING', $$DELETE FROM tickets WHERE id > 20 RETURNING llama2_chat('Summarize: ' || body), tableoid::regclass::text$$),
+	(true, 'INSERT ON CONFLICT RETURNING', $$INSERT INTO tickets (id, body) SELECT id, 'The ' || id FROM tickets WHERE id < 9 ON CONFLICT (id) DO UPDATE SET summary = excluded.body RETURNING id, llama2_chat(summary || body)$$),
+	(true, 'INSERT into partitions RETURNING', $$INSERT INTO parts SELECT id + 5, body FROM tickets WHERE id < 12 RETURNING parts, llama2_chat(body)$$),
+	(true, 'UPDATE of partitions RETURNING', $$UPDATE parts SET id = id + 5 WHERE id > 3 RETURNING id, llama2_chat(body)$$),
+	(true, 'RETURNING of constants', $$DELETE FROM tickets WHERE id < 4 RETURNING llama2_chat('Who are you?')$$),
+	(true, 'RETURNING, an error', $$UPDATE tickets SET summary = body RETURNING id, llama2_chat(body, max_tokens => 9 - id)$$),
+	(false, 'RETURNING with a volatile function', $$DELETE FROM tickets WHERE id < 4 RETURNING nextval('numbers'), llama2_chat(body)$$),
+	(false, 'RETURNING of a WITH query', $$WITH d AS (DELETE FROM tickets WHERE id < 6 RETURNING id, llama2_chat(body)) SELECT * FROM d LIMIT 2$$),
+	(false, 'a correlated subquery without a table', $$SELECT c.id, (SELECT llama2_chat(c.name)) FROM customers AS c ORDER BY 1$$),
+	(true, 'a call of a correlated subquery', $$SELECT c.id, (SELECT llama2_chat(c.name || min(t.body)) FROM tickets AS t WHERE t.customer = c.id) FROM customers AS c ORDER BY 1$$),
+	(true, 'a correlated subquery in WHERE', $$SELECT c.id FROM customers AS c WHERE (SELECT count(*) FROM tickets AS t WHERE t.customer = c.id AND llama2_is_true(t.body || c.name)) > 2 ORDER BY 1$$),
+	(true, 'LATERAL', $$SELECT c.id, q.* FROM customers AS c, LATERAL (SELECT t.id, llama2_chat(c.name || t.body) FROM tickets AS t WHERE t.customer = c.id ORDER BY t.id LIMIT 3) AS q ORDER BY 1, 2$$),
 	(true, 'an error in the 9th row', $$SELECT id, llama2_chat(body, max_tokens => 9 - id) FROM tickets$$),
 	(true, 'an error in an argument', $$SELECT id, llama2_chat(body || (10 / (12 - id))) FROM tickets$$),
 	(true, 'an error behind LIMIT', $$SELECT id, llama2_chat(body || (10 / (12 - id))) FROM tickets LIMIT 9$$),
@@ -211,6 +234,17 @@ SELECT alike(plain_rows ->> -1, error, shape || ': raises the error') FROM broke
 SELECT is(jsonb_typeof(plain_rows -> 0), 'object', shape || ': has rows') FROM outcomes LEFT JOIN broken USING (shape) WHERE shape LIKE 'llama2%' AND error IS NULL ORDER BY number;
 SELECT pg_temp.fresh_tables();
 
+-- Who asks for two changed rows has two changed
+CREATE SEQUENCE pg_temp.taken;
+CREATE FUNCTION pg_temp.returning_into() RETURNS text LANGUAGE plpgsql AS $$
+	DECLARE said text;
+	BEGIN
+		INSERT INTO results SELECT nextval('taken'), body FROM tickets RETURNING llama2_chat(answer) INTO said;
+		RETURN said;
+	END $$;
+SELECT throws_ok('SELECT pg_temp.returning_into()', 'P0003', 'query returned more than one row', 'one row is wanted');
+SELECT is(nextval('taken'), 3::bigint, 'a second is changed to see that there are more, and none beyond');
+
 -- What EXPLAIN shows
 CREATE FUNCTION pg_temp.plan_of(query text, explain_options text) RETURNS text LANGUAGE plpgsql AS $$
 	DECLARE line text; plan text := '';
@@ -225,6 +259,18 @@ $$Custom Scan (Llama2 Batch)
   ->  Seq Scan on tickets
         Filter: (customer > 1)
 $$, 'EXPLAIN');
+SELECT is(pg_temp.plan_of($$INSERT INTO results VALUES (1, llama2_chat('One', 3)), (2, llama2_chat('Two', 3)) RETURNING id, llama2_is_true(answer)$$, 'COSTS OFF, VERBOSE'),
+$$Custom Scan (Llama2 Batch)
+  Output: results.id, llama2_is_true(results.answer, NULL::text, NULL::text)
+  Calls: llama2_is_true
+  ->  Insert on pg_temp.results
+        Output: results.id, results.answer
+        ->  Custom Scan (Llama2 Batch)
+              Output: "*VALUES*".column1, llama2_chat("*VALUES*".argument3, 3, NULL::double precision, NULL::double precision, NULL::integer, NULL::double precision, NULL::bigint, NULL::text[], NULL::text, NULL::text, NULL::jsonb)
+              Calls: llama2_chat
+              ->  Values Scan on "*VALUES*"
+                    Output: "*VALUES*".column1, "*VALUES*".argument3
+$$, 'EXPLAIN of VALUES and RETURNING');
 SELECT alike(pg_temp.plan_of($$SELECT upper(llama2_chat(body, 5)) FROM tickets$$, 'COSTS OFF, VERBOSE'), '%Output: upper(llama2_chat(body, 5, NULL::double precision,%', 'EXPLAIN VERBOSE has the expressions');
 SELECT matches(pg_temp.plan_of($$SELECT llama2_chat(body) FROM tickets$$, 'COSTS OFF, ANALYZE'),
 	'Calls: llama2_chat\n  Requests: 2\d  Duplicates: [1-9]  In Turn: 0\n  Tokens: prompt=\d{3} cached=\d+ completion=\d+\n  In Flight: \d+\.\d  Waiting: \d+\.\d{3} ms\n', 'EXPLAIN ANALYZE counts');
