@@ -136,7 +136,8 @@ llm_engine_create(const LlmModel *model, const LlmVocabulary *vocabulary,
 	engine->transformer = llm_transformer_create(model, kernels, engine->cache, &shape.transformer, error);
 	if (engine->transformer == NULL)
 		goto failed;
-	engine->sampler = llm_sampler_create(kernels, n_vocabulary, llm_vocabulary_eos(vocabulary), error);
+	engine->sampler = llm_sampler_create(kernels, n_vocabulary, llm_vocabulary_eos(vocabulary),
+										 shape.transformer.max_positions, vocabulary, error);
 	if (engine->sampler == NULL)
 		goto failed;
 	engine->scheduler = llm_scheduler_create(engine->cache, &shape.limits);
@@ -479,7 +480,7 @@ note_prompt_end(LlmSequence *sequence)
 		request->first_token_us = now_us();
 }
 
-/* The next result from a row of logits; false when it was the last. */
+/* The next result from a row of logits; false when it was the last, or rows after it are of no use. */
 static bool
 take_row(LlmEngine *engine, LlmSequence *sequence, float *logits)
 {
@@ -487,8 +488,16 @@ take_row(LlmEngine *engine, LlmSequence *sequence, float *logits)
 		take_score(engine, sequence, logits) : take_token(engine, sequence, logits);
 
 	if (reason != LLM_FINISH_NONE)
+	{
 		finish(engine, sequence, reason);
-	return reason == LLM_FINISH_NONE;
+		return false;
+	}
+	if (llm_sequence_must_shift(sequence))
+	{
+		llm_scheduler_shift(engine->scheduler, sequence);
+		return false;
+	}
+	return true;
 }
 
 static LlmFinishReason
@@ -514,9 +523,18 @@ choose_token(LlmEngine *engine, LlmSequence *sequence, float *logits, LlmSample 
 {
 	LlmRequest *request = sequence->request;
 	LlmConstraint *constraint = sequence->constraint;
-	const uint64_t *allowed = NULL;
+	LlmSamplingPlace place = {
+		.history = sequence->tokens,
+		.n_history = sequence->n_tokens,
+		.n_generated = request->n_results,
+		.state = &sequence->sampling
+	};
 	int32_t		forced = constraint != NULL ? llm_constraint_forced(constraint) : -1;
 	int32_t		taken;
+
+	if (request->n_top > 0)
+		llm_top_logprobs(engine->sampler, logits, request->n_top,
+						 request->top + (size_t) request->n_results * request->n_top);
 
 	if (forced >= 0)
 		*sample = (LlmSample) {forced, llm_token_logprob(engine->sampler, logits, forced)};
@@ -524,12 +542,11 @@ choose_token(LlmEngine *engine, LlmSequence *sequence, float *logits, LlmSample 
 	{
 		if (constraint != NULL)
 		{
-			allowed = llm_constraint_mask(constraint, &request->failure);
-			if (allowed == NULL)
+			place.allowed = llm_constraint_mask(constraint, &request->failure);
+			if (place.allowed == NULL)
 				return LLM_FINISH_FAILED;
 		}
-		*sample = llm_sample_allowed(engine->sampler, &request->sampling, logits, sequence->tokens,
-									 sequence->n_tokens, request->n_results, allowed);
+		*sample = llm_sample(engine->sampler, &request->sampling, &place, logits);
 	}
 	if (sample->token == llm_vocabulary_eos(engine->vocabulary))
 		return LLM_FINISH_STOP;

@@ -16,6 +16,7 @@
 #include "engine/transformer.h"
 
 #define LLM_MAX_STOPS 16
+#define LLM_MAX_TOP_LOGPROBS 20
 
 typedef struct LlmEngine LlmEngine;
 
@@ -85,6 +86,9 @@ typedef struct LlmRequest
 	const int32_t *prompt;		/* [n_prompt], BOS included where wanted; n_prompt >= 1 */
 	int32_t		n_prompt;
 	int32_t		max_tokens;		/* generate: >= 1; n_prompt + max_tokens may exceed the context */
+	int32_t		context_length; /* generate: of prompt and text together, at most; 0: the engine's */
+	bool		shift_context;	/* generate: where the context is full, forget tokens and go on */
+	int32_t		n_keep;			/* so many first tokens of the prompt stay; -1: all of it */
 	int32_t		score_from;		/* score: >= 1, the first token to score */
 	LlmPooling	pooling;		/* embed */
 	bool		normalize;		/* embed: to length 1 */
@@ -101,6 +105,8 @@ typedef struct LlmRequest
 	uint64_t	session;		/* fairness is between sessions */
 	const volatile uint32_t *cancel;	/* nonzero: stop; polled between layers; may be NULL */
 	LlmTokenResult *results;	/* room for max_tokens, or n_prompt - score_from; embed: not used */
+	int32_t		n_top;			/* generate: likeliest tokens to tell, <= LLM_MAX_TOP_LOGPROBS */
+	LlmSample  *top;			/* [max_tokens][n_top] */
 	float	   *embedding;		/* embed: room for the model's dim */
 	void	   *arg;			/* the caller's */
 

@@ -4,6 +4,7 @@
  */
 #include "engine/request_check.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "engine/stop_match.h"
@@ -15,6 +16,7 @@ static bool check_embed(const LlmRequest *request, int32_t context_length, LlmEr
 static bool check_fits(const LlmRequest *request, int32_t context_length, LlmError *error);
 static bool check_stops(const LlmRequest *request, LlmError *error);
 static bool check_sampling(const LlmSamplingOptions *sampling, int32_t n_vocabulary, LlmError *error);
+static bool check_dry_breakers(const LlmDryBreakers *breakers, LlmError *error);
 static bool check_logit_bias(const LlmSamplingOptions *sampling, int32_t n_vocabulary, LlmError *error);
 static bool check_range(const char *name, double value, double least, double greatest, LlmError *error);
 
@@ -65,6 +67,14 @@ check_generate(const LlmRequest *request, const LlmVocabulary *vocabulary, int32
 	if (request->max_tokens < 1)
 		return llm_fail(error, LLM_ERROR_ARGUMENT, "max_tokens is %d, but must be at least 1",
 						request->max_tokens);
+	if (request->context_length < 0)
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "the context length is %d, but must be at least 0",
+						request->context_length);
+	if (request->context_length > 0 && request->context_length < context_length)
+		context_length = request->context_length;
+	if (request->n_top < 0 || request->n_top > LLM_MAX_TOP_LOGPROBS || (request->n_top > 0 && request->top == NULL))
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "%d likeliest tokens at each place, but there is room for %d",
+						request->n_top, request->top == NULL ? 0 : LLM_MAX_TOP_LOGPROBS);
 	if (request->n_prompt >= context_length)
 	{
 		llm_fail(error, LLM_ERROR_LIMIT,
@@ -74,7 +84,9 @@ check_generate(const LlmRequest *request, const LlmVocabulary *vocabulary, int32
 	}
 
 	/* Lengths of texts are counted in 32 bits. */
-	max_tokens = request->max_tokens < context_length ? request->max_tokens : context_length;
+	max_tokens = request->max_tokens;
+	if (!request->shift_context && max_tokens > context_length)
+		max_tokens = context_length;
 	if ((uint64_t) max_tokens * llm_vocabulary_max_token_bytes(vocabulary) > UINT32_MAX)
 		return llm_fail(error, LLM_ERROR_LIMIT,
 						"%d tokens of up to %u bytes each make too long a text", max_tokens,
@@ -134,24 +146,57 @@ check_stops(const LlmRequest *request, LlmError *error)
 static bool
 check_sampling(const LlmSamplingOptions *sampling, int32_t n_vocabulary, LlmError *error)
 {
-	if (!check_range("temperature", sampling->temperature, 0, 1000, error) ||
-		!check_range("top_p", sampling->top_p, 0, 1, error) ||
-		!check_range("min_p", sampling->min_p, 0, 1, error) ||
-		!check_range("repeat_penalty", sampling->repeat_penalty, 0, 1000, error) ||
-		!check_range("frequency_penalty", sampling->frequency_penalty, -1000, 1000, error) ||
-		!check_range("presence_penalty", sampling->presence_penalty, -1000, 1000, error))
-		return false;
-	if (sampling->top_p == 0)
-		return llm_fail(error, LLM_ERROR_ARGUMENT, "top_p is 0, but must be greater");
-	if (sampling->repeat_penalty == 0)
-		return llm_fail(error, LLM_ERROR_ARGUMENT, "repeat_penalty is 0, but must be greater");
-	if (sampling->top_k < 0)
-		return llm_fail(error, LLM_ERROR_ARGUMENT, "top_k is %d, but must not be negative",
-						sampling->top_k);
-	if (sampling->repeat_last_n < -1)
-		return llm_fail(error, LLM_ERROR_ARGUMENT, "repeat_last_n is %d, but must be at least -1",
-						sampling->repeat_last_n);
-	return check_logit_bias(sampling, n_vocabulary, error);
+	const struct
+	{
+		const char *name;
+		double		value;
+		double		least;
+		double		greatest;
+	}			numbers[] = {
+		{"temperature", sampling->temperature, 0, 1000},
+		{"top_p", sampling->top_p, FLT_TRUE_MIN, 1},
+		{"top_k", sampling->top_k, 0, INT32_MAX},
+		{"min_p", sampling->min_p, 0, 1},
+		{"typical_p", sampling->typical_p, FLT_TRUE_MIN, 1},
+		{"top_n_sigma", sampling->top_n_sigma, -1000, 1000},
+		{"xtc_probability", sampling->xtc_probability, 0, 1},
+		{"xtc_threshold", sampling->xtc_threshold, 0, 1},
+		{"dynatemp_range", sampling->dynatemp_range, 0, 1000},
+		{"dynatemp_exponent", sampling->dynatemp_exponent, 0, 1000},
+		{"mirostat", sampling->mirostat, 0, 2},
+		{"mirostat_tau", sampling->mirostat_tau, 0, 1000},
+		{"mirostat_eta", sampling->mirostat_eta, 0, 1000},
+		{"repeat_penalty", sampling->repeat_penalty, FLT_TRUE_MIN, 1000},
+		{"frequency_penalty", sampling->frequency_penalty, -1000, 1000},
+		{"presence_penalty", sampling->presence_penalty, -1000, 1000},
+		{"repeat_last_n", sampling->repeat_last_n, -1, INT32_MAX},
+		{"dry_multiplier", sampling->dry_multiplier, 0, 1000},
+		{"dry_base", sampling->dry_base, 1, 1000},
+		{"dry_allowed_length", sampling->dry_allowed_length, 1, INT32_MAX},
+		{"dry_penalty_last_n", sampling->dry_penalty_last_n, -1, INT32_MAX},
+	};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+	{
+		if (!check_range(numbers[i].name, numbers[i].value, numbers[i].least, numbers[i].greatest, error))
+			return false;
+	}
+	return check_dry_breakers(&sampling->dry_breakers, error) && check_logit_bias(sampling, n_vocabulary, error);
+}
+
+static bool
+check_dry_breakers(const LlmDryBreakers *breakers, LlmError *error)
+{
+	if (breakers->n < 0 || breakers->n > LLM_MAX_DRY_BREAKERS)
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "%d sequence breakers, but at most %d are allowed",
+						breakers->n, LLM_MAX_DRY_BREAKERS);
+	for (int32_t i = 0; i < breakers->n; i++)
+	{
+		if (breakers->lengths[i] < 1 || breakers->lengths[i] > LLM_MAX_DRY_BREAKER_BYTES)
+			return llm_fail(error, LLM_ERROR_ARGUMENT, "sequence breaker %d has %d bytes, but must have from 1 to %d",
+							i + 1, breakers->lengths[i], LLM_MAX_DRY_BREAKER_BYTES);
+	}
+	return true;
 }
 
 static bool

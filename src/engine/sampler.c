@@ -1,34 +1,23 @@
 /*
  * sampler.c
- *		From logits to the next token.
- *
- * A token is a candidate as long as its logit is finite: bans make a logit
- * -INFINITY, and what a broken model computes (NaN) never takes part in a
- * comparison that would choose it.  Candidates are always ordered by falling logit,
- * then rising id.
+ *		From logits to the next token: what changes logits, and the chain.
  */
-#include "engine/sampler.h"
+#include "engine/sampler_private.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-typedef struct Candidate
-{
-	float		logit;
-	int32_t		token;
-	double		weight;			/* proportional to the probability */
-} Candidate;
 
 struct LlmSampler
 {
 	const LlmKernels *kernels;
+	const LlmVocabulary *texts;
 	int32_t		vocabulary_size;
 	int32_t		eos_id;			/* -1 where absent */
 	float	   *raw;			/* [vocabulary_size] the model's logits, where options change them */
 	float		log_sum;		/* of these */
-	int32_t    *counts;			/* [vocabulary_size] occurrences of a token; 0 between calls */
-	Candidate  *candidates;		/* [vocabulary_size] */
+	int32_t    *counts;			/* [vocabulary_size] 0 between calls */
+	int32_t    *lengths;		/* [max_history] */
+	LlmCandidate *items;		/* [vocabulary_size] */
 };
 
 static bool bans_eos(const LlmSampler *sampler, const LlmSamplingOptions *options, int32_t n_generated);
@@ -37,37 +26,36 @@ static void apply_bias(const LlmSampler *sampler, const LlmSamplingOptions *opti
 static void apply_penalties(LlmSampler *sampler, const LlmSamplingOptions *options, float *logits,
 							const int32_t *history, int32_t n_history);
 static void ban_others(const LlmSampler *sampler, float *logits, const uint64_t *allowed);
-static int32_t choose(LlmSampler *sampler, const LlmSamplingOptions *options, const float *logits,
-					  int32_t n_generated, const uint64_t *allowed);
+static int32_t choose(LlmSampler *sampler, const LlmSamplingOptions *options, const LlmSamplingPlace *place,
+					  const float *logits);
+static void filter(LlmSampler *sampler, const LlmSamplingOptions *options, int32_t n_generated, const float *logits,
+				   float max_logit, LlmCandidates *candidates);
 static int32_t first_allowed(const LlmSampler *sampler, const float *logits, const uint64_t *allowed);
-static int32_t draw(const Candidate *candidates, int32_t n, double total, uint64_t seed,
-					int32_t n_generated);
-static int32_t keep_all(LlmSampler *sampler, const float *logits);
-static int32_t keep_top_k(LlmSampler *sampler, const float *logits, int32_t k);
-static int32_t keep_top_p_unsorted(LlmSampler *sampler, int32_t n, float max_logit, double top_p);
-static int32_t cut_top_p(Candidate *candidates, int32_t n, double top_p);
-static int32_t cut_min_p(Candidate *candidates, int32_t n, float min_p);
-static double weigh(Candidate *candidates, int32_t n, double max_logit, double temperature);
-static bool better(const Candidate *a, const Candidate *b);
-static int	compare_candidates(const void *a, const void *b);
-static void sift_down(Candidate *heap, int32_t n, int32_t at, bool best_on_top);
+static double uniform(uint64_t seed, int32_t n_generated);
 static float log_probability(float logit, float log_sum);
 
+/* Makes another sequence of a seed, for XTC's chances. */
+#define XTC_SEED UINT64_C(0x2545f4914f6cdd1d)
+
 LlmSampler *
-llm_sampler_create(const LlmKernels *kernels, int32_t vocabulary_size, int32_t eos_id, LlmError *error)
+llm_sampler_create(const LlmKernels *kernels, int32_t vocabulary_size, int32_t eos_id, int32_t max_history,
+				   const LlmVocabulary *texts, LlmError *error)
 {
 	LlmSampler *sampler = calloc(1, sizeof(LlmSampler));
 
 	if (sampler != NULL)
 	{
 		sampler->kernels = kernels;
+		sampler->texts = texts;
 		sampler->vocabulary_size = vocabulary_size;
 		sampler->eos_id = eos_id < vocabulary_size ? eos_id : -1;
 		sampler->raw = calloc(vocabulary_size, sizeof(float));
 		sampler->counts = calloc(vocabulary_size, sizeof(int32_t));
-		sampler->candidates = calloc(vocabulary_size, sizeof(Candidate));
+		sampler->lengths = calloc(max_history, sizeof(int32_t));
+		sampler->items = calloc(vocabulary_size, sizeof(LlmCandidate));
 	}
-	if (sampler == NULL || sampler->raw == NULL || sampler->counts == NULL || sampler->candidates == NULL)
+	if (sampler == NULL || sampler->raw == NULL || sampler->counts == NULL || sampler->lengths == NULL ||
+		sampler->items == NULL)
 	{
 		llm_sampler_free(sampler);
 		llm_fail(error, LLM_ERROR_OUT_OF_MEMORY,
@@ -84,28 +72,22 @@ llm_sampler_free(LlmSampler *sampler)
 		return;
 	free(sampler->raw);
 	free(sampler->counts);
-	free(sampler->candidates);
+	free(sampler->lengths);
+	free(sampler->items);
 	free(sampler);
 }
 
 LlmSample
-llm_sample(LlmSampler *sampler, const LlmSamplingOptions *options, float *logits,
-		   const int32_t *history, int32_t n_history, int32_t n_generated)
-{
-	return llm_sample_allowed(sampler, options, logits, history, n_history, n_generated, NULL);
-}
-
-LlmSample
-llm_sample_allowed(LlmSampler *sampler, const LlmSamplingOptions *options, float *logits, const int32_t *history,
-				   int32_t n_history, int32_t n_generated, const uint64_t *allowed)
+llm_sample(LlmSampler *sampler, const LlmSamplingOptions *options, const LlmSamplingPlace *place, float *logits)
 {
 	float		log_sum = sampler->kernels->log_sum_exp(logits, sampler->vocabulary_size);
-	bool		ban_eos = bans_eos(sampler, options, n_generated);
+	bool		ban_eos = bans_eos(sampler, options, place->n_generated);
 	const float *raw = logits;
 	LlmSample	sample;
 
 	sampler->log_sum = log_sum;
-	if (ban_eos || options->n_logit_bias > 0 || has_penalties(options) || allowed != NULL)
+	if (ban_eos || options->n_logit_bias > 0 || has_penalties(options) || options->dry_multiplier > 0 ||
+		place->allowed != NULL)
 	{
 		memcpy(sampler->raw, logits, sampler->vocabulary_size * sizeof(float));
 		raw = sampler->raw;
@@ -113,11 +95,14 @@ llm_sample_allowed(LlmSampler *sampler, const LlmSamplingOptions *options, float
 		if (ban_eos)
 			logits[sampler->eos_id] = -INFINITY;
 		if (has_penalties(options))
-			apply_penalties(sampler, options, logits, history, n_history);
-		if (allowed != NULL)
-			ban_others(sampler, logits, allowed);
+			apply_penalties(sampler, options, logits, place->history, place->n_history);
+		if (options->dry_multiplier > 0)
+			llm_dry_penalize(options, sampler->texts, sampler->counts, sampler->lengths,
+							 place->history, place->n_history, logits);
+		if (place->allowed != NULL)
+			ban_others(sampler, logits, place->allowed);
 	}
-	sample.token = choose(sampler, options, logits, n_generated, allowed);
+	sample.token = choose(sampler, options, place, logits);
 	sample.logprob = log_probability(raw[sample.token], log_sum);
 	return sample;
 }
@@ -133,6 +118,22 @@ llm_token_logprob(LlmSampler *sampler, const float *logits, int32_t token)
 {
 	return log_probability(logits[token],
 						   sampler->kernels->log_sum_exp(logits, sampler->vocabulary_size));
+}
+
+void
+llm_top_logprobs(LlmSampler *sampler, const float *logits, int32_t n, LlmSample *top)
+{
+	float		log_sum = sampler->kernels->log_sum_exp(logits, sampler->vocabulary_size);
+	LlmCandidates candidates = {.items = sampler->items};
+
+	llm_keep_top_k(&candidates, logits, sampler->vocabulary_size, -INFINITY, n);
+	for (int32_t i = 0; i < n; i++)
+	{
+		if (i < candidates.n)
+			top[i] = (LlmSample) {candidates.items[i].token, log_probability(candidates.items[i].logit, log_sum)};
+		else
+			top[i] = (LlmSample) {-1, -INFINITY};
+	}
 }
 
 static bool
@@ -174,12 +175,9 @@ static void
 apply_penalties(LlmSampler *sampler, const LlmSamplingOptions *options, float *logits,
 				const int32_t *history, int32_t n_history)
 {
-	int32_t		n_window = n_history;
+	int32_t		n_window = llm_window(n_history, options->repeat_last_n);
 
-	if (options->repeat_last_n >= 0 && options->repeat_last_n < n_window)
-		n_window = options->repeat_last_n;
 	history += n_history - n_window;
-
 	for (int32_t i = 0; i < n_window; i++)
 		sampler->counts[history[i]]++;
 	for (int32_t i = 0; i < n_window; i++)
@@ -213,35 +211,52 @@ ban_others(const LlmSampler *sampler, float *logits, const uint64_t *allowed)
 }
 
 static int32_t
-choose(LlmSampler *sampler, const LlmSamplingOptions *options, const float *logits, int32_t n_generated,
-	   const uint64_t *allowed)
+choose(LlmSampler *sampler, const LlmSamplingOptions *options, const LlmSamplingPlace *place, const float *logits)
 {
-	Candidate  *candidates = sampler->candidates;
 	int32_t		greedy = sampler->kernels->argmax(logits, sampler->vocabulary_size);
 	float		max_logit = logits[greedy];
-	int32_t		n;
+	double		temperature = options->temperature;
+	LlmCandidates candidates = {.items = sampler->items};
 
 	if (isnan(max_logit) || max_logit == -INFINITY)
-		return first_allowed(sampler, logits, allowed);
-	if (options->temperature == 0.0f || options->top_k == 1 || max_logit == INFINITY)
+		return first_allowed(sampler, logits, place->allowed);
+	if (options->temperature == 0.0f || max_logit == INFINITY)
+		return greedy;
+	if (options->mirostat != 0)
+		return llm_mirostat_choose(options, place->state, &candidates, logits, sampler->vocabulary_size,
+								   uniform(options->seed, place->n_generated));
+	if (options->top_k == 1)
 		return greedy;
 
+	filter(sampler, options, place->n_generated, logits, max_logit, &candidates);
+	if (options->dynatemp_range > 0.0f)
+		temperature = llm_dynamic_temperature(&candidates, temperature, options->dynatemp_range,
+											  options->dynatemp_exponent);
+	return llm_draw(&candidates, llm_weigh(&candidates, temperature), uniform(options->seed, place->n_generated));
+}
+
+/* What leaves candidates out, in the chain's order. */
+static void
+filter(LlmSampler *sampler, const LlmSamplingOptions *options, int32_t n_generated, const float *logits,
+	   float max_logit, LlmCandidates *candidates)
+{
+	float		least = -INFINITY;
+
+	if (options->top_n_sigma > 0.0f)
+		least = llm_top_n_sigma_least(logits, sampler->vocabulary_size, max_logit, options->top_n_sigma);
 	if (options->top_k > 0 && options->top_k < sampler->vocabulary_size)
-	{
-		n = keep_top_k(sampler, logits, options->top_k);
-		if (options->top_p < 1.0f)
-			n = cut_top_p(candidates, n, options->top_p);
-	}
+		llm_keep_top_k(candidates, logits, sampler->vocabulary_size, least, options->top_k);
 	else
-	{
-		n = keep_all(sampler, logits);
-		if (options->top_p < 1.0f)
-			n = keep_top_p_unsorted(sampler, n, max_logit, options->top_p);
-	}
+		llm_keep_all(candidates, logits, sampler->vocabulary_size, least);
+	if (options->typical_p < 1.0f)
+		llm_keep_typical(candidates, logits, options->typical_p);
+	if (options->top_p < 1.0f)
+		llm_keep_top_p(candidates, options->top_p);
 	if (options->min_p > 0.0f)
-		n = cut_min_p(candidates, n, options->min_p);
-	return draw(candidates, n, weigh(candidates, n, max_logit, options->temperature),
-				options->seed, n_generated);
+		llm_keep_min_p(candidates, options->min_p);
+	if (options->xtc_probability > 0.0f && options->xtc_threshold <= 0.5f &&
+		uniform(options->seed ^ XTC_SEED, n_generated) < options->xtc_probability)
+		llm_exclude_top_choices(candidates, options->xtc_threshold);
 }
 
 /* No logit can be compared: the first token that no option bans, else the first of those allowed. */
@@ -261,197 +276,16 @@ first_allowed(const LlmSampler *sampler, const float *logits, const uint64_t *al
 	return 0;
 }
 
-static int32_t
-draw(const Candidate *candidates, int32_t n, double total, uint64_t seed, int32_t n_generated)
+/* In [0, 1). */
+static double
+uniform(uint64_t seed, int32_t n_generated)
 {
 	uint64_t	z = seed + ((uint64_t) n_generated + 1) * UINT64_C(0x9e3779b97f4a7c15);
-	double		target;
-	double		sum = 0;
 
 	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
 	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
 	z ^= z >> 31;
-	target = (double) (z >> 11) * 0x1p-53 * total;
-	for (int32_t i = 0; i < n - 1; i++)
-	{
-		sum += candidates[i].weight;
-		if (sum > target)
-			return candidates[i].token;
-	}
-	return candidates[n - 1].token;
-}
-
-/* Every candidate, by rising id. */
-static int32_t
-keep_all(LlmSampler *sampler, const float *logits)
-{
-	int32_t		n = 0;
-
-	for (int32_t token = 0; token < sampler->vocabulary_size; token++)
-	{
-		if (logits[token] > -INFINITY)
-			sampler->candidates[n++] = (Candidate) {logits[token], token, 0};
-	}
-	return n;
-}
-
-/*
- * The best k, sorted: one pass with a heap whose top is the worst kept.  Of
- * equal logits the one seen first, the lower id, stays.
- */
-static int32_t
-keep_top_k(LlmSampler *sampler, const float *logits, int32_t k)
-{
-	Candidate  *heap = sampler->candidates;
-	int32_t		n = 0;
-	int32_t		token = 0;
-
-	for (; token < sampler->vocabulary_size && n < k; token++)
-	{
-		if (logits[token] > -INFINITY)
-			heap[n++] = (Candidate) {logits[token], token, 0};
-	}
-	for (int32_t i = n / 2 - 1; i >= 0; i--)
-		sift_down(heap, n, i, false);
-	for (; token < sampler->vocabulary_size; token++)
-	{
-		if (logits[token] > heap[0].logit)
-		{
-			heap[0] = (Candidate) {logits[token], token, 0};
-			sift_down(heap, n, 0, false);
-		}
-	}
-	qsort(heap, n, sizeof(Candidate), compare_candidates);
-	return n;
-}
-
-/*
- * top_p over a whole vocabulary without sorting it.  Tokens whose probability is
- * below (1 - top_p) / n have less than 1 - top_p together, so the rest holds all
- * that is wanted; of it the best are taken from a heap until they are enough.
- */
-static int32_t
-keep_top_p_unsorted(LlmSampler *sampler, int32_t n, float max_logit, double top_p)
-{
-	Candidate  *heap = sampler->candidates;
-	double		total = weigh(heap, n, max_logit, 1.0);
-	double		least = (1.0 - top_p) / n * total;
-	double		sum = 0;
-	int32_t		n_heap = 0;
-	int32_t		n_kept = 0;
-
-	for (int32_t i = 0; i < n; i++)
-	{
-		if (heap[i].weight >= least)
-			heap[n_heap++] = heap[i];
-	}
-	for (int32_t i = n_heap / 2 - 1; i >= 0; i--)
-		sift_down(heap, n_heap, i, true);
-
-	/* As in heap sort, those taken line up behind what is left of the heap. */
-	while (n_kept < n_heap && sum < top_p * total)
-	{
-		int32_t		last = n_heap - n_kept - 1;
-		Candidate	best = heap[0];
-
-		heap[0] = heap[last];
-		heap[last] = best;
-		n_kept++;
-		sift_down(heap, last, 0, true);
-		sum += best.weight;
-	}
-	for (int32_t i = 0; i < n_kept / 2; i++)
-	{
-		Candidate	swap = heap[n_heap - n_kept + i];
-
-		heap[n_heap - n_kept + i] = heap[n_heap - 1 - i];
-		heap[n_heap - 1 - i] = swap;
-	}
-	memmove(heap, heap + n_heap - n_kept, n_kept * sizeof(Candidate));
-	return n_kept;
-}
-
-/* The fewest of the sorted candidates whose probabilities reach top_p. */
-static int32_t
-cut_top_p(Candidate *candidates, int32_t n, double top_p)
-{
-	double		total = weigh(candidates, n, candidates[0].logit, 1.0);
-	double		sum = 0;
-	int32_t		n_kept = 0;
-
-	while (n_kept < n && sum < top_p * total)
-		sum += candidates[n_kept++].weight;
-	return n_kept;
-}
-
-/* Those at least min_p times as probable as the best, in the order they have. */
-static int32_t
-cut_min_p(Candidate *candidates, int32_t n, float min_p)
-{
-	float		max_logit = -INFINITY;
-	double		least;
-	int32_t		n_kept = 0;
-
-	for (int32_t i = 0; i < n; i++)
-		max_logit = fmaxf(max_logit, candidates[i].logit);
-	least = (double) max_logit + log((double) min_p);
-	for (int32_t i = 0; i < n; i++)
-	{
-		if ((double) candidates[i].logit >= least)
-			candidates[n_kept++] = candidates[i];
-	}
-	return n_kept;
-}
-
-/* Fill weight = exp((logit - max_logit) / temperature), add them up in order. */
-static double
-weigh(Candidate *candidates, int32_t n, double max_logit, double temperature)
-{
-	double		total = 0;
-
-	for (int32_t i = 0; i < n; i++)
-	{
-		candidates[i].weight = exp(((double) candidates[i].logit - max_logit) / temperature);
-		total += candidates[i].weight;
-	}
-	return total;
-}
-
-static bool
-better(const Candidate *a, const Candidate *b)
-{
-	return a->logit > b->logit || (a->logit == b->logit && a->token < b->token);
-}
-
-static int
-compare_candidates(const void *a, const void *b)
-{
-	return better(a, b) ? -1 : 1;
-}
-
-/* Restore a heap whose element `at` may be out of order with those below it. */
-static void
-sift_down(Candidate *heap, int32_t n, int32_t at, bool best_on_top)
-{
-	Candidate	moved;
-
-	if (at >= n)
-		return;
-	moved = heap[at];
-	for (;;)
-	{
-		int32_t		child = 2 * at + 1;
-
-		if (child >= n)
-			break;
-		if (child + 1 < n && better(&heap[child + 1], &heap[child]) == best_on_top)
-			child++;
-		if (better(&heap[child], &moved) != best_on_top)
-			break;
-		heap[at] = heap[child];
-		at = child;
-	}
-	heap[at] = moved;
+	return (double) (z >> 11) * 0x1p-53;
 }
 
 /* What a broken model makes NaN counts as impossible, so that it can be compared. */

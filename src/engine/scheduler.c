@@ -139,6 +139,14 @@ llm_scheduler_advance(LlmScheduler *scheduler, LlmSequence *sequence, int32_t n_
 	count_prompt(scheduler, sequence, false);
 }
 
+void
+llm_scheduler_shift(LlmScheduler *scheduler, LlmSequence *sequence)
+{
+	llm_sequence_forget(sequence);
+	llm_sequence_truncate_pages(sequence, scheduler->prefixes, sequence->n_keep);
+	sequence->request->state = LLM_REQUEST_PREFILL;
+}
+
 int32_t
 llm_scheduler_plan(LlmScheduler *scheduler, LlmSlice *slices, LlmSequence **owners)
 {

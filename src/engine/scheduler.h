@@ -44,6 +44,12 @@ extern LlmSequence *llm_scheduler_admit(LlmScheduler *scheduler);
 extern void llm_scheduler_advance(LlmScheduler *scheduler, LlmSequence *sequence, int32_t n_tokens);
 
 /*
+ * Shift the full context of a running sequence.  What was computed of the tokens that it keeps is computed again at their
+ * new positions, as of a prompt: so its results are those of these tokens, whether or not it is preempted meanwhile.
+ */
+extern void llm_scheduler_shift(LlmScheduler *scheduler, LlmSequence *sequence);
+
+/*
  * One slice for every running sequence that takes part in the next step;
  * slices and owners have max_sequences places.  Returns how many.
  */

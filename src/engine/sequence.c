@@ -7,15 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int32_t tokens_to_keep(const LlmRequest *request, int32_t context_length);
+
 LlmSequence *
 llm_sequence_create(LlmRequest *request, int32_t context_length, int32_t dim, LlmConstraints *constraints,
 					LlmError *error)
 {
 	LlmSequence *sequence = calloc(1, sizeof(LlmSequence));
 	int64_t		max_tokens = request->n_prompt;
+	int32_t		n_keep = 0;
 
 	if (request->kind == LLM_GENERATE)
+	{
 		max_tokens += request->max_tokens;
+		if (request->context_length > 0 && request->context_length < context_length)
+			context_length = request->context_length;
+		if (request->shift_context && max_tokens > context_length)
+			n_keep = tokens_to_keep(request, context_length);
+	}
 	if (max_tokens > context_length)
 		max_tokens = context_length;
 
@@ -24,6 +33,7 @@ llm_sequence_create(LlmRequest *request, int32_t context_length, int32_t dim, Ll
 		sequence->request = request;
 		sequence->slice = -1;
 		sequence->max_tokens = (int32_t) max_tokens;
+		sequence->n_keep = n_keep;
 		sequence->tokens = calloc(max_tokens, sizeof(int32_t));
 		sequence->pages.capacity = (int32_t) ((max_tokens + LLM_KV_PAGE - 1) / LLM_KV_PAGE);
 		sequence->pages.pages = calloc(sequence->pages.capacity, sizeof(int32_t));
@@ -94,7 +104,7 @@ llm_sequence_n_left(const LlmSequence *sequence)
 	int32_t		of_request = sequence->request->max_tokens - sequence->request->n_results;
 	int32_t		of_context = sequence->max_tokens - sequence->n_tokens;
 
-	return of_request < of_context ? of_request : of_context;
+	return of_request < of_context || sequence->n_keep > 0 ? of_request : of_context;
 }
 
 LlmFinishReason
@@ -124,6 +134,23 @@ llm_sequence_append(LlmSequence *sequence, LlmSample sample, const char *text, s
 }
 
 bool
+llm_sequence_must_shift(const LlmSequence *sequence)
+{
+	return sequence->n_keep > 0 && sequence->n_tokens == sequence->max_tokens;
+}
+
+void
+llm_sequence_forget(LlmSequence *sequence)
+{
+	int32_t    *forgotten = sequence->tokens + sequence->n_keep;
+	int32_t		n_left = sequence->n_tokens - sequence->n_keep;
+	int32_t		n_forgotten = n_left > 1 ? n_left / 2 : 1;
+
+	memmove(forgotten, forgotten + n_forgotten, (n_left - n_forgotten) * sizeof(int32_t));
+	sequence->n_tokens -= n_forgotten;
+}
+
+bool
 llm_sequence_append_score(LlmSequence *sequence, float logprob)
 {
 	LlmRequest *request = sequence->request;
@@ -140,4 +167,15 @@ int32_t
 llm_sequence_next_scored(const LlmSequence *sequence)
 {
 	return sequence->tokens[sequence->request->score_from + sequence->request->n_results];
+}
+
+/* At least the beginning of text, at most half of the context, so that what is forgotten is worth it. */
+static int32_t
+tokens_to_keep(const LlmRequest *request, int32_t context_length)
+{
+	int32_t		n_keep = request->n_keep < 0 || request->n_keep > request->n_prompt ? request->n_prompt : request->n_keep;
+
+	if (n_keep > context_length / 2)
+		n_keep = context_length / 2;
+	return n_keep > 1 ? n_keep : 1;
 }

@@ -22,7 +22,8 @@ typedef struct LlmSequence
 
 	int32_t    *tokens;			/* [max_tokens] the prompt, what was generated, then drafts */
 	int32_t		n_tokens;
-	int32_t		max_tokens;		/* as many as it can come to have */
+	int32_t		max_tokens;		/* as many as it can come to have at once */
+	int32_t		n_keep;			/* of a context that is shifted: its first so many tokens; else 0 */
 	int32_t		n_computed;		/* the first so many are in the cache */
 	LlmPageTable pages;			/* room for those of max_tokens positions; taken as it grows */
 	bool		shares;			/* finds others' pages and leaves its own */
@@ -33,6 +34,7 @@ typedef struct LlmSequence
 
 	LlmConstraint *constraint;	/* NULL: none */
 	LlmPool    *pool;			/* of an embedding, else NULL */
+	LlmSamplingState sampling;
 	LlmStopMatcher *stops;
 	uint64_t	n_text_bytes;	/* raw bytes of the text so far */
 
@@ -72,6 +74,13 @@ extern int32_t llm_sequence_n_left(const LlmSequence *sequence);
  */
 extern LlmFinishReason llm_sequence_append(LlmSequence *sequence, LlmSample sample,
 										   const char *text, size_t length);
+
+/*
+ * Is its context full, and to be shifted?  Then llm_sequence_forget drops the older half of the tokens behind those that
+ * are kept.  Those behind stand at new positions: what was computed of them is not valid any more.
+ */
+extern bool llm_sequence_must_shift(const LlmSequence *sequence);
+extern void llm_sequence_forget(LlmSequence *sequence);
 
 /* Write the log-probability of the next token to score; true when it was the last. */
 extern bool llm_sequence_append_score(LlmSequence *sequence, float logprob);

@@ -79,14 +79,22 @@ llm_sequence_keep_pages(LlmSequence *sequence, LlmPrefixCache *prefixes)
 }
 
 void
-llm_sequence_release_pages(LlmSequence *sequence, LlmPrefixCache *prefixes)
+llm_sequence_truncate_pages(LlmSequence *sequence, LlmPrefixCache *prefixes, int32_t n_tokens)
 {
 	LlmPageTable *table = &sequence->pages;
+	int32_t		n_pages = (n_tokens < sequence->n_computed ? n_tokens : sequence->n_computed) / LLM_KV_PAGE;
 
-	while (table->n_pages > 0)
+	while (table->n_pages > n_pages)
 		llm_prefix_cache_release(prefixes, table->pages[--table->n_pages]);
-	sequence->n_computed = 0;
-	sequence->n_kept_pages = 0;
+	sequence->n_computed = n_pages * LLM_KV_PAGE;
+	if (sequence->n_kept_pages > n_pages)
+		sequence->n_kept_pages = n_pages;
+}
+
+void
+llm_sequence_release_pages(LlmSequence *sequence, LlmPrefixCache *prefixes)
+{
+	llm_sequence_truncate_pages(sequence, prefixes, 0);
 }
 
 static bool

@@ -33,6 +33,9 @@ extern bool llm_sequence_grow_pages(LlmSequence *sequence, LlmPrefixCache *prefi
 /* Let the pages that are full of computed positions be found. */
 extern void llm_sequence_keep_pages(LlmSequence *sequence, LlmPrefixCache *prefixes);
 
+/* Keep the pages that are full of the first n_tokens tokens, give all others back: nothing behind is computed then. */
+extern void llm_sequence_truncate_pages(LlmSequence *sequence, LlmPrefixCache *prefixes, int32_t n_tokens);
+
 /* Give all pages back; nothing is computed then. */
 extern void llm_sequence_release_pages(LlmSequence *sequence, LlmPrefixCache *prefixes);
 

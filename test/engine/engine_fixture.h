@@ -206,6 +206,50 @@ same_results(const Job *a, const Job *b)
 		memcmp(a->results, b->results, a->request.n_results * sizeof(LlmTokenResult)) == 0;
 }
 
+/* One of the rarer ways to sample: all of them in turn. */
+static inline void
+set_sampler(LlmSamplingOptions *sampling, int i)
+{
+	switch (i % 8)
+	{
+		case 0:
+			sampling->mirostat = 1;
+			sampling->mirostat_tau = 2;
+			break;
+		case 1:
+			sampling->mirostat = 2;
+			sampling->mirostat_tau = 3;
+			sampling->dry_multiplier = 0.5f;
+			break;
+		case 2:
+			sampling->dry_multiplier = 0.8f;
+			sampling->dry_penalty_last_n = -1;
+			break;
+		case 3:
+			sampling->xtc_probability = 0.5f;
+			break;
+		case 4:
+			sampling->dynatemp_range = 0.5f;
+			sampling->typical_p = 0.7f;
+			break;
+		case 5:
+			sampling->top_n_sigma = 1.5f;
+			sampling->top_k = 0;
+			break;
+		default:
+			break;
+	}
+}
+
+/* A context that is full after so many tokens more, and goes on. */
+static inline void
+set_shift(Job *job, int32_t n_more, int32_t n_keep)
+{
+	job->request.context_length = job->request.n_prompt + n_more;
+	job->request.shift_context = true;
+	job->request.n_keep = n_keep;
+}
+
 /* Requests as different as they can be. */
 static inline void
 start_varied_job(Job *job, int i)
@@ -234,6 +278,9 @@ start_varied_job(Job *job, int i)
 	sampling->top_k = i % 4 == 1 ? 0 : 40;
 	sampling->min_p = i % 4 == 2 ? 0.05f : 0;
 	sampling->repeat_penalty = i % 2 ? 1.2f : 1.0f;
+	set_sampler(sampling, i);
+	if (i % 7 == 1)
+		set_shift(job, 5 + i, i % 3 - 1);
 	job->request.session = (uint64_t) (i % 3);
 	if (i % 3 == 0)
 		add_stop(job, ". ");

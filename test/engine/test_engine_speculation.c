@@ -46,6 +46,7 @@ start_sampled_job(Job *job, int i)
 		sampling->logit_bias_token[0] = 2;
 		sampling->logit_bias_value[0] = 16.0f + (float) (i % 8);
 	}
+	set_sampler(sampling, i / 3);
 	if (i % 4 == 2)
 		add_stop(job, i % 8 == 2 ? "Lily" : " was");
 }

@@ -28,12 +28,22 @@ plain_options(void)
 }
 
 static LlmSample
+sample_at(LlmSampler *sampler, const LlmSamplingOptions *options, float *logits, const int32_t *history,
+		  int32_t n_history, int32_t n_generated)
+{
+	LlmSamplingState state = {0};
+	LlmSamplingPlace place = {history, n_history, n_generated, NULL, &state};
+
+	return llm_sample(sampler, options, &place, logits);
+}
+
+static LlmSample
 sample_small(LlmSampler *sampler, const LlmSamplingOptions *options, int32_t n_generated)
 {
 	float		logits[N_SMALL];
 
 	memcpy(logits, small_logits, sizeof(logits));
-	return llm_sample(sampler, options, logits, NULL, 0, n_generated);
+	return sample_at(sampler, options, logits, NULL, 0, n_generated);
 }
 
 /* Which of the small vocabulary's tokens come up in many draws, as a bit mask. */
@@ -155,7 +165,7 @@ test_distribution(LlmSampler *sampler, float temperature, bool by_seed)
 static void
 test_penalties(const LlmKernels *kernels)
 {
-	LlmSampler *sampler = llm_sampler_create(kernels, N_SMALL, 7, NULL);
+	LlmSampler *sampler = llm_sampler_create(kernels, N_SMALL, 7, 64, NULL, NULL);
 	LlmSamplingOptions options = plain_options();
 	const int32_t history[] = {2, 1, 3, 1, 5, 1, 6};
 	float		logits[N_SMALL];
@@ -167,7 +177,7 @@ test_penalties(const LlmKernels *kernels)
 	options.frequency_penalty = 0.25f;
 	options.presence_penalty = 0.5f;
 	memcpy(logits, original, sizeof(logits));
-	sample = llm_sample(sampler, &options, logits, history, 7, 0);
+	sample = sample_at(sampler, &options, logits, history, 7, 0);
 	ok(logits[1] == 3.0f / 2 - 3 * 0.25f - 0.5f && logits[3] == 2.5f / 2 - 0.25f - 0.5f &&
 	   logits[2] == -2.0f * 2 - 0.25f - 0.5f && logits[0] == 1.0f && logits[4] == 0.0f,
 	   "penalties: division, multiplication, occurrences");
@@ -175,16 +185,16 @@ test_penalties(const LlmKernels *kernels)
 
 	options.repeat_last_n = 3;
 	memcpy(logits, original, sizeof(logits));
-	llm_sample(sampler, &options, logits, history, 7, 0);
+	sample_at(sampler, &options, logits, history, 7, 0);
 	ok(logits[1] == 3.0f / 2 - 0.25f - 0.5f && logits[3] == 2.5f && logits[2] == -2.0f,
 	   "penalties look back on repeat_last_n tokens");
 	options.repeat_last_n = 0;
 	memcpy(logits, original, sizeof(logits));
-	llm_sample(sampler, &options, logits, history, 7, 0);
+	sample_at(sampler, &options, logits, history, 7, 0);
 	ok(memcmp(logits, original, sizeof(logits)) == 0, "repeat_last_n = 0 is off");
 	options.repeat_last_n = -1;
 	memcpy(logits, original, sizeof(logits));
-	llm_sample(sampler, &options, logits, history, 7, 0);
+	sample_at(sampler, &options, logits, history, 7, 0);
 	ok(logits[2] == -2.0f * 2 - 0.25f - 0.5f, "repeat_last_n = -1 is all");
 	llm_sampler_free(sampler);
 }
@@ -192,7 +202,7 @@ test_penalties(const LlmKernels *kernels)
 static void
 test_bias_and_end(const LlmKernels *kernels)
 {
-	LlmSampler *sampler = llm_sampler_create(kernels, N_SMALL, 1, NULL);
+	LlmSampler *sampler = llm_sampler_create(kernels, N_SMALL, 1, 64, NULL, NULL);
 	LlmSamplingOptions options = plain_options();
 	LlmSample	sample;
 
@@ -231,7 +241,7 @@ static void
 test_hostile_logits(LlmSampler *sampler)
 {
 	const float strange[] = {NAN, INFINITY, -INFINITY, 3.4e38f, -3.4e38f, 0.0f};
-	const int32_t history[] = {0, 1, 2, 3, 4, 5, 6, 7};
+	const int32_t history[] = {0, 1, 2, 3, 4, 5, 0, 1};
 	uint64_t	state = 7;
 	int			n_wrong = 0;
 	int			n_differ = 0;
@@ -252,10 +262,18 @@ test_hostile_logits(LlmSampler *sampler)
 		options.min_p = random_bits(&state) % 2 ? 0.0f : 0.1f;
 		options.repeat_penalty = random_bits(&state) % 2 ? 1.0f : 1.3f;
 		options.ignore_eos = random_bits(&state) % 2;
-		sample = llm_sample(sampler, &options, logits, history, 8, round);
+		options.typical_p = random_bits(&state) % 2 ? 1.0f : 0.5f;
+		options.top_n_sigma = random_bits(&state) % 2 ? 0.0f : 0.5f;
+		options.xtc_probability = random_bits(&state) % 2 ? 0.0f : 0.7f;
+		options.dynatemp_range = random_bits(&state) % 2 ? 0.0f : 1.0f;
+		options.mirostat = (int32_t) (random_bits(&state) % 3);
+		options.dry_multiplier = random_bits(&state) % 2 ? 0.0f : 100.0f;
+		options.dry_base = 100.0f;
+		options.dry_allowed_length = 1;
+		sample = sample_at(sampler, &options, logits, history, 8, round);
 		n_wrong += sample.token < 0 || sample.token >= N_SMALL || isnan(sample.logprob);
 		n_wrong += options.ignore_eos && sample.token == 7;
-		n_differ += llm_sample(sampler, &options, copy, history, 8, round).token != sample.token;
+		n_differ += sample_at(sampler, &options, copy, history, 8, round).token != sample.token;
 	}
 	ok(n_wrong == 0, "NaN and infinite logits give some token (%d wrong)", n_wrong);
 	ok(n_differ == 0, "always the same one");
@@ -290,7 +308,7 @@ draws_outside(LlmSampler *sampler, const LlmSamplingOptions *options, const floa
 		int			rank = 0;
 
 		memcpy(copy, logits, N_LARGE * sizeof(float));
-		token = llm_sample(sampler, options, copy, NULL, 0, i).token;
+		token = sample_at(sampler, options, copy, NULL, 0, i).token;
 		while (rank < N_LARGE && ids[rank] != token)
 			rank++;
 		n_outside += rank >= n_kept;
@@ -303,7 +321,7 @@ draws_outside(LlmSampler *sampler, const LlmSamplingOptions *options, const floa
 static void
 test_large_vocabulary(const LlmKernels *kernels)
 {
-	LlmSampler *sampler = llm_sampler_create(kernels, N_LARGE, 2, NULL);
+	LlmSampler *sampler = llm_sampler_create(kernels, N_LARGE, 2, 64, NULL, NULL);
 	LlmSamplingOptions options = plain_options();
 	float	   *logits = malloc(N_LARGE * sizeof(float));
 	int32_t    *ids = malloc(N_LARGE * sizeof(int32_t));
@@ -343,7 +361,7 @@ test_large_vocabulary(const LlmKernels *kernels)
 static void
 show_speed(const LlmKernels *kernels, const char *name, float temperature, int32_t top_k, float top_p)
 {
-	LlmSampler *sampler = llm_sampler_create(kernels, N_LARGE, 2, NULL);
+	LlmSampler *sampler = llm_sampler_create(kernels, N_LARGE, 2, 64, NULL, NULL);
 	LlmSamplingOptions options = plain_options();
 	float	   *logits = malloc(N_LARGE * sizeof(float));
 	int			n_samples = 200;
@@ -355,7 +373,7 @@ show_speed(const LlmKernels *kernels, const char *name, float temperature, int32
 	random_logits(logits, N_LARGE, 5);
 	started = clock();
 	for (int i = 0; i < n_samples; i++)
-		llm_sample(sampler, &options, logits, NULL, 0, i);
+		sample_at(sampler, &options, logits, NULL, 0, i);
 	diag("%s: %.0f microseconds for a vocabulary of %d", name,
 		 (double) (clock() - started) / CLOCKS_PER_SEC * 1e6 / n_samples, N_LARGE);
 	free(logits);
@@ -366,7 +384,7 @@ int
 main(void)
 {
 	const LlmKernels *kernels = llm_kernels_select(NULL, NULL);
-	LlmSampler *sampler = llm_sampler_create(kernels, N_SMALL, 7, NULL);
+	LlmSampler *sampler = llm_sampler_create(kernels, N_SMALL, 7, 64, NULL, NULL);
 
 	test_greedy(sampler);
 	test_cuts(sampler);
