@@ -61,7 +61,8 @@ start_overlapping_job(Job *job, int i)
 		make_embedding(job, i / 8);
 	else if (i % 5 == 0)
 		add_stop(job, "and");
-	set_sampler(&job->request.sampling, i / 2);
+	if (i % 2)
+		set_sampler(&job->request.sampling, i / 2);
 	if (i % 3 == 1)
 		set_shift(job, 3 + i % 13, i % 4 == 0 ? -1 : i % 40);
 }
