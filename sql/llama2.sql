@@ -260,6 +260,162 @@ $$;
 COMMENT ON FUNCTION llama2_cancel(bigint) IS
 'cancel a job of one''s own; false if there is none or it has ended';
 
+-- Conversations
+
+CREATE SEQUENCE llama2_conversation_id;
+
+CREATE TABLE llama2_conversation (
+	id bigint PRIMARY KEY DEFAULT pg_catalog.nextval('llama2_conversation_id'),
+	owner regrole NOT NULL,
+	name text CHECK (name !~ '^[0-9]*$'),
+	system text,
+	model text,
+	options jsonb,
+	on_full text NOT NULL DEFAULT 'drop' CHECK (on_full IN ('drop', 'summarize', 'error')),
+	turns int NOT NULL DEFAULT 0,
+	first_turn int NOT NULL DEFAULT 1,
+	summary text,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	last_turn_at timestamptz,
+	UNIQUE (owner, name)
+);
+
+CREATE TABLE llama2_turn (
+	conversation bigint REFERENCES llama2_conversation ON DELETE CASCADE,
+	number int,
+	message text NOT NULL,
+	answer text NOT NULL,
+	model text NOT NULL,
+	seed bigint NOT NULL,
+	finish_reason text NOT NULL,
+	first_turn int NOT NULL,
+	summary text,
+	prompt_tokens int NOT NULL,
+	cached_tokens int NOT NULL,
+	completion_tokens int NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	PRIMARY KEY (conversation, number)
+);
+
+ALTER SEQUENCE llama2_conversation_id OWNED BY llama2_conversation.id;
+
+COMMENT ON TABLE llama2_conversation IS 'conversations; written by llama2''s functions';
+COMMENT ON TABLE llama2_turn IS 'turns of conversations; written by llama2''s functions';
+
+-- As of jobs, a dump keeps those whose owner is there.
+SELECT pg_catalog.pg_extension_config_dump('llama2_conversation', 'WHERE owner IN (SELECT oid FROM pg_catalog.pg_roles)');
+SELECT pg_catalog.pg_extension_config_dump('llama2_turn', 'WHERE conversation IN (SELECT id FROM @extschema@.llama2_conversation '
+	'WHERE owner IN (SELECT oid FROM pg_catalog.pg_roles))');
+SELECT pg_catalog.pg_extension_config_dump('llama2_conversation_id', '');
+
+ALTER TABLE llama2_conversation ENABLE ROW LEVEL SECURITY;
+CREATE POLICY llama2_conversation_of_owner ON llama2_conversation FOR SELECT
+	USING (pg_catalog.pg_has_role(owner, 'USAGE'));
+GRANT SELECT ON llama2_conversation TO PUBLIC;
+ALTER TABLE llama2_turn ENABLE ROW LEVEL SECURITY;
+CREATE POLICY llama2_turn_of_owner ON llama2_turn FOR SELECT
+	USING (conversation IN (SELECT c.id FROM llama2_conversation AS c WHERE pg_catalog.pg_has_role(c.owner, 'USAGE')));
+GRANT SELECT ON llama2_turn TO PUBLIC;
+
+CREATE VIEW llama2_conversations WITH (security_barrier) AS
+	SELECT c.id, c.name, pg_catalog.pg_get_userbyid(c.owner) AS owner, c.system, c.model, c.options, c.on_full,
+		c.turns, c.first_turn, c.summary, c.created_at, c.last_turn_at
+	FROM llama2_conversation AS c
+	WHERE pg_catalog.pg_has_role(c.owner, 'USAGE');
+
+COMMENT ON VIEW llama2_conversations IS
+'a row for each conversation: those of one''s own roles, or all for superusers';
+
+CREATE VIEW llama2_turns WITH (security_barrier) AS
+	SELECT t.conversation, c.name, t.number, t.message, t.answer, t.model, t.seed, t.finish_reason, t.first_turn, t.summary,
+		t.prompt_tokens, t.cached_tokens, t.completion_tokens, t.created_at
+	FROM llama2_turn AS t
+	JOIN llama2_conversation AS c ON c.id OPERATOR(pg_catalog.=) t.conversation
+	WHERE pg_catalog.pg_has_role(c.owner, 'USAGE');
+
+COMMENT ON VIEW llama2_turns IS
+'a row for each turn of these conversations, a message and its answer, whether or not it still is in the prompt';
+
+GRANT SELECT ON llama2_conversations TO PUBLIC;
+GRANT SELECT ON llama2_turns TO PUBLIC;
+
+CREATE FUNCTION llama2_conversation_start(
+	name text DEFAULT NULL, system text DEFAULT NULL, model text DEFAULT NULL, options jsonb DEFAULT NULL,
+	on_full text DEFAULT 'drop'
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'llama2_conversation_start' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
+
+COMMENT ON FUNCTION llama2_conversation_start(text, text, text, jsonb, text) IS
+'start a conversation, with or without a name; returns its id';
+
+CREATE FUNCTION llama2_chat(
+	conversation text, message text,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS text
+AS 'MODULE_PATHNAME', 'llama2_chat_turn' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_chat(text, text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'answer a message as the next turn of a conversation, found by its name; a new name starts one';
+
+CREATE FUNCTION llama2_chat_stream(
+	conversation text, message text,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS TABLE (seq int, token_id int, token text, logprob float4)
+AS 'MODULE_PATHNAME', 'llama2_chat_turn_stream' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 100;
+
+COMMENT ON FUNCTION llama2_chat_stream(text, text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'the same, a row for each token; the turn is kept when the last row was read';
+
+CREATE FUNCTION llama2_conversation_forget(conversation text, keep int DEFAULT 0) RETURNS int
+AS 'MODULE_PATHNAME', 'llama2_conversation_forget' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100;
+
+COMMENT ON FUNCTION llama2_conversation_forget(text, int) IS
+'leave all turns but the last ones out of the prompts to come; returns how many are left out by this';
+
+CREATE FUNCTION llama2_conversation_drop(conversation text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'llama2_conversation_drop' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100;
+
+COMMENT ON FUNCTION llama2_conversation_drop(text) IS
+'delete a conversation and its turns; false if there is none';
+
+CREATE FUNCTION llama2_chat(
+	conversation bigint, message text,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS text
+AS 'MODULE_PATHNAME', 'llama2_chat_turn_by_id' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_chat(bigint, text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'answer a message as the next turn of a conversation, found by its id';
+
+CREATE FUNCTION llama2_chat_stream(
+	conversation bigint, message text,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS TABLE (seq int, token_id int, token text, logprob float4)
+AS 'MODULE_PATHNAME', 'llama2_chat_turn_by_id_stream' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 100;
+
+COMMENT ON FUNCTION llama2_chat_stream(bigint, text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'the same, a row for each token; the turn is kept when the last row was read';
+
+CREATE FUNCTION llama2_conversation_forget(conversation bigint, keep int DEFAULT 0) RETURNS int
+AS 'MODULE_PATHNAME', 'llama2_conversation_forget_by_id' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100;
+
+COMMENT ON FUNCTION llama2_conversation_forget(bigint, int) IS
+'leave all turns but the last ones out of the prompts to come; returns how many are left out by this';
+
+CREATE FUNCTION llama2_conversation_drop(conversation bigint) RETURNS boolean
+AS 'MODULE_PATHNAME', 'llama2_conversation_drop_by_id' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100;
+
+COMMENT ON FUNCTION llama2_conversation_drop(bigint) IS
+'delete a conversation and its turns; false if there is none';
+
 -- Tables
 
 CREATE FUNCTION llama2_enrich() RETURNS trigger

@@ -45,13 +45,19 @@ Llama2CallPrompt(const Llama2Call *call, Llama2PromptKind kind, Datum value)
 			prompt = Llama2PromptFromMessages(model, DatumGetJsonbP(value), system);
 			break;
 	}
-	if (prompt.n_ids >= model->context_length)
+	Llama2CheckPromptFits(model, prompt.n_ids);
+	return prompt;
+}
+
+void
+Llama2CheckPromptFits(const Llama2Model *model, int32 n_ids)
+{
+	if (n_ids >= model->context_length)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("prompt of %d tokens does not fit the context of %d tokens of model \"%s\"",
-						prompt.n_ids, model->context_length, model->name),
+						n_ids, model->context_length, model->name),
 				 errhint("Shorten the prompt; llama2_count_tokens() tells its length.")));
-	return prompt;
 }
 
 void

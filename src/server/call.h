@@ -32,6 +32,9 @@ extern void Llama2UseCallModel(Llama2Call *call);
 /* The prompt that a value, not null, is in this call. */
 extern Llama2Prompt Llama2CallPrompt(const Llama2Call *call, Llama2PromptKind kind, Datum value);
 
+/* Raise an error where a prompt of so many tokens leaves no room for an answer. */
+extern void Llama2CheckPromptFits(const Llama2Model *model, int32 n_ids);
+
 /* A generating request for a prompt of the call. */
 extern void Llama2CallSpec(const Llama2Call *call, Llama2Prompt prompt, Llama2RequestSpec *spec);
 

@@ -21,7 +21,6 @@ PG_FUNCTION_INFO_V1(llama2_complete);
 
 static bool prepare_prompt(FunctionCallInfo fcinfo, Llama2PromptKind kind, Llama2Work *work);
 static text *answer_text(Llama2Work *work, int number);
-static const char *finish_reason_name(LlmFinishReason reason);
 
 /* What the answers to an array of prompts are put together from. */
 typedef struct ArrayShape
@@ -144,7 +143,7 @@ Llama2AnswerDetails(FunctionCallInfo fcinfo, Llama2Work *work)
 		PG_RETURN_NULL();
 	slot = Llama2RequestSlotOf(work->questions[0].request);
 	values[0] = PointerGetDatum(answer_text(work, 0));
-	values[1] = CStringGetTextDatum(finish_reason_name(slot->finish));
+	values[1] = CStringGetTextDatum(Llama2FinishReasonName(slot->finish));
 	values[2] = CStringGetTextDatum(work->call.model->name);
 	values[3] = Int64GetDatum(work->call.options.seed);
 	values[4] = Int32GetDatum(slot->n_prompt);
@@ -175,23 +174,4 @@ answer_text(Llama2Work *work, int number)
 
 	(void) Llama2RequestFinish(request);
 	return Llama2DoneText(work->call.model, request);
-}
-
-static const char *
-finish_reason_name(LlmFinishReason reason)
-{
-	switch (reason)
-	{
-		case LLM_FINISH_STOP:
-			return "stop";
-		case LLM_FINISH_LENGTH:
-			return "length";
-		case LLM_FINISH_CANCELLED:
-			return "cancelled";
-		case LLM_FINISH_INCOMPLETE:
-		case LLM_FINISH_FAILED:
-		case LLM_FINISH_NONE:
-			break;
-	}
-	return "none";
 }

@@ -75,13 +75,29 @@ Llama2PromptFromMessages(const Llama2Model *model, Jsonb *json, text *system)
 	return prompt_from_messages(model, messages, n_messages, n_items);
 }
 
+Llama2Prompt
+Llama2PromptFromTurns(const Llama2Model *model, text *system, text *const *texts, int n_texts)
+{
+	LlmChatMessage *messages = palloc(sizeof(LlmChatMessage) * ((Size) n_texts + 1));
+	int			n_messages = 0;
+
+	if (system)
+		messages[n_messages++] = message_from_text(LLM_ROLE_SYSTEM, system);
+	for (int i = 0; i < n_texts; i++)
+		messages[n_messages++] = message_from_text(i % 2 == 0 ? LLM_ROLE_USER : LLM_ROLE_ASSISTANT, texts[i]);
+	return prompt_from_messages(model, messages, n_messages, n_messages);
+}
+
+bool
+Llama2TextMayFit(const Llama2Model *model, size_t length)
+{
+	return length <= (size_t) model->context_length * llm_vocabulary_max_token_bytes(model->vocabulary);
+}
+
 void
 Llama2CheckTextLength(const Llama2Model *model, size_t length)
 {
-	size_t		longest = (size_t) model->context_length *
-		llm_vocabulary_max_token_bytes(model->vocabulary);
-
-	if (length > longest)
+	if (!Llama2TextMayFit(model, length))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("text of %zu bytes does not fit the context of %d tokens of model \"%s\"",

@@ -27,6 +27,12 @@ extern Llama2Prompt Llama2PromptFromMessage(const Llama2Model *model, text *mess
 /* [{"role": ..., "content": ...}, ...], with an optional system message to put first. */
 extern Llama2Prompt Llama2PromptFromMessages(const Llama2Model *model, Jsonb *messages, text *system);
 
+/* Messages and answers in turn, a message last, with an optional system message. */
+extern Llama2Prompt Llama2PromptFromTurns(const Llama2Model *model, text *system, text *const *texts, int n_texts);
+
+/* May a text of so many bytes, in UTF-8, fit the context?  If not, it does not whatever its tokens are. */
+extern bool Llama2TextMayFit(const Llama2Model *model, size_t length);
+
 /*
  * Refuse a text that is too long for the context whatever its tokens are: tokenizing it
  * could take long, and nothing interrupts that.

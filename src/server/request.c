@@ -148,6 +148,25 @@ Llama2RequestShare(Llama2Request *request)
 	return request;
 }
 
+const char *
+Llama2FinishReasonName(LlmFinishReason reason)
+{
+	switch (reason)
+	{
+		case LLM_FINISH_STOP:
+			return "stop";
+		case LLM_FINISH_LENGTH:
+			return "length";
+		case LLM_FINISH_CANCELLED:
+			return "cancelled";
+		case LLM_FINISH_INCOMPLETE:
+		case LLM_FINISH_FAILED:
+		case LLM_FINISH_NONE:
+			break;
+	}
+	return "none";
+}
+
 void
 Llama2RequestRelease(Llama2Request *request)
 {

@@ -72,6 +72,9 @@ extern const LlmTokenResult *Llama2RequestResults(const Llama2Request *request);
 /* The slot, for what it says once the request is done; valid as long as the results. */
 extern const Llama2RequestSlot *Llama2RequestSlotOf(const Llama2Request *request);
 
+/* Why a generation ended, as users read it. */
+extern const char *Llama2FinishReasonName(LlmFinishReason reason);
+
 /*
  * Of the last user: give the slot back, or, while it runs, ask the worker to; the handle is
  * gone.

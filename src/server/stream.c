@@ -18,8 +18,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 
-#include "server/call.h"
-#include "server/request.h"
+#include "server/stream.h"
 #include "server/text_output.h"
 
 PG_FUNCTION_INFO_V1(llama2_generate_stream);
@@ -28,6 +27,8 @@ PG_FUNCTION_INFO_V1(llama2_chat_messages_stream);
 
 typedef struct TokenStream
 {
+	Llama2Call	call;
+	void	   *state;			/* of who began it */
 	Llama2Request *request;		/* NULL once released */
 	ExprContext *context;		/* whose end releases the request */
 	Llama2TextOutput output;
@@ -35,8 +36,11 @@ typedef struct TokenStream
 	int32		n_shown;		/* tokens given out; n_added or one less */
 } TokenStream;
 
-static Datum stream_tokens(FunctionCallInfo fcinfo, Llama2PromptKind kind);
-static TokenStream *begin_stream(FunctionCallInfo fcinfo, Llama2PromptKind kind);
+static Llama2Prompt begin_text(FunctionCallInfo fcinfo, Llama2Call *call, void **state);
+static Llama2Prompt begin_message(FunctionCallInfo fcinfo, Llama2Call *call, void **state);
+static Llama2Prompt begin_messages(FunctionCallInfo fcinfo, Llama2Call *call, void **state);
+static Llama2Prompt begin_call(FunctionCallInfo fcinfo, Llama2PromptKind kind, Llama2Call *call);
+static TokenStream *begin_stream(FunctionCallInfo fcinfo, Llama2StreamBegin begin);
 static bool next_token(TokenStream *stream, int32 *token, float *logprob, text **piece);
 static void flush_rows(void);
 static void release_stream(Datum stream);
@@ -44,23 +48,23 @@ static void release_stream(Datum stream);
 Datum
 llama2_generate_stream(PG_FUNCTION_ARGS)
 {
-	return stream_tokens(fcinfo, LLAMA2_PROMPT_TEXT);
+	return Llama2StreamTokens(fcinfo, begin_text, NULL);
 }
 
 Datum
 llama2_chat_stream(PG_FUNCTION_ARGS)
 {
-	return stream_tokens(fcinfo, LLAMA2_PROMPT_MESSAGE);
+	return Llama2StreamTokens(fcinfo, begin_message, NULL);
 }
 
 Datum
 llama2_chat_messages_stream(PG_FUNCTION_ARGS)
 {
-	return stream_tokens(fcinfo, LLAMA2_PROMPT_MESSAGES);
+	return Llama2StreamTokens(fcinfo, begin_messages, NULL);
 }
 
-static Datum
-stream_tokens(FunctionCallInfo fcinfo, Llama2PromptKind kind)
+Datum
+Llama2StreamTokens(FunctionCallInfo fcinfo, Llama2StreamBegin begin, Llama2StreamEnd end)
 {
 	FuncCallContext *call;
 	TokenStream *stream;
@@ -79,7 +83,7 @@ stream_tokens(FunctionCallInfo fcinfo, Llama2PromptKind kind)
 		if (get_call_result_type(fcinfo, NULL, &row_type) != TYPEFUNC_COMPOSITE)
 			elog(ERROR, "return type must be a row type");
 		call->tuple_desc = BlessTupleDesc(row_type);
-		call->user_fctx = PG_ARGISNULL(0) ? NULL : begin_stream(fcinfo, kind);
+		call->user_fctx = begin_stream(fcinfo, begin);
 		MemoryContextSwitchTo(old);
 	}
 	call = SRF_PERCALL_SETUP();
@@ -98,22 +102,55 @@ stream_tokens(FunctionCallInfo fcinfo, Llama2PromptKind kind)
 		values[3] = Float4GetDatum(logprob);
 		SRF_RETURN_NEXT(call, HeapTupleGetDatum(heap_form_tuple(call->tuple_desc, values, nulls)));
 	}
+	if (end)
+		end(&stream->call, stream->request, stream->state);
 	UnregisterExprContextCallback(stream->context, release_stream, PointerGetDatum(stream));
 	release_stream(PointerGetDatum(stream));
 	SRF_RETURN_DONE(call);
 }
 
+static Llama2Prompt
+begin_text(FunctionCallInfo fcinfo, Llama2Call *call, void **state)
+{
+	return begin_call(fcinfo, LLAMA2_PROMPT_TEXT, call);
+}
+
+static Llama2Prompt
+begin_message(FunctionCallInfo fcinfo, Llama2Call *call, void **state)
+{
+	return begin_call(fcinfo, LLAMA2_PROMPT_MESSAGE, call);
+}
+
+static Llama2Prompt
+begin_messages(FunctionCallInfo fcinfo, Llama2Call *call, void **state)
+{
+	return begin_call(fcinfo, LLAMA2_PROMPT_MESSAGES, call);
+}
+
+static Llama2Prompt
+begin_call(FunctionCallInfo fcinfo, Llama2PromptKind kind, Llama2Call *call)
+{
+	Llama2Prompt none = {0};
+
+	if (PG_ARGISNULL(0))
+		return none;
+	Llama2BeginCall(fcinfo, call);
+	return Llama2CallPrompt(call, kind, PG_GETARG_DATUM(0));
+}
+
+/* NULL where there is nothing to stream. */
 static TokenStream *
-begin_stream(FunctionCallInfo fcinfo, Llama2PromptKind kind)
+begin_stream(FunctionCallInfo fcinfo, Llama2StreamBegin begin)
 {
 	TokenStream *stream = palloc0(sizeof(TokenStream));
-	Llama2Call	call;
+	Llama2Prompt prompt = begin(fcinfo, &stream->call, &stream->state);
 	Llama2RequestSpec spec;
 
-	Llama2BeginCall(fcinfo, &call);
-	Llama2CallSpec(&call, Llama2CallPrompt(&call, kind, PG_GETARG_DATUM(0)), &spec);
+	if (prompt.ids == NULL)
+		return NULL;
+	Llama2CallSpec(&stream->call, prompt, &spec);
 	spec.stream = true;
-	Llama2TextBegin(&stream->output, call.model->vocabulary, true);
+	Llama2TextBegin(&stream->output, stream->call.model->vocabulary, true);
 	stream->context = ((ReturnSetInfo *) fcinfo->resultinfo)->econtext;
 	RegisterExprContextCallback(stream->context, release_stream, PointerGetDatum(stream));
 	stream->request = Llama2RequestSubmit(&spec, false);

@@ -17,6 +17,7 @@
 #include "server/batch_function.h"
 #include "server/generate_batch.h"
 #include "server/split_text.h"
+#include "server/summarize.h"
 #include "shared/compat.h"
 
 PG_FUNCTION_INFO_V1(llama2_summarize);
@@ -87,6 +88,20 @@ Llama2AnswerSummary(FunctionCallInfo fcinfo, Llama2Work *work)
 			PG_RETURN_NULL();
 	}
 	PG_RETURN_TEXT_P(cstring_to_text(summary->whole));
+}
+
+text *
+Llama2SummarizeText(const Llama2Settings *settings, const char *source)
+{
+	LOCAL_FCINFO(fcinfo, 0);
+	Llama2Work	work = {0};
+	int			room;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
+	Llama2BeginCallWith(settings, &work.call);
+	room = room_for_part(&work.call);
+	begin_summary(&work, Llama2SplitText(work.call.model, source, room), room);
+	return DatumGetTextPP(Llama2WorkAnswer(fcinfo, &work, NULL, Llama2AnswerSummary));
 }
 
 /* Transition function: keeps the texts, in the order in which they come. */

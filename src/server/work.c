@@ -7,6 +7,14 @@
 
 #include "utils/memutils.h"
 
+/* What Llama2Ask makes a prompt of. */
+typedef struct ValueOfKind
+{
+	Llama2PromptKind kind;
+	Datum		value;
+} ValueOfKind;
+
+static Llama2Prompt prompt_of_value(const Llama2Call *call, const void *source);
 static void wait_for_questions(const Llama2Work *work);
 static void count_question(Llama2WorkCounts *counts, const Llama2Question *question);
 static void question_spec(const Llama2Work *work, const Llama2Question *question, Llama2RequestSpec *spec);
@@ -24,25 +32,32 @@ Llama2WorkAllocate(Llama2Work *work, int n_questions)
 	work->questions = palloc0(sizeof(Llama2Question) * (Size) Max(n_questions, 1));
 }
 
+void
+Llama2Ask(Llama2Work *work, int number, Llama2PromptKind kind, Datum value)
+{
+	ValueOfKind source = {kind, PointerGetDatum(PG_DETOAST_DATUM_PACKED(value))};
+
+	Llama2AskMade(work, number, prompt_of_value, &source);
+}
+
 /*
  * What is caught here comes from reading a value that is in memory already: it
  * leaves no lock, pin or reference behind.
  */
 void
-Llama2Ask(Llama2Work *work, int number, Llama2PromptKind kind, Datum value)
+Llama2AskMade(Llama2Work *work, int number, Llama2PromptMaker make, const void *source)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Llama2Question *question = &work->questions[number];
-	Datum		plain = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
 
 	if (!work->call.options.null_on_error)
 	{
-		question->prompt = Llama2CallPrompt(&work->call, kind, plain);
+		question->prompt = make(&work->call, source);
 		return;
 	}
 	PG_TRY();
 	{
-		question->prompt = Llama2CallPrompt(&work->call, kind, plain);
+		question->prompt = make(&work->call, source);
 	}
 	PG_CATCH();
 	{
@@ -216,6 +231,14 @@ count_question(Llama2WorkCounts *counts, const Llama2Question *question)
 	counts->cached_tokens += slot->n_cached;
 	if (slot->kind == LLM_GENERATE)
 		counts->completion_tokens += pg_atomic_read_u32((pg_atomic_uint32 *) &slot->n_results);
+}
+
+static Llama2Prompt
+prompt_of_value(const Llama2Call *call, const void *source)
+{
+	const ValueOfKind *value = source;
+
+	return Llama2CallPrompt(call, value->kind, value->value);
 }
 
 /* The request that a question makes. */

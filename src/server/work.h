@@ -69,6 +69,10 @@ extern void Llama2WorkAllocate(Llama2Work *work, int n_questions);
  */
 extern void Llama2Ask(Llama2Work *work, int number, Llama2PromptKind kind, Datum value);
 
+/* Likewise, of anything else that is in memory. */
+typedef Llama2Prompt (*Llama2PromptMaker) (const Llama2Call *call, const void *source);
+extern void Llama2AskMade(Llama2Work *work, int number, Llama2PromptMaker make, const void *source);
+
 /* For answer: has this question an answer?  Where it has none but trouble, gives the warning. */
 extern bool Llama2IsAnswered(Llama2Work *work, int number);
 

@@ -76,6 +76,16 @@ INSERT INTO expected VALUES
 INSERT INTO expected VALUES
 	('llama2_submit(text,' || :'common_types' || ')', 'prompt text, ' || :'common', 'bigint', 'v', 100, 0, false, true, 'u', 'c'),
 	('llama2_result(bigint,interval)', 'id bigint, timeout interval DEFAULT NULL::interval', 'text', 'v', 1000, 0, false, true, 'u', 'plpgsql'),
+	('llama2_chat(text,text,' || :'common_types' || ')', 'conversation text, message text, ' || :'common', 'text', 'v', 1000000, 0, false, true, 'u', 'c'),
+	('llama2_chat(bigint,text,' || :'common_types' || ')', 'conversation bigint, message text, ' || :'common', 'text', 'v', 1000000, 0, false, true, 'u', 'c'),
+	('llama2_chat_stream(text,text,' || :'common_types' || ')', 'conversation text, message text, ' || :'common', :'token_table', 'v', 1000000, 100, false, true, 'u', 'c'),
+	('llama2_chat_stream(bigint,text,' || :'common_types' || ')', 'conversation bigint, message text, ' || :'common', :'token_table', 'v', 1000000, 100, false, true, 'u', 'c'),
+	('llama2_conversation_start(text,text,text,jsonb,text)', 'name text DEFAULT NULL::text, system text DEFAULT NULL::text, model text DEFAULT NULL::text, '
+		'options jsonb DEFAULT NULL::jsonb, on_full text DEFAULT ''drop''::text', 'bigint', 'v', 100, 0, false, true, 'u', 'c'),
+	('llama2_conversation_forget(text,integer)', 'conversation text, keep integer DEFAULT 0', 'integer', 'v', 100, 0, true, true, 'u', 'c'),
+	('llama2_conversation_forget(bigint,integer)', 'conversation bigint, keep integer DEFAULT 0', 'integer', 'v', 100, 0, true, true, 'u', 'c'),
+	('llama2_conversation_drop(text)', 'conversation text', 'boolean', 'v', 100, 0, true, true, 'u', 'c'),
+	('llama2_conversation_drop(bigint)', 'conversation bigint', 'boolean', 'v', 100, 0, true, true, 'u', 'c'),
 	('llama2_cancel(bigint)', 'id bigint', 'boolean', 'v', 1000, 0, true, true, 'u', 'plpgsql'),
 	('llama2_enrich()', '', 'trigger', 'v', 1, 0, false, true, 'u', 'c'),
 	('llama2_enrich_async()', '', 'trigger', 'v', 1, 0, false, true, 'u', 'c'),
@@ -118,7 +128,8 @@ SELECT set_eq(
 	$$SELECT d.objid::regclass::text
 	  FROM pg_depend AS d JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
 	  WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND e.extname = 'llama2'$$,
-	ARRAY['llama2_status', 'llama2_requests', 'llama2_progress', 'llama2_stats', 'llama2_jobs', 'llama2_job', 'llama2_job_id'],
+	ARRAY['llama2_status', 'llama2_requests', 'llama2_progress', 'llama2_stats', 'llama2_jobs', 'llama2_job', 'llama2_job_id',
+		'llama2_conversations', 'llama2_conversation', 'llama2_conversation_id', 'llama2_turns', 'llama2_turn'],
 	'the extension has these relations and no others');
 SELECT columns_are('llama2_status', ARRAY['model', 'state', 'worker_pid', 'kernels', 'threads', 'context_length', 'weight_bytes',
 	'kv_cache_bytes', 'activation_bytes', 'running', 'queued', 'kv_pages', 'kv_pages_free', 'kv_pages_cached', 'loaded_at', 'error']);
@@ -131,10 +142,15 @@ SELECT columns_are('llama2_stats', ARRAY['requests', 'completed', 'failed', 'can
 	'prefill_ms', 'decode_ms', 'step_ms', 'worker_starts', 'model_loads', 'stats_reset']);
 SELECT columns_are('llama2_jobs', ARRAY['id', 'owner', 'state', 'relation', 'column', 'key', 'rows', 'prompt', 'model', 'attempts', 'queued_at',
 	'run_after', 'started_at', 'finished_at', 'error']);
+SELECT columns_are('llama2_conversations', ARRAY['id', 'name', 'owner', 'system', 'model', 'options', 'on_full', 'turns', 'first_turn', 'summary',
+	'created_at', 'last_turn_at']);
+SELECT columns_are('llama2_turns', ARRAY['conversation', 'name', 'number', 'message', 'answer', 'model', 'seed', 'finish_reason', 'first_turn', 'summary',
+	'prompt_tokens', 'cached_tokens', 'completion_tokens', 'created_at']);
 SELECT unnest(ARRAY[ok(length(obj_description(name::regclass, 'pg_class')) > 10, name || ': has a comment'),
 	ok(has_table_privilege('public', name, 'SELECT'), name || ': everybody may read it'),
 	ok(NOT has_table_privilege('public', name, 'UPDATE'), name || ': nobody may write it')])
-FROM unnest(ARRAY['llama2_status', 'llama2_requests', 'llama2_progress', 'llama2_stats', 'llama2_jobs', 'llama2_job']) AS name;
+FROM unnest(ARRAY['llama2_status', 'llama2_requests', 'llama2_progress', 'llama2_stats', 'llama2_jobs', 'llama2_job',
+	'llama2_conversations', 'llama2_conversation', 'llama2_turns', 'llama2_turn']) AS name;
 SELECT is((SELECT count(*)::int FROM llama2_stats), 1, 'llama2_stats has one row');
 
 -- Privileges, seen from an ordinary role

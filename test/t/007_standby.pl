@@ -37,6 +37,14 @@ $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', 'SELECT llama2_chat(question, temperature => 0) FROM questions'),
 	'PostgreSQL is a database that stores data in tables.', 'over replicated rows');
 
+# Conversations are read there, and go on after the promotion.
+$primary->safe_psql('postgres', q{SELECT llama2_chat('pirate', 'Who are you?', system => 'You are a pirate.', temperature => 0)});
+$primary->wait_for_catchup($standby);
+is($standby->safe_psql('postgres', 'SELECT answer FROM llama2_turns'), 'Arr, I am a small Llama 2 model that runs inside PostgreSQL, matey!',
+	'a conversation of the primary');
+is(RawClient->new($standby)->query(q{SELECT llama2_chat('pirate', 'Hello')})->{error},
+	'cannot execute llama2_chat() with a conversation in a read-only transaction', 'which cannot go on here');
+
 # A stream that is open while the standby is promoted
 my $client = RawClient->new($standby);
 my $worker = $standby->safe_psql('postgres', 'SELECT worker_pid FROM llama2_status');
@@ -51,6 +59,8 @@ is($standby->safe_psql('postgres', $sql), $text, 'the promoted server generates'
 is($standby->safe_psql('postgres', 'SELECT worker_pid FROM llama2_status'), $worker, 'with the worker that it had');
 $standby->safe_psql('postgres', 'CREATE TABLE answers AS SELECT llama2_chat(question, temperature => 0) AS answer FROM questions');
 is($standby->safe_psql('postgres', 'SELECT answer FROM answers'), 'PostgreSQL is a database that stores data in tables.', 'and writes what it generates');
+
+is($standby->safe_psql('postgres', q{SELECT llama2_chat('pirate', 'What is 2 plus 5?', temperature => 0)}), 'Arr, 7, matey!', 'a conversation goes on');
 
 $standby->stop;
 $primary->stop;
