@@ -32,6 +32,7 @@ llama2_conversation_start(PG_FUNCTION_ARGS)
 	char	   *on_full = PG_ARGISNULL(4) ? pstrdup("drop") : Llama2StringArgument(fcinfo, 4);
 	int64		id;
 
+	Llama2RequirePreload();
 	Llama2ConversationCheckWritable("llama2_conversation_start");
 	if (!PG_ARGISNULL(1))
 		settings.system = PG_GETARG_TEXT_PP(1);
