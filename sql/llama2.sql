@@ -616,7 +616,7 @@ CREATE VIEW llama2_progress AS
 	LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) p.datid;
 
 COMMENT ON VIEW llama2_progress IS
-'a row for each batch scan that runs, and how far it is: one''s own, or all for members of pg_read_all_stats';
+'a row for each batch scan or llama2_enrich_table that runs, and how far it is: one''s own, or all for members of pg_read_all_stats';
 
 CREATE FUNCTION llama2_stats(
 	OUT requests bigint, OUT completed bigint, OUT failed bigint, OUT cancelled bigint, OUT prompt_tokens bigint,

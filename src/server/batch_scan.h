@@ -13,7 +13,6 @@
  *	 batch_scan_ahead.c		starts the calls of rows that are read ahead
  *	 batch_scan_exec.c		the node: reads, waits, returns
  *	 batch_scan_explain.c	what EXPLAIN shows, workers' counters
- *	 batch_scan_progress.c	the view llama2_progress
  */
 #ifndef LLAMA2_BATCH_SCAN_H
 #define LLAMA2_BATCH_SCAN_H
@@ -26,6 +25,7 @@
 #include "port/atomics.h"
 
 #include "server/batch_function.h"
+#include "server/progress.h"
 
 /* Members of a node's custom_private. */
 enum
@@ -217,9 +217,5 @@ extern void Llama2BatchScanReInitializeDSM(CustomScanState *node, ParallelContex
 extern void Llama2BatchScanInitializeWorker(CustomScanState *node, shm_toc *toc, void *coordinate);
 extern void Llama2ShareCounters(Llama2BatchScan *scan);
 extern void Llama2ExplainBatchScan(CustomScanState *node, List *ancestors, ExplainState *es);
-
-/* batch_scan_progress.c */
-extern void Llama2BeginProgress(Llama2BatchScan *scan);
-extern void Llama2ReportProgress(Llama2BatchScan *scan, int n_read, int n_done);
 
 #endif							/* LLAMA2_BATCH_SCAN_H */

@@ -423,4 +423,5 @@ count_answer(Llama2BatchScan *scan, const Llama2WorkCounts *counts)
 	scan->counters[LLAMA2_SCAN_PROMPT_TOKENS] += counts->prompt_tokens;
 	scan->counters[LLAMA2_SCAN_CACHED_TOKENS] += counts->cached_tokens;
 	scan->counters[LLAMA2_SCAN_COMPLETION_TOKENS] += counts->completion_tokens;
+	Llama2ProgressRequests(scan->progress, counts->requests, counts->prompt_tokens, counts->completion_tokens);
 }

@@ -184,7 +184,7 @@ begin_reading(Llama2BatchScan *scan)
 		scan->rows = palloc0(sizeof(Llama2Row) * scan->n_places);
 		if (scan->most > 1)
 			scan->duplicates = Llama2CreateDuplicates((Size) work_mem * 1024 / 4);
-		Llama2BeginProgress(scan);
+		scan->progress = Llama2BeginProgress(estate->es_query_cxt, outerPlanState(scan)->plan->plan_rows);
 	}
 	scan->bound = evaluate_bound(scan);
 	/* who asks for a number of changed rows has no more changed */
@@ -343,7 +343,7 @@ read_row(Llama2BatchScan *scan)
 	Llama2StartCalls(scan, row);
 	row->n_bytes = ((MinimalTupleTableSlot *) row->slot)->mintuple->t_len + MemoryContextMemAllocated(row->context, true);
 	scan->n_bytes += row->n_bytes;
-	Llama2ReportProgress(scan, 1, 0);
+	Llama2ProgressRows(scan->progress, 1, 0);
 	return true;
 }
 
@@ -438,7 +438,7 @@ drop_first(Llama2BatchScan *scan)
 	scan->first = (scan->first + 1) % scan->n_places;
 	scan->n_rows--;
 	scan->first_returned = false;
-	Llama2ReportProgress(scan, 0, 1);
+	Llama2ProgressRows(scan->progress, 0, 1);
 }
 
 static void

@@ -71,7 +71,7 @@ enrich_row(TriggerData *data, Llama2EnrichTrigger *trigger)
 		Oid			io_parameter;
 
 		Llama2BeginCallWith(trigger->settings, &call);
-		Llama2GenerateBatch(&call, trigger->settings->chat, &source, 1, &answer);
+		Llama2GenerateBatch(&call, trigger->settings->chat, &source, 1, &answer, NULL);
 		getTypeInputInfo(target->column.type, &input, &io_parameter);
 		value = OidInputFunctionCall(input, text_to_cstring(answer), io_parameter, target->column.typmod);
 		is_null = false;
@@ -155,7 +155,7 @@ generate_and_write(const Llama2EnrichTrigger *trigger, text **prompts, char **ke
 	Llama2Call	call;
 
 	Llama2BeginCallWith(trigger->settings, &call);
-	Llama2GenerateBatch(&call, trigger->settings->chat, prompts, n, answers);
+	Llama2GenerateBatch(&call, trigger->settings->chat, prompts, n, answers, NULL);
 	for (int i = 0; i < n; i++)
 		values[i] = answers[i] ? text_to_cstring(answers[i]) : NULL;
 	(void) Llama2EnrichWriteRows(&trigger->target, keys, values, n);

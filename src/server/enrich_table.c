@@ -35,6 +35,7 @@ typedef struct TableRun
 	int			batch;
 	Llama2Settings *settings;
 	Llama2EnrichTarget target;
+	Llama2Progress *progress;
 	char	  **after;			/* key of the last row seen; NULL: none yet */
 } TableRun;
 
@@ -78,6 +79,7 @@ llama2_enrich_table(PG_FUNCTION_ARGS)
 	EnsurePortalSnapshotExists();
 	open_table(&run);
 	n_rows = count_rows(&run);
+	run.progress = Llama2BeginProgress(CurrentMemoryContext, (double) n_rows);
 	while (n_rows > 0)
 	{
 		MemoryContext old = MemoryContextSwitchTo(batch_context);
@@ -87,6 +89,7 @@ llama2_enrich_table(PG_FUNCTION_ARGS)
 		if (batch.n == 0)
 			break;
 		end_transaction();
+		Llama2ProgressRows(run.progress, batch.n, 0);
 		generate_batch(&run, &batch);
 		EnsurePortalSnapshotExists();
 		MemoryContextSwitchTo(old);
@@ -95,6 +98,7 @@ llama2_enrich_table(PG_FUNCTION_ARGS)
 		n_written += write_batch(&run, &batch);
 		n_seen += batch.n;
 		end_transaction();
+		Llama2ProgressRows(run.progress, 0, batch.n);
 		ereport(NOTICE,
 				(errmsg("column \"%s\": " INT64_FORMAT " of " INT64_FORMAT " rows done",
 						run.column, n_written, Max(n_rows, n_seen))));
@@ -241,7 +245,7 @@ generate_batch(const TableRun *run, RowBatch *batch)
 	for (int i = 0; i < batch->n; i++)
 		prompts[i] = cstring_to_text(batch->prompts[i]);
 	Llama2BeginCallWith(run->settings, &call);
-	Llama2GenerateBatch(&call, run->settings->chat, prompts, batch->n, batch->answers);
+	Llama2GenerateBatch(&call, run->settings->chat, prompts, batch->n, batch->answers, run->progress);
 }
 
 /* Returns how many rows were written: those that still give the same prompt and have no value. */

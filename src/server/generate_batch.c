@@ -18,7 +18,7 @@
 /* So many settings a session keeps. */
 #define KEPT_SETTINGS 16
 
-static text *take_answer(const Llama2Model *model, Llama2Request *request);
+static text *take_answer(const Llama2Model *model, Llama2Request *request, Llama2Progress *progress);
 static Llama2Settings *read_settings(char *const *words, int n_words);
 static Jsonb *settings_word(const char *word);
 static bool is_json_value(const char *value);
@@ -146,7 +146,8 @@ Llama2SubmitPrompt(const Llama2Call *call, Llama2Prompt prompt, bool may_fail)
 
 /* With one seed for all, each is generated as it would be alone. */
 void
-Llama2GenerateBatch(const Llama2Call *call, bool chat, text *const *prompts, int n, text **answers)
+Llama2GenerateBatch(const Llama2Call *call, bool chat, text *const *prompts, int n, text **answers,
+					Llama2Progress *progress)
 {
 	Llama2Settings settings = {.chat = chat};
 	Llama2Request **requests = palloc0(sizeof(Llama2Request *) * Max(n, 1));
@@ -166,7 +167,7 @@ Llama2GenerateBatch(const Llama2Call *call, bool chat, text *const *prompts, int
 			if (requests[n_submitted] == NULL)
 				break;
 		}
-		answers[i] = requests[i] ? take_answer(call->model, requests[i]) : NULL;
+		answers[i] = requests[i] ? take_answer(call->model, requests[i], progress) : NULL;
 	}
 	pfree(requests);
 }
@@ -186,11 +187,12 @@ Llama2DoneText(const Llama2Model *model, Llama2Request *request)
 
 /* Wait for a request's text, and release the request. */
 static text *
-take_answer(const Llama2Model *model, Llama2Request *request)
+take_answer(const Llama2Model *model, Llama2Request *request, Llama2Progress *progress)
 {
+	int32		n_results = Llama2RequestFinish(request);
 	text	   *answer;
 
-	(void) Llama2RequestFinish(request);
+	Llama2ProgressRequests(progress, 1, Llama2RequestSlotOf(request)->n_prompt, n_results);
 	answer = Llama2DoneText(model, request);
 	Llama2RequestRelease(request);
 	return answer;

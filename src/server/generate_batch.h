@@ -6,6 +6,7 @@
 #define LLAMA2_GENERATE_BATCH_H
 
 #include "server/call.h"
+#include "server/progress.h"
 
 #include "utils/jsonb.h"
 
@@ -39,10 +40,10 @@ extern Llama2Prompt Llama2SettingsPrompt(const Llama2Settings *settings, const L
 
 /*
  * All prompts at once, as far as there are slots; the oldest is waited for where there are not.  A NULL prompt
- * has a NULL answer.
+ * has a NULL answer.  progress may be NULL.
  */
 extern void Llama2GenerateBatch(const Llama2Call *call, bool chat, text *const *prompts, int n,
-								text **answers);
+								text **answers, Llama2Progress *progress);
 
 /* Queue one prompt; see Llama2RequestSubmit for may_fail. */
 extern Llama2Request *Llama2SubmitPrompt(const Llama2Call *call, Llama2Prompt prompt, bool may_fail);

@@ -1,18 +1,21 @@
 /*
- * batch_scan_progress.c
- *		How far running batch scans are, and the function behind the view llama2_progress.
+ * progress.c
+ *		How far long statements are, and the function behind the view llama2_progress.
  *
- * A scan takes an entry when it begins to read; the entry is given back with the memory of its
- * statement, whichever way that ends.
+ * A statement takes an entry when it begins; the entry is given back with a memory context of
+ * the statement, whichever way that ends.
  */
-#include "server/batch_scan.h"
+#include "server/progress.h"
 
 #include "catalog/pg_authid.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
+#include "server/model_use.h"
 #include "shared/compat.h"
 
 PG_FUNCTION_INFO_V1(llama2_progress);
@@ -20,13 +23,12 @@ PG_FUNCTION_INFO_V1(llama2_progress);
 #define PROGRESS_COLUMNS 11
 
 static void give_back(void *entry);
-static void set_counter(pg_atomic_uint64 *counter, uint64 value);
+static void add(pg_atomic_uint64 *counter, int64 n);
 
-void
-Llama2BeginProgress(Llama2BatchScan *scan)
+Llama2Progress *
+Llama2BeginProgress(MemoryContext context, double n_estimated)
 {
-	PlanState  *ps = &scan->css.ss.ps;
-	MemoryContextCallback *callback = MemoryContextAllocZero(ps->state->es_query_cxt, sizeof(MemoryContextCallback));
+	MemoryContextCallback *callback = MemoryContextAllocZero(context, sizeof(MemoryContextCallback));
 	Llama2Progress *entry = NULL;
 
 	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
@@ -41,38 +43,42 @@ Llama2BeginProgress(Llama2BatchScan *scan)
 		entry->userid = GetUserId();
 		entry->databaseid = MyDatabaseId;
 		entry->started_at = GetCurrentTimestamp();
-		entry->n_estimated = outerPlanState(ps)->plan->plan_rows;
-		set_counter(&entry->n_read, 0);
-		set_counter(&entry->n_done, 0);
-		set_counter(&entry->n_requests, 0);
-		set_counter(&entry->n_prompt_tokens, 0);
-		set_counter(&entry->n_completion_tokens, 0);
+		entry->n_estimated = n_estimated;
+		pg_atomic_write_u64(&entry->n_read, 0);
+		pg_atomic_write_u64(&entry->n_done, 0);
+		pg_atomic_write_u64(&entry->n_requests, 0);
+		pg_atomic_write_u64(&entry->n_prompt_tokens, 0);
+		pg_atomic_write_u64(&entry->n_completion_tokens, 0);
 	}
 	LWLockRelease(llama2_control->lock);
-	scan->progress = entry;
 	if (entry == NULL)
-		return;
+		return NULL;
 	callback->func = give_back;
 	callback->arg = entry;
-	MemoryContextRegisterResetCallback(ps->state->es_query_cxt, callback);
+	MemoryContextRegisterResetCallback(context, callback);
+	return entry;
 }
 
-/* So many rows more were read, and done. */
 void
-Llama2ReportProgress(Llama2BatchScan *scan, int n_read, int n_done)
+Llama2ProgressRows(Llama2Progress *entry, int64 n_read, int64 n_done)
 {
-	Llama2Progress *entry = scan->progress;
-
 	if (entry == NULL)
 		return;
-	set_counter(&entry->n_read, pg_atomic_read_u64(&entry->n_read) + n_read);
-	set_counter(&entry->n_done, pg_atomic_read_u64(&entry->n_done) + n_done);
-	set_counter(&entry->n_requests, scan->counters[LLAMA2_SCAN_REQUESTS]);
-	set_counter(&entry->n_prompt_tokens, scan->counters[LLAMA2_SCAN_PROMPT_TOKENS]);
-	set_counter(&entry->n_completion_tokens, scan->counters[LLAMA2_SCAN_COMPLETION_TOKENS]);
+	add(&entry->n_read, n_read);
+	add(&entry->n_done, n_done);
 }
 
-/* A row for each batch scan: of one's own roles, or all for those who may read all statistics. */
+void
+Llama2ProgressRequests(Llama2Progress *entry, int64 n_requests, int64 n_prompt_tokens, int64 n_completion_tokens)
+{
+	if (entry == NULL)
+		return;
+	add(&entry->n_requests, n_requests);
+	add(&entry->n_prompt_tokens, n_prompt_tokens);
+	add(&entry->n_completion_tokens, n_completion_tokens);
+}
+
+/* A row for each statement: of one's own roles, or all for those who may read all statistics. */
 Datum
 llama2_progress(PG_FUNCTION_ARGS)
 {
@@ -121,8 +127,9 @@ give_back(void *entry)
 	LWLockRelease(llama2_control->lock);
 }
 
+/* Only the entry's process writes. */
 static void
-set_counter(pg_atomic_uint64 *counter, uint64 value)
+add(pg_atomic_uint64 *counter, int64 n)
 {
-	pg_atomic_write_u64(counter, value);
+	pg_atomic_write_u64(counter, pg_atomic_read_u64(counter) + n);
 }
