@@ -172,7 +172,7 @@ CREATE TABLE llama2_job (
 );
 
 ALTER SEQUENCE llama2_job_id OWNED BY llama2_job.id;
-CREATE INDEX llama2_job_unfinished ON llama2_job (id) WHERE finished_at IS NULL;
+CREATE INDEX llama2_job_unfinished ON llama2_job (owner, id) WHERE finished_at IS NULL;
 
 COMMENT ON TABLE llama2_job IS 'jobs and their results; written by llama2''s functions and job worker';
 

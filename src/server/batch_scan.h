@@ -176,10 +176,9 @@ typedef struct Llama2BatchScan
 /* batch_scan_plan.c */
 extern void Llama2InstallBatchScan(void);
 
+/* batch_scan_rewrite.c */
 /* What only the node below can evaluate becomes a column of it: appended to a target list, where it is not there yet. */
 extern Node *Llama2ReplaceLeaves(Node *node, List **columns);
-
-/* batch_scan_rewrite.c */
 extern void Llama2LiftValues(ValuesScan *scan, List *range_table);
 extern List *Llama2TakeReturning(ModifyTable *plan);
 

@@ -52,8 +52,6 @@ static bool can_project(Plan *plan);
 static List *calling_end(List *qual);
 static List *take_qual(Plan *plan, List *end);
 static bool is_worth_reading_ahead(Node *node, void *context);
-static Node *replace_leaves(Node *node, void *context);
-static bool is_leaf(Node *node);
 static Node *outer_to_scan(Node *node, void *context);
 static Plan *make_batch_scan(Plan *child, Plan *outer, List *targetlist, List *qual, Position position,
 							 Placing *placing);
@@ -79,12 +77,6 @@ Llama2InstallBatchScan(void)
 	previous_planner_hook = planner_hook;
 	planner_hook = plan_statement;
 	Llama2InstallExecutorHook();
-}
-
-Node *
-Llama2ReplaceLeaves(Node *node, List **columns)
-{
-	return replace_leaves(node, columns);
 }
 
 /* A plan without a function that somebody created has an empty invalItems, and is left alone at once. */
@@ -444,54 +436,6 @@ is_worth_reading_ahead(Node *node, void *context)
 		!Llama2ContainsVolatile((Node *) ((FuncExpr *) node)->args))
 		return true;
 	return expression_tree_walker(node, is_worth_reading_ahead, context);
-}
-
-static Node *
-replace_leaves(Node *node, void *context)
-{
-	List	  **columns = context;
-
-	if (node == NULL)
-		return NULL;
-	if (is_leaf(node))
-	{
-		TargetEntry *column = NULL;
-		ListCell   *cell;
-
-		foreach(cell, *columns)
-		{
-			if (equal(((TargetEntry *) lfirst(cell))->expr, node))
-				column = lfirst(cell);
-		}
-		if (column == NULL)
-		{
-			column = makeTargetEntry((Expr *) copyObject(node), list_length(*columns) + 1, NULL, false);
-			*columns = lappend(*columns, column);
-		}
-		return (Node *) makeVar(INDEX_VAR, column->resno, exprType(node), exprTypmod(node), exprCollation(node), 0);
-	}
-	return expression_tree_mutator(node, replace_leaves, context);
-}
-
-static bool
-is_leaf(Node *node)
-{
-	switch (nodeTag(node))
-	{
-		case T_Var:
-		case T_Aggref:
-		case T_WindowFunc:
-		case T_GroupingFunc:
-#if PG_VERSION_NUM >= 170000
-		case T_MergeSupportFunc:
-#endif
-#if PG_VERSION_NUM >= 180000
-		case T_ReturningExpr:
-#endif
-			return true;
-		default:
-			return false;
-	}
 }
 
 static Node *

@@ -30,11 +30,19 @@ typedef struct Substitution
 	Node	   *expression;
 } Substitution;
 
+static Node *replace_leaves(Node *node, void *context);
+static bool is_leaf(Node *node);
 static void lift_column(ValuesScan *scan, RangeTblEntry *relation, int number);
 static Node *dig_holes(Node *node, void *context);
 static Node *fill_holes(Node *node, void *context);
 static bool find_column(Node *node, void *context);
 static Node *substitute_column(Node *node, void *context);
+
+Node *
+Llama2ReplaceLeaves(Node *node, List **columns)
+{
+	return replace_leaves(node, columns);
+}
 
 /* Make calls in VALUES calls in the scan's target list or filter, where that can be. */
 void
@@ -73,6 +81,54 @@ Llama2TakeReturning(ModifyTable *plan)
 		plan->plan.targetlist = copyObject(linitial(returning));
 	}
 	return targetlist;
+}
+
+static Node *
+replace_leaves(Node *node, void *context)
+{
+	List	  **columns = context;
+
+	if (node == NULL)
+		return NULL;
+	if (is_leaf(node))
+	{
+		TargetEntry *column = NULL;
+		ListCell   *cell;
+
+		foreach(cell, *columns)
+		{
+			if (equal(((TargetEntry *) lfirst(cell))->expr, node))
+				column = lfirst(cell);
+		}
+		if (column == NULL)
+		{
+			column = makeTargetEntry((Expr *) copyObject(node), list_length(*columns) + 1, NULL, false);
+			*columns = lappend(*columns, column);
+		}
+		return (Node *) makeVar(INDEX_VAR, column->resno, exprType(node), exprTypmod(node), exprCollation(node), 0);
+	}
+	return expression_tree_mutator(node, replace_leaves, context);
+}
+
+static bool
+is_leaf(Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_Var:
+		case T_Aggref:
+		case T_WindowFunc:
+		case T_GroupingFunc:
+#if PG_VERSION_NUM >= 170000
+		case T_MergeSupportFunc:
+#endif
+#if PG_VERSION_NUM >= 180000
+		case T_ReturningExpr:
+#endif
+			return true;
+		default:
+			return false;
+	}
 }
 
 /*

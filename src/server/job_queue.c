@@ -39,26 +39,43 @@ static Statement recover = {
 	1, {INT4OID}
 };
 
+/* Who has jobs, found in the index without reading these. */
+#define OWNERS \
+	"WITH RECURSIVE owners(owner) AS ((SELECT q.owner FROM %1$s.llama2_job AS q WHERE q.finished_at IS NULL " \
+	"ORDER BY q.owner LIMIT 1) UNION ALL SELECT (SELECT q.owner FROM %1$s.llama2_job AS q WHERE q.finished_at IS NULL " \
+	"AND q.owner > o.owner ORDER BY q.owner LIMIT 1) FROM owners AS o WHERE o.owner IS NOT NULL), "
+#define QUEUED_OF_OWNER \
+	"FROM %1$s.llama2_job AS q WHERE q.owner = o.owner AND q.finished_at IS NULL AND q.state = 'queued' " \
+	"AND q.run_after <= pg_catalog.clock_timestamp() "
+
+/* Owners take turns; those of $2, who have jobs running, have had theirs. */
 static Statement claim = {
+	OWNERS "turns AS (SELECT w.id, pg_catalog.row_number() OVER (PARTITION BY o.owner ORDER BY w.id) + "
+	"(SELECT pg_catalog.count(*) FROM pg_catalog.unnest($2) AS r(owner) WHERE r.owner = o.owner) AS turn FROM owners AS o, "
+	"LATERAL (SELECT q.id " QUEUED_OF_OWNER "ORDER BY q.id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) AS w) "
 	"UPDATE %1$s.llama2_job AS j SET state = 'running', attempts = j.attempts + 1, "
-	"started_at = pg_catalog.clock_timestamp() FROM "
-	"(SELECT q.id FROM %1$s.llama2_job AS q WHERE q.finished_at IS NULL AND q.state = 'queued' "
-	"AND q.run_after <= pg_catalog.clock_timestamp() ORDER BY q.id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) AS c "
+	"started_at = pg_catalog.clock_timestamp() FROM (SELECT t.id FROM turns AS t ORDER BY t.turn, t.id LIMIT $1) AS c "
 	"WHERE j.id = c.id RETURNING j.id, j.owner::pg_catalog.oid, j.relation::pg_catalog.oid, j.attname, j.keys, "
 	"j.prompt, j.system, j.model, j.chat, j.options, j.attempts",
-	1, {INT8OID}
+	2, {INT8OID, OIDARRAYOID}
 };
 
-/* the keys of a bundle become jobs of their own, in their order */
+/*
+ * The oldest bundle of an owner who has fewer than $1 jobs queued.  Its keys become jobs of their own, in their
+ * order.
+ */
 static Statement unbundle = {
-	"WITH bundle AS (DELETE FROM %1$s.llama2_job AS j WHERE j.id = (SELECT b.id FROM %1$s.llama2_job AS b "
-	"WHERE b.finished_at IS NULL AND b.state = 'bundled' ORDER BY b.id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING j.*) "
+	OWNERS "few AS MATERIALIZED (SELECT o.owner FROM owners AS o WHERE "
+	"(SELECT pg_catalog.count(*) FROM (SELECT " QUEUED_OF_OWNER "LIMIT $1) AS n) < $1), "
+	"bundle AS (DELETE FROM %1$s.llama2_job AS j WHERE j.id = (SELECT o.id FROM few, LATERAL (SELECT b.id FROM %1$s.llama2_job AS b "
+	"WHERE b.owner = few.owner AND b.finished_at IS NULL AND b.state = 'bundled' ORDER BY b.id LIMIT 1 FOR UPDATE SKIP LOCKED) AS o "
+	"ORDER BY o.id LIMIT 1) RETURNING j.*) "
 	"INSERT INTO %1$s.llama2_job (owner, relation, attname, keys, prompt, system, model, chat, options, queued_at) "
 	"SELECT b.owner, b.relation, b.attname, k.key, b.prompt, b.system, b.model, b.chat, b.options, b.queued_at "
 	"FROM bundle AS b, LATERAL (SELECT (o - 1) / pg_catalog.array_length(b.keys, 2) AS number, "
 	"pg_catalog.array_agg(u.part ORDER BY o) AS key FROM pg_catalog.unnest(b.keys) WITH ORDINALITY AS u(part, o) "
 	"GROUP BY 1 ORDER BY 1) AS k ORDER BY k.number",
-	0, {0}
+	1, {INT8OID}
 };
 
 static Statement done = {
@@ -156,13 +173,19 @@ Llama2JobQueueRecover(void)
 }
 
 List *
-Llama2JobQueueClaim(int n, MemoryContext parent)
+Llama2JobQueueClaim(int n, List *running, MemoryContext parent)
 {
-	Datum		values[] = {Int64GetDatum(n)};
+	Datum	   *owners = palloc(sizeof(Datum) * Max(list_length(running), 1));
+	Datum		values[2];
 	MemoryContext caller = CurrentMemoryContext;
 	List	   *jobs = NIL;
 	uint64		n_claimed;
+	ListCell   *cell;
 
+	foreach(cell, running)
+		owners[foreach_current_index(cell)] = ObjectIdGetDatum(((Llama2Job *) lfirst(cell))->owner);
+	values[0] = Int64GetDatum(n);
+	values[1] = PointerGetDatum(construct_array(owners, list_length(running), OIDOID, sizeof(Oid), true, TYPALIGN_INT));
 	SPI_connect();
 	n_claimed = execute(&claim, values, NULL);
 	for (uint64 i = 0; i < n_claimed; i++)
@@ -180,17 +203,11 @@ Llama2JobQueueClaim(int n, MemoryContext parent)
 void
 Llama2JobQueueUnbundle(int n)
 {
-	uint64		n_rows = 0;
+	Datum		values[] = {Int64GetDatum(n)};
 
 	SPI_connect();
-	while (n_rows < n)
-	{
-		uint64		more = execute(&unbundle, NULL, NULL);
-
-		if (more == 0)
-			break;
-		n_rows += more;
-	}
+	while (execute(&unbundle, values, NULL) > 0)
+		;
 	SPI_finish();
 }
 

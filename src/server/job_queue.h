@@ -36,10 +36,13 @@ extern char *Llama2JobQueueOpen(void);
 /* Jobs that are "running" although nobody runs them are queued again: at the start of a worker. */
 extern void Llama2JobQueueRecover(void);
 
-/* Claim at most n jobs, each in a memory context of its own below parent. */
-extern List *Llama2JobQueueClaim(int n, MemoryContext parent);
+/*
+ * Claim at most n jobs, each in a memory context of its own below parent.  Owners take turns, and who has fewer
+ * of the jobs that run comes first.
+ */
+extern List *Llama2JobQueueClaim(int n, List *running, MemoryContext parent);
 
-/* Take jobs for many rows apart, so that there are at least n to claim, if there are that many. */
+/* Take jobs for many rows apart, so that each owner has at least n to claim, who has that many. */
 extern void Llama2JobQueueUnbundle(int n);
 
 /*

@@ -85,6 +85,7 @@ typedef struct Owner
 	int			settings;
 } Owner;
 
+static List *claimed_jobs(void);
 static bool in_subtransaction(RunningJob *running, bool (*step) (RunningJob *));
 static void become_owner(const Llama2Job *job, Owner *before);
 static void become_worker(const Owner *before);
@@ -191,12 +192,8 @@ Llama2JobRunClaim(void)
 	/* a few at a time, so that a claim is not made for each that ends */
 	if (running_jobs != NIL && n < capacity() / 4)
 		return 0;
-	jobs = Llama2JobQueueClaim(n, run_context);
-	if (list_length(jobs) < n)
-	{
-		Llama2JobQueueUnbundle(n - list_length(jobs));
-		jobs = list_concat(jobs, Llama2JobQueueClaim(n - list_length(jobs), run_context));
-	}
+	Llama2JobQueueUnbundle(n);
+	jobs = Llama2JobQueueClaim(n, claimed_jobs(), run_context);
 	foreach(cell, jobs)
 	{
 		Llama2Job  *job = lfirst(cell);
@@ -245,14 +242,12 @@ Llama2JobRunSubmit(void)
 void
 Llama2JobRunDropCancelled(void)
 {
-	List	   *jobs = NIL;
+	List	   *jobs;
 	ListCell   *cell;
 
-	foreach(cell, running_jobs)
-		jobs = lappend(jobs, ((RunningJob *) lfirst(cell))->job);
-	if (jobs == NIL)
+	if (running_jobs == NIL)
 		return;
-	jobs = Llama2JobQueueGone(jobs);
+	jobs = Llama2JobQueueGone(claimed_jobs());
 	foreach(cell, running_jobs)
 	{
 		RunningJob *running = lfirst(cell);
@@ -276,6 +271,17 @@ Llama2JobRunPutBack(void)
 		running->state = RUN_ENDED;
 	}
 	forget_ended();
+}
+
+static List *
+claimed_jobs(void)
+{
+	List	   *jobs = NIL;
+	ListCell   *cell;
+
+	foreach(cell, running_jobs)
+		jobs = lappend(jobs, ((RunningJob *) lfirst(cell))->job);
+	return jobs;
 }
 
 /*

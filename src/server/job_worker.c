@@ -68,6 +68,7 @@ Llama2JobWorkerMain(Datum argument)
 		proc_exit(0);
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	pgstat_report_appname(MyBgworkerEntry->bgw_name);
+	Llama2LetOthersFirst();
 	Llama2JobRunInit();
 	SetConfigOption("search_path", "pg_catalog", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);

@@ -5,6 +5,7 @@
 #include "server/parameters.h"
 
 #include <float.h>
+#include <sys/resource.h>
 
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -116,6 +117,13 @@ Llama2ModelDirectory(void)
 	return psprintf("%s/llama2", folder);
 }
 
+void
+Llama2LetOthersFirst(void)
+{
+	if (llama2_nice > 0 && setpriority(PRIO_PROCESS, 0, llama2_nice) != 0)
+		ereport(WARNING, (errmsg("could not set the niceness of this llama2 worker to %d: %m", llama2_nice)));
+}
+
 const char *
 Llama2KernelsName(void)
 {
@@ -144,7 +152,7 @@ define_server_parameters(void)
 							&llama2_threads, 0, 0, 256,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("llama2.nice",
-							"Niceness of a model's worker, so that queries come first.",
+							"Niceness of the workers of models and jobs, so that queries come first.",
 							NULL, &llama2_nice, 0, 0, 19,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("llama2.kv_cache_size",

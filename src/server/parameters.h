@@ -45,6 +45,9 @@ extern void Llama2DefineParameters(void);
 /* The folder of model files, palloc'd: llama2.model_directory or its default. */
 extern PGDLLEXPORT char *Llama2ModelDirectory(void);
 
+/* Give this process, and threads that it starts, the niceness llama2.nice. */
+extern PGDLLEXPORT void Llama2LetOthersFirst(void);
+
 /* What llama2.kernels asks for, or NULL for the best. */
 extern PGDLLEXPORT const char *Llama2KernelsName(void);
 

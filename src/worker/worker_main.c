@@ -12,7 +12,6 @@
 
 #include <sched.h>
 #include <signal.h>
-#include <sys/resource.h>
 
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -53,8 +52,7 @@ Llama2WorkerMain(Datum argument)
 	pgstat_report_appname(MyBgworkerEntry->bgw_name);
 	Llama2AddStatistic(worker_starts, 1);
 
-	if (llama2_nice > 0 && setpriority(PRIO_PROCESS, 0, llama2_nice) != 0)
-		ereport(WARNING, (errmsg("could not set the llama2 worker's niceness to %d: %m", llama2_nice)));
+	Llama2LetOthersFirst();
 	start_threads(Llama2WorkerThreads());
 
 	Llama2MakeResident(&resident, model);

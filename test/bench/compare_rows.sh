@@ -6,8 +6,8 @@
 #
 #	test/bench/compare_rows.sh [MODEL.gguf]
 #
-# The extension must be installed.  The texts are compared, too.  ROWS (default 64), TOKENS for each (32),
-# INSTRUCTION, the shared instruction's tokens, about (300), and PARTS (rows prefix) can be set.
+# The extension must be installed.  The texts are compared, too.  ROWS (default 64), TOKENS for each (32), BATCH, the widest
+# batch (32), INSTRUCTION, the shared instruction's tokens, about (300), and PARTS (rows drawn engine prefix) can be set.
 
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -15,13 +15,14 @@ build=${BUILD:-build/release}
 model=$(realpath "${1:-models/tinychat-6m.gguf}")
 rows=${ROWS:-64}
 tokens=${TOKENS:-32}
+batch=${BATCH:-32}
 instruction=${INSTRUCTION:-300}
 . test/private_server.sh
 
 private_server_folder
 as_private_user mkdir models
 ln -s "$model" "$PRIVATE_FOLDER/models/measured.gguf"
-private_server_start "llama2.model_directory=$PRIVATE_FOLDER/models" llama2.model=measured jit=off
+private_server_start "llama2.model_directory=$PRIVATE_FOLDER/models" llama2.model=measured "llama2.max_batch=$batch" jit=off
 psql -v ON_ERROR_STOP=1 -Xqc 'CREATE EXTENSION llama2' -c "SELECT llama2_load('measured')" >/dev/null
 psql -v ON_ERROR_STOP=1 -Xq <<-SQL
 	CREATE TABLE items AS SELECT i AS id, 'Item number ' || i || ' is ' || chr(96 + i % 26 + 1) AS body
@@ -31,13 +32,13 @@ psql -v ON_ERROR_STOP=1 -Xq <<-SQL
 		'SELECT extract(epoch FROM clock_timestamp() - start)';
 SQL
 
-# measure SETTING PROMPT TOKENS TABLE: seconds that the statement takes; its texts go into a table
+# measure SETTING PROMPT TOKENS TABLE [SAMPLING]: seconds that the statement takes; its texts go into a table
 measure()
 {
 	psql -v ON_ERROR_STOP=1 -XqAt <<-SQL
 		SET $1;
 		SELECT clock_timestamp() AS start \gset
-		CREATE TABLE $4 AS SELECT id, llama2_generate($2, max_tokens => $3, temperature => 0,
+		CREATE TABLE $4 AS SELECT id, llama2_generate($2, max_tokens => $3, ${5:-temperature => 0},
 			options => '{"ignore_eos": true}') AS text FROM items;
 		SELECT seconds_since(:'start');
 	SQL
@@ -55,35 +56,56 @@ set_server()
 	psql -v ON_ERROR_STOP=1 -Xqc 'SELECT pg_sleep(0.5)' -c "SELECT llama2_generate('x', max_tokens => 1)" >/dev/null
 }
 
-# The engine's rates, as "PREFILL DECODE" in tokens per second
-engine_rates()
-{
-	"$build/bench/llama2_bench" -p 256 -n "$tokens" -b 32 -r 2 --csv "$model" |
-		awk -F, '$1 == "prefill" { prefill = $8 } $1 == "decode" { decode = $8 } END { print prefill, decode }'
-}
-
+# Texts that repeat themselves, as greedy ones do, are guessed right where the processor is idle; drawn ones are not.
 measure_rows()
 {
-	local scanned plain single prompts rates
+	local scanned plain single
 
-	printf '%s, %s rows, %s tokens each\n' "$(basename "$model")" "$rows" "$tokens"
-	psql -v ON_ERROR_STOP=1 -Xqc 'SELECT llama2_stats_reset()' >/dev/null
+	printf '%s, %s rows, %s tokens each, batch of %s\n' "$(basename "$model")" "$rows" "$tokens" "$batch"
 	scanned=$(measure 'llama2.batch_scan = on' body "$tokens" scanned)
-	prompts=$(psql -v ON_ERROR_STOP=1 -XqAtc 'SELECT prefill_tokens FROM llama2_stats')
 	plain=$(measure 'llama2.batch_scan = off' body "$tokens" plain)
 	same_texts scanned plain
 	set_server 'llama2.speculation = off'
 	single=$(measure 'llama2.batch_scan = off' body "$tokens" single)
 	same_texts scanned single
-	psql -v ON_ERROR_STOP=1 -Xqc "SELECT llama2_unload('measured')" >/dev/null
-	rates=$(engine_rates)
-	psql -v ON_ERROR_STOP=1 -Xqc "SELECT llama2_load('measured')" >/dev/null
-	echo "$rates" | awk -v n="$((rows * tokens))" -v s="$scanned" -v p="$plain" -v o="$single" -v prompts="$prompts" '{
+	set_server 'llama2.speculation = on'
+	awk -v n="$((rows * tokens))" -v s="$scanned" -v p="$plain" -v o="$single" 'BEGIN {
 		printf "batch_scan on                    %8.1f tokens/s\n", n / s
 		printf "batch_scan off                   %8.1f tokens/s   %.2f times\n", n / p, p / s
-		printf "batch_scan off, speculation off  %8.1f tokens/s   %.2f times\n", n / o, o / s
-		printf "engine: %.1f s for %d prompt tokens at %.1f and %d tokens at %.1f tokens/s; SQL %.1f s, %.0f percent of its speed\n",
-			prompts / $1 + n / $2, prompts, $1, n, $2, s, 100 * (prompts / $1 + n / $2) / s }'
+		printf "batch_scan off, speculation off  %8.1f tokens/s   %.2f times\n", n / o, o / s }'
+}
+
+measure_drawn()
+{
+	local scanned plain
+
+	printf '%s, %s rows, %s tokens each, drawn at temperature 1, batch of %s\n' "$(basename "$model")" "$rows" "$tokens" "$batch"
+	scanned=$(measure 'llama2.batch_scan = on' body "$tokens" drawn_scanned 'temperature => 1, seed => id')
+	plain=$(measure 'llama2.batch_scan = off' body "$tokens" drawn_plain 'temperature => 1, seed => id')
+	same_texts drawn_scanned drawn_plain
+	awk -v n="$((rows * tokens))" -v s="$scanned" -v p="$plain" 'BEGIN {
+		printf "batch_scan on                    %8.1f tokens/s\n", n / s
+		printf "batch_scan off                   %8.1f tokens/s   %.2f times\n", n / p, p / s }'
+}
+
+# SQL and the engine alone take turns, each with as many requests of as many tokens; neither has the other in memory.
+measure_engine()
+{
+	local prompt scanned
+
+	printf '%s, %s rows, %s tokens each, batch of %s, beside the engine alone\n' "$(basename "$model")" "$rows" "$tokens" "$batch"
+	prompt=$(psql -v ON_ERROR_STOP=1 -XqAt -c 'SELECT round(avg(llama2_count_tokens(body) + 1)) FROM items')
+	for turn in $(seq "${TURNS:-2}"); do
+		scanned=$(measure 'llama2.batch_scan = on' body "$tokens" "turn_$turn")
+		psql -v ON_ERROR_STOP=1 -Xqc "SELECT llama2_unload('measured')" >/dev/null
+		"$build/bench/llama2_bench" -p 0 -d "$prompt" -n "$tokens" -b "$batch" -q "$rows" -r 1 --csv "$model" |
+			awk -F, -v n="$((rows * tokens))" -v s="$scanned" -v prompt="$prompt" '
+				$1 == "decode" { decode = $8 }
+				$1 == "requests" { requests = $8 }
+				END { printf "SQL %.1f tokens/s; engine: the same requests, prompts of %d tokens, %.1f (SQL has %.1f percent), decoding alone %.1f (%.1f percent)\n",
+					n / s, prompt, requests, 100 * n / s / requests, decode, 100 * n / s / decode }'
+		psql -v ON_ERROR_STOP=1 -Xqc "SELECT llama2_load('measured')" >/dev/null
+	done
 }
 
 measure_prefix()
@@ -100,6 +122,6 @@ measure_prefix()
 		printf "prefix_cache on  %8.2f s\nprefix_cache off %8.2f s   %.2f times\n", s, u, u / s }'
 }
 
-for part in ${PARTS:-rows prefix}; do
+for part in ${PARTS:-rows drawn engine prefix}; do
 	"measure_$part"
 done

@@ -3,11 +3,14 @@
  *		Tokens per second of a model: prompts, one sequence, many at once.
  *
  *	 llama2_bench [-t threads] [-k kernels] [-p prompt tokens] [-n tokens] [-b batch,batch,...]
- *				  [-d depth] [-r repetitions] [--blas] [--csv] [model.gguf]
+ *				  [-d depth] [-q requests] [-r repetitions] [--blas] [--shared] [--csv] [model.gguf]
  *
  * Without a file the bundled model is measured.  Beside each rate stands what it takes
  * of the machine, as a share of limits that are measured in the same run: weights read
- * from memory, multiply-adds.  Decoding begins after a prompt of depth tokens; -p 0 leaves the prompts out.
+ * from memory, multiply-adds.  Decoding begins after a prompt of depth tokens; -p 0 leaves the prompts out.  With -q so
+ * many requests are queued at once, each with a prompt of depth tokens of its own, and computed in the widest batch: tokens
+ * per second of that are those of the answers, in all of the time.  --shared puts the weights in shared memory, as the
+ * server does, where the system may have no huge pages for them.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -31,10 +34,12 @@ typedef struct BenchOptions
 	int			n_prompt;
 	int			n_tokens;
 	int			depth;
+	int			n_requests;
 	int			batches[MAX_BATCHES];
 	int			n_batches;
 	int			n_repetitions;
 	bool		use_blas;
+	bool		shared;
 	bool		csv;
 	const char *path;
 } BenchOptions;
@@ -58,6 +63,7 @@ typedef struct Timing
 {
 	double		prefill_rate;	/* tokens in a second */
 	double		decode_rate;	/* over all sequences */
+	double		rate;			/* of answers, prompts counted in the time */
 } Timing;
 
 static void parse_options(int argc, char **argv, BenchOptions *options);
@@ -69,10 +75,11 @@ static void count_weights(Bench *bench);
 static void create_engine(Bench *bench);
 static Timing run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens);
 static double median_rate(const Bench *bench, int n_sequences, bool decode);
+static double median_of_requests(const Bench *bench, int n_requests);
 static void print_machine(const Bench *bench);
 static void print_rate(const Bench *bench, const char *test, int n_sequences, double rate, bool decode);
 static double peak_of(const Bench *bench);
-static void *claim(uint64_t bytes);
+static void *claim(uint64_t bytes, bool shared);
 static void fail(const char *message, const char *hint);
 
 int
@@ -93,6 +100,8 @@ main(int argc, char **argv)
 		print_rate(&bench, "prefill", 1, median_rate(&bench, 1, false), false);
 	for (int i = 0; i < options.n_batches; i++)
 		print_rate(&bench, "decode", options.batches[i], median_rate(&bench, options.batches[i], true), true);
+	if (options.n_requests > 0)
+		print_rate(&bench, "requests", options.n_requests, median_of_requests(&bench, options.n_requests), false);
 	return 0;
 }
 
@@ -101,6 +110,7 @@ parse_options(int argc, char **argv, BenchOptions *options)
 {
 	static const struct option names[] = {
 		{"blas", no_argument, NULL, 'B'},
+		{"shared", no_argument, NULL, 'S'},
 		{"csv", no_argument, NULL, 'C'},
 		{NULL, 0, NULL, 0}
 	};
@@ -111,7 +121,7 @@ parse_options(int argc, char **argv, BenchOptions *options)
 		.n_prompt = 128, .n_tokens = 64, .depth = 8, .n_repetitions = 3
 	};
 	parse_batches("1,4,16", options);
-	while ((letter = getopt_long(argc, argv, "t:k:p:n:b:d:r:", names, NULL)) != -1)
+	while ((letter = getopt_long(argc, argv, "t:k:p:n:b:d:q:r:", names, NULL)) != -1)
 	{
 		switch (letter)
 		{
@@ -133,11 +143,17 @@ parse_options(int argc, char **argv, BenchOptions *options)
 			case 'd':
 				options->depth = parse_number("depth", optarg, 1, 1 << 20);
 				break;
+			case 'q':
+				options->n_requests = parse_number("requests", optarg, 0, 1 << 20);
+				break;
 			case 'r':
 				options->n_repetitions = parse_number("repetitions", optarg, 1, MAX_REPETITIONS);
 				break;
 			case 'B':
 				options->use_blas = true;
+				break;
+			case 'S':
+				options->shared = true;
 				break;
 			case 'C':
 				options->csv = true;
@@ -186,7 +202,8 @@ static void
 usage(void)
 {
 	fprintf(stderr, "usage: llama2_bench [-t threads] [-k kernels] [-p prompt tokens] [-n tokens]\n"
-			"                    [-b batch,batch,...] [-d depth] [-r repetitions] [--blas] [--csv] [model.gguf]\n");
+			"                    [-b batch,batch,...] [-d depth] [-q requests] [-r repetitions] [--blas] [--shared] [--csv]\n"
+			"                    [model.gguf]\n");
 	exit(2);
 }
 
@@ -203,8 +220,8 @@ load(Bench *bench)
 		fail(error.message, error.hint);
 	bench->image_bytes = llm_model_image_size(file);
 	vocabulary_bytes = llm_model_vocabulary_size(file);
-	image = claim(bench->image_bytes);
-	bench->vocabulary = claim(vocabulary_bytes);
+	image = claim(bench->image_bytes, bench->options->shared);
+	bench->vocabulary = claim(vocabulary_bytes, false);
 	if (!llm_model_build_vocabulary(file, bench->vocabulary, vocabulary_bytes, &error) ||
 		!llm_model_load_image(file, image, bench->image_bytes,
 							  bench->options->n_threads > 0 ? bench->options->n_threads :
@@ -284,7 +301,7 @@ run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens)
 {
 	LlmRequest *requests = calloc(n_sequences, sizeof(LlmRequest));
 	LlmTokenResult *results = calloc((size_t) n_sequences * n_tokens, sizeof(LlmTokenResult));
-	int32_t    *prompt = calloc(n_prompt, sizeof(int32_t));
+	int32_t    *prompts = calloc((size_t) n_sequences * n_prompt, sizeof(int32_t));
 	int32_t		n_vocabulary = bench->model.config.vocabulary_size;
 	LlmError	error = {0};
 	double		started = seconds_now();
@@ -294,13 +311,13 @@ run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens)
 	int64_t		n_after = 0;
 	Timing		timing;
 
-	for (int i = 0; i < n_prompt; i++)
-		prompt[i] = (int32_t) ((i * INT64_C(7919) + 259) % n_vocabulary);
+	for (int i = 0; i < n_sequences * n_prompt; i++)
+		prompts[i] = (int32_t) ((i * INT64_C(7919) + 259) % n_vocabulary);
 	for (int i = 0; i < n_sequences; i++)
 	{
 		requests[i] = (LlmRequest)
 		{
-			.kind = LLM_GENERATE, .prompt = prompt, .n_prompt = n_prompt,
+			.kind = LLM_GENERATE, .prompt = prompts + (size_t) i * n_prompt, .n_prompt = n_prompt,
 			.max_tokens = n_tokens, .results = results + (size_t) i * n_tokens
 		};
 		llm_sampling_defaults(&requests[i].sampling);
@@ -325,9 +342,10 @@ run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens)
 
 	timing.prefill_rate = n_sequences * n_prompt / (prefilled - started);
 	timing.decode_rate = (double) (n_after - n_before) / (seconds_now() - prefilled);
+	timing.rate = (double) n_after / (seconds_now() - started);
 	free(requests);
 	free(results);
-	free(prompt);
+	free(prompts);
 	return timing;
 }
 
@@ -344,6 +362,17 @@ median_rate(const Bench *bench, int n_sequences, bool decode)
 		else
 			rates[i] = run(bench, n_sequences, bench->options->n_prompt, 2).prefill_rate;
 	}
+	return median_of(rates, n);
+}
+
+static double
+median_of_requests(const Bench *bench, int n_requests)
+{
+	double		rates[MAX_REPETITIONS];
+	int			n = bench->options->n_repetitions;
+
+	for (int i = 0; i < n; i++)
+		rates[i] = run(bench, n_requests, bench->options->depth, bench->options->n_tokens).rate;
 	return median_of(rates, n);
 }
 
@@ -405,9 +434,9 @@ peak_of(const Bench *bench)
 }
 
 static void *
-claim(uint64_t bytes)
+claim(uint64_t bytes, bool shared)
 {
-	void	   *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void	   *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
 		fail("out of memory for the model", "");

@@ -69,6 +69,10 @@ $client = RawClient->new($node);
 $client->query(q{SELECT llama2_count_tokens('wait for the model')});
 $worker = $client->query('SELECT worker_pid FROM llama2_status')->[0][0];
 is((split ' ', slurp_file("/proc/$worker/stat") =~ s/^.*\) //sr)[16], 7, 'llama2.nice is the worker\'s niceness');
+my $job = $client->query(q{SELECT llama2_submit('Once', max_tokens => 1)})->[0][0];
+is($client->query("SELECT llama2_result($job, '1 min') IS NOT NULL")->[0][0], 't', 'a job is done');
+my $job_worker = $client->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'llama2 job worker'})->[0][0];
+is((split ' ', slurp_file("/proc/$job_worker/stat") =~ s/^.*\) //sr)[16], 7, 'and that of the worker of jobs');
 is((split ' ', slurp_file('/proc/' . $client->pid . '/stat') =~ s/^.*\) //sr)[16], 0, 'and no backend\'s');
 
 $node->stop;

@@ -203,6 +203,28 @@ for my $statement ("UPDATE llama2_job SET owner = 'bob'", "UPDATE llama2_job SET
 	like($err, qr/permission denied|row-level security/, "nobody may: $statement");
 }
 
+# Owners take turns: who comes with a few jobs does not wait until another's many are done
+sql(q{
+	CREATE TABLE fair (id int PRIMARY KEY, body text, summary text);
+	CREATE TABLE fair_written (place serial, who name);
+	GRANT SELECT, INSERT, UPDATE ON fair TO alice, bob; GRANT INSERT ON fair_written TO alice, bob; GRANT USAGE ON SEQUENCE fair_written_place_seq TO alice, bob;
+	CREATE FUNCTION fair_note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.fair_written (who) VALUES (current_user); RETURN NULL; END';
+	CREATE TRIGGER note AFTER UPDATE ON fair FOR EACH ROW EXECUTE FUNCTION fair_note();
+	CREATE TRIGGER fill AFTER INSERT ON fair FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('summary', 'Item {id}: {body}', 'max_tokens=1', 'chat=false');
+});
+pause();
+sql(q{SET ROLE alice; SELECT count(llama2_submit('Once ' || i, max_tokens => 1)) FROM generate_series(1, 400) AS i;
+	INSERT INTO fair SELECT i, 'x' FROM generate_series(1, 400) AS i});
+sql(q{SET ROLE bob; SELECT count(llama2_submit('Once ' || i, max_tokens => 1)) FROM generate_series(1, 3) AS i;
+	INSERT INTO fair SELECT i, 'x' FROM generate_series(1001, 1003) AS i});
+resume();
+wait_for(q{count(*) = 0 FROM llama2_jobs WHERE state IN ('queued', 'running')}, 'the jobs of two owners are done');
+is(sql('SELECT count(*) FROM fair WHERE summary IS NULL'), '0', 'their rows, too');
+cmp_ok(sql(q{SELECT count(*) FROM llama2_jobs WHERE owner = 'alice' AND finished_at < (SELECT max(finished_at) FROM llama2_jobs WHERE owner = 'bob')}), '<', 200,
+	'prompts of who has few come before most of who has many');
+cmp_ok(sql(q{SELECT max(place) FROM fair_written WHERE who = 'bob'}), '<', 200, 'and so do rows');
+sql('DELETE FROM llama2_job');
+
 # LISTEN
 ($status, $out, $err) = (0, '', '');
 $node->psql('postgres', qq{LISTEN llama2_jobs; INSERT INTO notes (id, body) VALUES (50, '$kettle');
