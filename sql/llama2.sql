@@ -547,12 +547,23 @@ COMMENT ON FUNCTION llama2_extract(text, anyelement, text, int, float8, float8, 
 CREATE FUNCTION llama2_models(
 	OUT name text, OUT state text, OUT file_bytes bigint, OUT bytes_done bigint, OUT weight_bytes bigint,
 	OUT kv_cache_bytes bigint, OUT type text, OUT parameters bigint, OUT layers int, OUT dim int,
-	OUT vocabulary int, OUT context_length int, OUT loaded_at timestamptz, OUT load_ms float8, OUT error text
+	OUT vocabulary int, OUT context_length int, OUT loaded_at timestamptz, OUT load_ms float8, OUT last_used timestamptz,
+	OUT file_changed boolean, OUT error text
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'llama2_models' LANGUAGE C VOLATILE PARALLEL SAFE COST 10000 ROWS 10;
 
 COMMENT ON FUNCTION llama2_models() IS
 'models in llama2.model_directory, and what is resident of them';
+
+CREATE FUNCTION llama2_memory_plan(
+	model text DEFAULT NULL, OUT model text, OUT type text, OUT parameters bigint, OUT context_length int, OUT weight_bytes bigint,
+	OUT kv_cache_bytes bigint, OUT activation_bytes bigint, OUT total_bytes bigint, OUT limit_bytes bigint,
+	OUT available_bytes bigint, OUT shared_memory_bytes bigint, OUT fits boolean, OUT problem text
+) RETURNS record
+AS 'MODULE_PATHNAME', 'llama2_memory_plan' LANGUAGE C VOLATILE PARALLEL SAFE COST 10000;
+
+COMMENT ON FUNCTION llama2_memory_plan(text) IS
+'memory that a model takes when it is loaded, from its file''s header, beside what there is';
 
 CREATE FUNCTION llama2_load(name text) RETURNS void
 AS 'MODULE_PATHNAME', 'llama2_load' LANGUAGE C VOLATILE STRICT PARALLEL SAFE COST 1000000;
@@ -570,7 +581,7 @@ COMMENT ON FUNCTION llama2_unload(text) IS
 
 CREATE FUNCTION llama2_status(
 	OUT model text, OUT state text, OUT worker_pid int, OUT kernels text, OUT threads int, OUT context_length int,
-	OUT weight_bytes bigint, OUT kv_cache_bytes bigint, OUT activation_bytes bigint, OUT running int, OUT queued int,
+	OUT weight_bytes bigint, OUT kv_cache_bytes bigint, OUT activation_bytes bigint, OUT memory_bytes bigint, OUT running int, OUT queued int,
 	OUT kv_pages int, OUT kv_pages_free int, OUT kv_pages_cached int, OUT loaded_at timestamptz, OUT error text
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'llama2_status' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000 ROWS 2;
@@ -624,7 +635,7 @@ CREATE FUNCTION llama2_stats(
 	OUT mean_batch float8, OUT prefill_tokens bigint, OUT decode_tokens bigint, OUT drafted_tokens bigint,
 	OUT accepted_tokens bigint, OUT preemptions bigint,
 	OUT queue_ms float8, OUT prefill_ms float8, OUT decode_ms float8, OUT step_ms float8, OUT worker_starts bigint,
-	OUT model_loads bigint, OUT stats_reset timestamptz
+	OUT model_loads bigint, OUT evictions bigint, OUT stats_reset timestamptz
 ) RETURNS record
 AS 'MODULE_PATHNAME', 'llama2_stats' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000;
 

@@ -135,14 +135,22 @@ bool
 llm_gguf_check_unchanged(const LlmGguf *gguf, LlmError *error)
 {
 	struct stat now;
+	LlmFileIdentity then_identity;
+	LlmFileIdentity now_identity;
 
 	if (fstat(gguf->descriptor, &now) != 0)
 		return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not stat file: %s", strerror(errno));
-	if (now.st_size != gguf->status.st_size ||
-		now.st_mtim.tv_sec != gguf->status.st_mtim.tv_sec ||
-		now.st_mtim.tv_nsec != gguf->status.st_mtim.tv_nsec)
+	then_identity = llm_file_identity(&gguf->status);
+	now_identity = llm_file_identity(&now);
+	if (!llm_same_file(&then_identity, &now_identity))
 		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "file was written to while it was read");
 	return true;
+}
+
+LlmFileIdentity
+llm_gguf_identity(const LlmGguf *gguf)
+{
+	return llm_file_identity(&gguf->status);
 }
 
 int

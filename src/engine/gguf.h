@@ -10,6 +10,7 @@
 #ifndef LLM_GGUF_H
 #define LLM_GGUF_H
 
+#include "engine/file_identity.h"
 #include "engine/tensor_type.h"
 
 #define LLM_GGUF_MAX_DIMS 4
@@ -49,6 +50,9 @@ extern bool llm_gguf_read(const LlmGguf *gguf, uint64_t offset, void *buffer, ui
 
 /* False, with *error filled, when the file was written to since it was opened. */
 extern bool llm_gguf_check_unchanged(const LlmGguf *gguf, LlmError *error);
+
+/* Of the file when it was opened. */
+extern LlmFileIdentity llm_gguf_identity(const LlmGguf *gguf);
 
 extern int	llm_gguf_descriptor(const LlmGguf *gguf);
 extern uint64_t llm_gguf_file_size(const LlmGguf *gguf);

@@ -12,18 +12,12 @@
 #include <string.h>
 
 #define BLOCK_ROWS (LLM_BLAS_PANELS * LLM_PANEL_ROWS)
-#define BLOCK_COLS 512
+#define BLOCK_COLS LLM_BLAS_BLOCK_COLS
 
 static void unpack_panel(const LlmMatrix *w, int32_t panel, int32_t first_col, int32_t n_cols,
 						 float *out);
 static inline float half_to_float(uint16_t half);
 static inline float bits_to_float(uint32_t bits);
-
-uint64_t
-llm_matmul_blas_scratch(void)
-{
-	return (uint64_t) BLOCK_ROWS * BLOCK_COLS;
-}
 
 void
 llm_matmul_blas_init(void)

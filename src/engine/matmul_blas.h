@@ -12,11 +12,16 @@
 #include "engine/kernels/kernels.h"
 
 #define LLM_BLAS_PANELS 16		/* panels of one block of rows */
+#define LLM_BLAS_BLOCK_COLS 512 /* weights of a row that are unpacked at once */
 #define LLM_BLAS_MIN_COLS 32	/* fewer columns do not pay for unpacking */
 #define LLM_BLAS_MAX_THREADS 64 /* OpenBLAS ends the process when too many threads call it at once */
 
 /* Floats of scratch that a thread needs. */
-extern uint64_t llm_matmul_blas_scratch(void);
+static inline uint64_t
+llm_matmul_blas_scratch(void)
+{
+	return (uint64_t) LLM_BLAS_PANELS * LLM_PANEL_ROWS * LLM_BLAS_BLOCK_COLS;
+}
 
 /* Once before the first product: each of our threads calls for itself. */
 extern void llm_matmul_blas_init(void);

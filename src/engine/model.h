@@ -10,6 +10,7 @@
 #ifndef LLM_MODEL_H
 #define LLM_MODEL_H
 
+#include "engine/file_identity.h"
 #include "engine/gguf.h"
 #include "engine/matrix.h"
 #include "text/vocabulary.h"
@@ -71,6 +72,7 @@ extern LlmModelFile *llm_model_open(const char *path, LlmError *error);
 extern void llm_model_close(LlmModelFile *file);
 extern const LlmModelConfig *llm_model_file_config(const LlmModelFile *file);
 extern uint64_t llm_model_file_bytes(const LlmModelFile *file);
+extern LlmFileIdentity llm_model_file_identity(const LlmModelFile *file);
 
 extern uint64_t llm_model_image_size(const LlmModelFile *file);
 extern uint64_t llm_model_vocabulary_size(const LlmModelFile *file);

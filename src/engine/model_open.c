@@ -99,6 +99,12 @@ llm_model_file_bytes(const LlmModelFile *file)
 	return llm_gguf_file_size(file->gguf);
 }
 
+LlmFileIdentity
+llm_model_file_identity(const LlmModelFile *file)
+{
+	return llm_gguf_identity(file->gguf);
+}
+
 uint64_t
 llm_model_vocabulary_size(const LlmModelFile *file)
 {

@@ -32,6 +32,7 @@
 
 #include "server/enrich_rows.h"
 #include "server/job_queue.h"
+#include "server/model_wait.h"
 #include "server/parameters.h"
 #include "shared/compat.h"
 
@@ -67,10 +68,10 @@ typedef struct RunningJob
 	char	   *prompt;			/* NULL: null, and so is the answer */
 	char	   *value_before;	/* of the column, when the prompt was made; NULL: null */
 	RowState	row;
-	bool		model_asked;
+	uint64		model_asked;	/* the load that was asked for; 0: none */
 	Llama2Request *request;
 	const Llama2Model *model;
-	uint64		model_generation;
+	uint64		vocabulary_generation;
 	text	   *answer;
 	TimestampTz answered_at;
 	TimestampTz write_after;	/* the row was locked */
@@ -438,7 +439,7 @@ submit(RunningJob *running)
 	if (running->request)
 	{
 		running->model = call.model;
-		running->model_generation = call.model->generation;
+		running->vocabulary_generation = call.model->vocabulary_generation;
 		running->state = RUN_SUBMITTED;
 	}
 	return true;
@@ -452,8 +453,8 @@ take_answer(RunningJob *running)
 
 	if (failure->sqlerrcode != 0)
 		note_error(running, failure->sqlerrcode, failure->message);
-	else if (running->model_generation != running->model->generation)
-		note_error(running, ERRCODE_OPERATOR_INTERVENTION, "the model was loaded anew while the job ran");
+	else if (!Llama2ModelIsMapped(running->model, running->vocabulary_generation))
+		note_error(running, ERRCODE_OPERATOR_INTERVENTION, "the model was loaded from another file while the job ran");
 	else
 		running->answer = Llama2DoneText(running->model, running->request);
 	MemoryContextSwitchTo(old);

@@ -2,25 +2,46 @@
  * model_use.c
  *		A backend's view of a resident model.
  *
- * The vocabulary is mapped once for each model and kept; a model that was loaded
- * anew has another generation, and is mapped again.
+ * A vocabulary is mapped once and kept.  A model that went and was loaded again has the same one as long as its file
+ * says so; where it has another, that is mapped beside the old one, which whoever still uses it has to the end of
+ * its transaction.
  */
 #include "server/model_use.h"
 
+#include <sys/stat.h>
+
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
+#include "server/model_wait.h"
 #include "server/parameters.h"
-#include "server/request.h"
-#include "shared/compat.h"
 #include "shared/model_table.h"
 
-static int	wait_until_ready(const char *name);
-static int	find_or_ask(const char *name, bool *asked);
-static int	ask_for_worker(const char *name);
-static void map_vocabulary(Llama2Model *model, int index);
+/* A file is looked at so often, by a session that uses its model. */
+#define LOOK_AGAIN_US INT64CONST(10000000)
 
-static Llama2Model mapped[LLAMA2_MAX_MODELS];
+typedef struct MappedModel
+{
+	Llama2Model model;
+	dsm_segment *segment;
+	LlmFileIdentity file;		/* that was loaded */
+	TimestampTz looked_at;
+	LlmFileIdentity warned_of;
+	struct MappedModel *next;	/* of stale ones */
+} MappedModel;
+
+static MappedModel *find_mapped(const char *name);
+static bool refresh(MappedModel *mapped, int index);
+static MappedModel *map_vocabulary(int index);
+static void retire(MappedModel *mapped);
+static void free_stale(XactEvent event, void *arg);
+static void touch(int index);
+static void look_at_file(MappedModel *mapped);
+
+static MappedModel *all_mapped[LLAMA2_MAX_MODELS];
+static MappedModel *stale = NULL;
 
 void
 Llama2RequirePreload(void)
@@ -32,175 +53,214 @@ Llama2RequirePreload(void)
 				 errhint("Add llama2 to \"shared_preload_libraries\" in postgresql.conf and restart the server.")));
 }
 
-const Llama2Model *
-Llama2UseModel(const char *name)
+void
+Llama2RequireModelName(const char *name)
 {
-	int			index;
-
-	Llama2RequirePreload();
-	if (name == NULL)
-		name = llama2_model;
 	if (!Llama2ModelNameIsValid(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid model name \"%s\"", name),
 				 errhint("A model's name is its file's name without \".gguf\"; llama2_models() lists them.")));
+}
+
+const Llama2Model *
+Llama2UseModel(const char *name)
+{
+	Llama2RequirePreload();
+	if (name == NULL)
+		name = llama2_model;
+	Llama2RequireModelName(name);
 
 	for (;;)
 	{
-		Llama2Model *model;
-		bool		current;
+		int			index = Llama2WaitForModel(name);
+		MappedModel *mapped = find_mapped(name);
 
-		index = wait_until_ready(name);
-		model = &mapped[index];
-		LWLockAcquire(llama2_control->lock, LW_SHARED);
-		current = model->segment != NULL &&
-			model->generation == llama2_control->models[index].generation;
-		model->context_length = llama2_control->models[index].context_length;
-		LWLockRelease(llama2_control->lock);
-		if (!current)
-			map_vocabulary(model, index);
-		if (model->segment != NULL)
-			return model;
+		if (mapped && !refresh(mapped, index))
+		{
+			retire(mapped);
+			mapped = NULL;
+		}
+		if (mapped == NULL)
+			mapped = map_vocabulary(index);
+		if (mapped == NULL)
+			continue;
+		touch(index);
+		if (GetCurrentTimestamp() - mapped->looked_at > LOOK_AGAIN_US)
+			look_at_file(mapped);
+		return &mapped->model;
 	}
 }
 
 bool
-Llama2ModelIsReady(const char *name, bool *asked)
+Llama2FileHasChanged(const char *name, const LlmFileIdentity *loaded)
 {
-	return find_or_ask(name, asked) >= 0;
+	char	   *path = Llama2ModelPath(name);
+	struct stat status;
+	LlmFileIdentity now;
+	bool		there = stat(path, &status) == 0;
+
+	pfree(path);
+	if (!there)
+		return false;
+	now = llm_file_identity(&status);
+	return !llm_same_file(&now, loaded);
+}
+
+bool
+Llama2ModelIsMapped(const Llama2Model *model, uint64 vocabulary_generation)
+{
+	for (int i = 0; i < LLAMA2_MAX_MODELS; i++)
+	{
+		if (all_mapped[i] && &all_mapped[i]->model == model)
+			return model->vocabulary_generation == vocabulary_generation;
+	}
+	return false;
 }
 
 void
-Llama2RaiseFailure(const Llama2Failure *failure)
+Llama2LookAtFile(const char *name)
 {
-	Llama2Failure copy = *failure;
+	MappedModel *mapped = find_mapped(name);
 
-	ereport(ERROR,
-			(errcode(copy.sqlerrcode),
-			 errmsg("%s", copy.message),
-			 copy.hint[0] ? errhint("%s", copy.hint) : 0));
-}
-
-/*
- * Wait until the model is resident and its worker has said what context it serves; asks
- * for a worker where nobody did.  Returns its index.
- */
-static int
-wait_until_ready(const char *name)
-{
-	static uint32 wait_event = 0;
-	bool		asked = false;
-	int			index;
-
-	for (;;)
+	if (mapped)
 	{
-		ConditionVariablePrepareToSleep(&llama2_control->model_changed);
-		index = find_or_ask(name, &asked);
-		if (index >= 0)
-			break;
-		(void) ConditionVariableTimedSleep(&llama2_control->model_changed, 1000,
-										   LLAMA2_WAIT_EVENT(wait_event, "Llama2ModelLoad"));
-		Llama2CheckClient();
+		mapped->looked_at = 0;
+		memset(&mapped->warned_of, 0, sizeof(mapped->warned_of));
 	}
-	ConditionVariableCancelSleep();
-	return index;
 }
 
-/* The index of a model that is ready, or -1. */
-static int
-find_or_ask(const char *name, bool *asked)
+static MappedModel *
+find_mapped(const char *name)
 {
-	Llama2ModelState state = LLAMA2_MODEL_UNUSED;
-	Llama2Failure failure = {0};
-	int			index;
+	for (int i = 0; i < LLAMA2_MAX_MODELS; i++)
+	{
+		if (all_mapped[i] && strcmp(all_mapped[i]->model.name, name) == 0)
+			return all_mapped[i];
+	}
+	return NULL;
+}
+
+/* False where the model's vocabulary is another one now, or it went again. */
+static bool
+refresh(MappedModel *mapped, int index)
+{
+	const Llama2ModelEntry *entry = &llama2_control->models[index];
+	bool		same;
 
 	LWLockAcquire(llama2_control->lock, LW_SHARED);
-	index = Llama2ModelFind(name);
-	if (index >= 0)
+	same = strcmp(entry->name, mapped->model.name) == 0 &&
+		entry->vocabulary_generation == mapped->model.vocabulary_generation;
+	if (same)
 	{
-		state = llama2_control->models[index].state;
-		if (state == LLAMA2_MODEL_READY && llama2_control->models[index].context_length == 0)
-			state = LLAMA2_MODEL_LOADING;
-		failure = llama2_control->models[index].failure;
+		if (mapped->model.generation != entry->generation)
+			mapped->looked_at = 0;
+		mapped->model.index = index;
+		mapped->model.generation = entry->generation;
+		mapped->model.context_length = entry->context_length;
+		mapped->file = entry->file;
 	}
 	LWLockRelease(llama2_control->lock);
-
-	if (state == LLAMA2_MODEL_READY)
-		return index;
-	if (state == LLAMA2_MODEL_FAILED && *asked)
-	{
-		ConditionVariableCancelSleep();
-		Llama2RaiseFailure(&failure);
-	}
-	if (state == LLAMA2_MODEL_UNUSED || state == LLAMA2_MODEL_FAILED)
-	{
-		ConditionVariableCancelSleep();
-		(void) ask_for_worker(name);
-	}
-	*asked = true;
-	return -1;
+	return same;
 }
 
-static int
-ask_for_worker(const char *name)
-{
-	int			index;
-	bool		reserved = false;
-
-	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
-	index = Llama2ModelFind(name);
-	if (index < 0 || llama2_control->models[index].state == LLAMA2_MODEL_FAILED)
-	{
-		index = Llama2ModelReserve(name);
-		reserved = index >= 0;
-	}
-	LWLockRelease(llama2_control->lock);
-
-	if (index < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("cannot load model \"%s\": %d models are resident already",
-						name, LLAMA2_MAX_MODELS),
-				 errhint("Unload one with llama2_unload().")));
-	if (reserved && !Llama2StartWorker(index))
-	{
-		Llama2ModelSetState(index, LLAMA2_MODEL_UNUSED);
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("could not start a worker for model \"%s\"", name),
-				 errhint("You might need to increase \"max_worker_processes\".")));
-	}
-	return index;
-}
-
-/* Leaves model->segment NULL where the model went away meanwhile. */
-static void
-map_vocabulary(Llama2Model *model, int index)
+/* NULL where the model went meanwhile. */
+static MappedModel *
+map_vocabulary(int index)
 {
 	Llama2ModelEntry *entry = &llama2_control->models[index];
+	MappedModel *mapped = MemoryContextAllocZero(TopMemoryContext, sizeof(MappedModel));
 	dsm_handle	handle;
 	MemoryContext old;
-
-	if (model->segment)
-		dsm_detach(model->segment);
-	model->segment = NULL;
+	int			place = 0;
 
 	LWLockAcquire(llama2_control->lock, LW_SHARED);
 	handle = entry->state == LLAMA2_MODEL_READY ? entry->vocabulary_handle : DSM_HANDLE_INVALID;
-	model->index = index;
-	model->generation = entry->generation;
-	model->context_length = entry->context_length;
-	strlcpy(model->name, entry->name, sizeof(model->name));
+	mapped->model.index = index;
+	mapped->model.generation = entry->generation;
+	mapped->model.context_length = entry->context_length;
+	strlcpy(mapped->model.name, entry->name, sizeof(mapped->model.name));
+	mapped->model.vocabulary_generation = entry->vocabulary_generation;
+	mapped->file = entry->file;
 	LWLockRelease(llama2_control->lock);
-	if (handle == DSM_HANDLE_INVALID)
-		return;
 
 	old = MemoryContextSwitchTo(TopMemoryContext);
-	model->segment = dsm_attach(handle);
+	if (handle != DSM_HANDLE_INVALID)
+		mapped->segment = dsm_attach(handle);
 	MemoryContextSwitchTo(old);
-	if (model->segment == NULL)
+	if (mapped->segment == NULL)
+	{
+		pfree(mapped);
+		return NULL;
+	}
+	dsm_pin_mapping(mapped->segment);
+	mapped->model.vocabulary = dsm_segment_address(mapped->segment);
+
+	while (place < LLAMA2_MAX_MODELS && all_mapped[place])
+		place++;
+	if (place == LLAMA2_MAX_MODELS)
+		retire(all_mapped[--place]);
+	all_mapped[place] = mapped;
+	return mapped;
+}
+
+static void
+retire(MappedModel *mapped)
+{
+	static bool callback_registered = false;
+
+	if (!callback_registered)
+	{
+		RegisterXactCallback(free_stale, NULL);
+		callback_registered = true;
+	}
+	for (int i = 0; i < LLAMA2_MAX_MODELS; i++)
+	{
+		if (all_mapped[i] == mapped)
+			all_mapped[i] = NULL;
+	}
+	mapped->next = stale;
+	stale = mapped;
+}
+
+static void
+free_stale(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE &&
+		event != XACT_EVENT_PARALLEL_COMMIT && event != XACT_EVENT_PARALLEL_ABORT)
 		return;
-	dsm_pin_mapping(model->segment);
-	model->vocabulary = dsm_segment_address(model->segment);
+	while (stale)
+	{
+		MappedModel *mapped = stale;
+
+		stale = mapped->next;
+		dsm_detach(mapped->segment);
+		pfree(mapped);
+	}
+}
+
+/* Who only tokenizes uses the model as well. */
+static void
+touch(int index)
+{
+	pg_atomic_uint64 *last_used = &llama2_control->models[index].last_used;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now - (TimestampTz) pg_atomic_read_u64(last_used) > 1000000)
+		pg_atomic_write_u64(last_used, (uint64) now);
+}
+
+/* Once for each load. */
+static void
+look_at_file(MappedModel *mapped)
+{
+	mapped->looked_at = GetCurrentTimestamp();
+	if (llm_same_file(&mapped->warned_of, &mapped->file) ||
+		!Llama2FileHasChanged(mapped->model.name, &mapped->file))
+		return;
+	mapped->warned_of = mapped->file;
+	ereport(WARNING,
+			(errmsg("the file of model \"%s\" has changed since it was loaded", mapped->model.name),
+			 errdetail("Answers come from what was loaded."),
+			 errhint("llama2_unload() and then llama2_load() take the new file.")));
 }

@@ -1,6 +1,6 @@
 /*
  * model_use.h
- *		A backend's view of a resident model: its vocabulary, and waiting for it.
+ *		A backend's view of a resident model: its vocabulary, and its file.
  */
 #ifndef LLAMA2_MODEL_USE_H
 #define LLAMA2_MODEL_USE_H
@@ -12,30 +12,33 @@
 typedef struct Llama2Model
 {
 	int			index;			/* in the model table */
-	uint64		generation;		/* of the entry when it was mapped */
+	uint64		generation;		/* of the entry when it was looked at last */
+	uint64		vocabulary_generation;
 	char		name[LLAMA2_MODEL_NAME_LENGTH];
 	const LlmVocabulary *vocabulary;
 	int32		context_length;
-	dsm_segment *segment;
 } Llama2Model;
 
 /* Raises an error that says what to set where the library was not preloaded. */
 extern void Llama2RequirePreload(void);
 
+/* Raises an error where no file of a model can have that name. */
+extern void Llama2RequireModelName(const char *name);
+
 /*
  * The named model (NULL: llama2.model), started and waited for where it is not
- * resident.  The result stays valid to the end of the process or until the
- * same name is used again after a change of the model.
+ * resident.  The result stays valid to the end of the transaction, and beyond it until the name
+ * stands for another vocabulary; that the model goes and comes again changes its index and generation only.
  */
 extern const Llama2Model *Llama2UseModel(const char *name);
 
-/*
- * Is the named model resident?  Does not wait: where it is not, a worker is asked for, once for
- * each *asked; a worker that was asked and failed raises its error.
- */
-extern bool Llama2ModelIsReady(const char *name, bool *asked);
+/* Is this still what a transaction before got? */
+extern bool Llama2ModelIsMapped(const Llama2Model *model, uint64 vocabulary_generation);
 
-/* Raise a worker's failure as this backend's error. */
-extern void Llama2RaiseFailure(const Llama2Failure *failure) pg_attribute_noreturn();
+/* Let the next use of the model look at its file, and warn where that has changed since it was loaded. */
+extern void Llama2LookAtFile(const char *name);
+
+/* Is the file of that name another one than was loaded?  One that is gone is not. */
+extern bool Llama2FileHasChanged(const char *name, const LlmFileIdentity *loaded);
 
 #endif							/* LLAMA2_MODEL_USE_H */

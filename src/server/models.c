@@ -24,7 +24,7 @@ PG_FUNCTION_INFO_V1(llama2_models);
 PG_FUNCTION_INFO_V1(llama2_load);
 PG_FUNCTION_INFO_V1(llama2_unload);
 
-#define MODEL_COLUMNS 15
+#define MODEL_COLUMNS 17
 
 static void put_model(ReturnSetInfo *result, const char *name, int64 file_bytes,
 					  const Llama2ModelEntry *entry);
@@ -88,6 +88,7 @@ llama2_load(PG_FUNCTION_ARGS)
 	Llama2RequirePreload();
 	if (name == NULL)
 		PG_RETURN_NULL();
+	Llama2LookAtFile(name);
 	(void) Llama2UseModel(name);
 	PG_RETURN_VOID();
 }
@@ -104,7 +105,6 @@ llama2_unload(PG_FUNCTION_ARGS)
 	int			index;
 	uint64		generation = 0;
 	bool		unloading = false;
-	Latch	   *latch = NULL;
 
 	Llama2RequirePreload();
 	if (name == NULL)
@@ -116,18 +116,17 @@ llama2_unload(PG_FUNCTION_ARGS)
 	{
 		Llama2ModelEntry *entry = &llama2_control->models[index];
 
-		if (entry->state == LLAMA2_MODEL_READY)
-			entry->state = LLAMA2_MODEL_UNLOADING;
-		pg_atomic_write_u32(&entry->stop, 1);
 		generation = entry->generation;
-		latch = entry->worker_latch;
 		unloading = true;
+		if (entry->state == LLAMA2_MODEL_READY)
+			Llama2ModelAskToGo(index);
+		else if (entry->state != LLAMA2_MODEL_UNLOADING)
+			(void) Llama2ModelCancelLoad(index);
 	}
 	LWLockRelease(llama2_control->lock);
 	if (!unloading)
 		PG_RETURN_BOOL(false);
-	if (latch)
-		SetLatch(latch);
+	ConditionVariableBroadcast(&llama2_control->model_changed);
 
 	for (;;)
 	{
@@ -153,8 +152,7 @@ put_model(ReturnSetInfo *result, const char *name, int64 file_bytes, const Llama
 {
 	Datum		values[MODEL_COLUMNS] = {0};
 	bool		nulls[MODEL_COLUMNS];
-	bool		resident = entry && (entry->state == LLAMA2_MODEL_READY ||
-									 entry->state == LLAMA2_MODEL_UNLOADING);
+	bool		resident = entry && entry->image_handle != DSM_HANDLE_INVALID;
 
 	memset(nulls, true, sizeof(nulls));
 	values[0] = CStringGetTextDatum(name);
@@ -182,10 +180,19 @@ put_model(ReturnSetInfo *result, const char *name, int64 file_bytes, const Llama
 		values[13] = Float8GetDatum(entry->load_ms);
 		memset(&nulls[4], false, 10);
 	}
+	if (resident)
+	{
+		TimestampTz last_used = (TimestampTz) pg_atomic_read_u64((pg_atomic_uint64 *) &entry->last_used);
+
+		values[14] = TimestampTzGetDatum(last_used);
+		nulls[14] = last_used == 0;
+		values[15] = BoolGetDatum(Llama2FileHasChanged(name, &entry->file));
+		nulls[15] = false;
+	}
 	if (entry && entry->state == LLAMA2_MODEL_FAILED)
 	{
-		values[14] = CStringGetTextDatum(entry->failure.message);
-		nulls[14] = false;
+		values[16] = CStringGetTextDatum(entry->failure.message);
+		nulls[16] = false;
 	}
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 #include "server/batch_scan.h"
 #include "server/job_worker.h"
@@ -27,9 +28,13 @@ static void define_server_parameters(void);
 static void define_job_parameters(void);
 static void define_session_parameters(void);
 static bool check_model_name(char **newval, void **extra, GucSource source);
+static bool check_model_names(char **newval, void **extra, GucSource source);
 
 char	   *llama2_model = NULL;
 char	   *llama2_model_directory = NULL;
+char	   *llama2_preload = NULL;
+int			llama2_memory_limit = 0;
+int			llama2_keep_alive = 300;
 int			llama2_max_requests = 128;
 int			llama2_max_batch = 32;
 int			llama2_threads = 0;
@@ -87,8 +92,7 @@ _PG_init(void)
 	Llama2InstallBatchScan();
 	if (IsBinaryUpgrade)
 		return;
-	if (llama2_model[0] != '\0')
-		Llama2RegisterDefaultWorker();
+	Llama2RegisterFirstWorkers();
 	Llama2RegisterJobLauncher();
 	Llama2InstallUtilityHook();
 }
@@ -138,6 +142,20 @@ define_server_parameters(void)
 							   "Empty: llama2 below the server's shared files.",
 							   &llama2_model_directory, "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomStringVariable("llama2.preload",
+							   "Models that are loaded at server start beside llama2.model, separated by commas.",
+							   NULL, &llama2_preload, "",
+							   PGC_POSTMASTER, GUC_LIST_INPUT, check_model_names, NULL, NULL);
+	DefineCustomIntVariable("llama2.memory_limit",
+							"Memory that models may take together: weights, keys and values, activations.",
+							"Idle models go to make room for others.  0: what the system has.",
+							&llama2_memory_limit, 0, 0, MAX_KILOBYTES / 1024,
+							PGC_SIGHUP, GUC_UNIT_MB, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.keep_alive",
+							"How long a model stays in memory after its last request; -1 for ever.",
+							"llama2.model and those of llama2.preload stay.",
+							&llama2_keep_alive, 300, -1, INT_MAX / 1000,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("llama2.max_requests",
 							"Requests that can be queued or running at once; more wait.",
 							NULL, &llama2_max_requests, 128, 2, 4096,
@@ -274,4 +292,27 @@ check_model_name(char **newval, void **extra, GucSource source)
 		return true;
 	GUC_check_errdetail("A model's name is its file's name without \".gguf\".");
 	return false;
+}
+
+static bool
+check_model_names(char **newval, void **extra, GucSource source)
+{
+	char	   *names = pstrdup(*newval);
+	List	   *list;
+	ListCell   *cell;
+	bool		valid = SplitGUCList(names, ',', &list);
+
+	if (!valid)
+		GUC_check_errdetail("List syntax is invalid.");
+	foreach(cell, list)
+	{
+		if (valid && !Llama2ModelNameIsValid(lfirst(cell)))
+		{
+			GUC_check_errdetail("\"%s\" is no model's name.", (char *) lfirst(cell));
+			valid = false;
+		}
+	}
+	list_free(list);
+	pfree(names);
+	return valid;
 }

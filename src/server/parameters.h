@@ -10,6 +10,9 @@
 /* of the server */
 extern PGDLLEXPORT char *llama2_model;
 extern PGDLLEXPORT char *llama2_model_directory;
+extern PGDLLEXPORT char *llama2_preload;
+extern PGDLLEXPORT int llama2_memory_limit; /* MB; 0: none */
+extern PGDLLEXPORT int llama2_keep_alive;	/* s; -1: for ever */
 extern PGDLLEXPORT int llama2_max_requests;
 extern PGDLLEXPORT int llama2_max_batch;
 extern PGDLLEXPORT int llama2_threads;

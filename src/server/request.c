@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "server/model_wait.h"
 #include "shared/compat.h"
 #include "shared/request_slot.h"
 
@@ -39,6 +40,7 @@ struct Llama2Request
 	int			n_users;
 };
 
+static Llama2Request *make_request(const Llama2RequestSpec *spec, bool may_fail);
 static Llama2RequestSlot *take_slot(bool may_fail);
 static bool collect_one(void);
 static void collect(Llama2Request *request);
@@ -53,11 +55,13 @@ static Llama2Request *spare = NULL; /* a handle made before its slot, so that no
 									 * between */
 static bool callback_registered = false;
 
+/*
+ * A model that went since its prompt was made is waited for; its prompt is still good where its vocabulary is.
+ */
 Llama2Request *
 Llama2RequestSubmit(const Llama2RequestSpec *spec, bool may_fail)
 {
 	Llama2Request *request;
-	Llama2RequestSlot *slot;
 
 	if (!callback_registered)
 	{
@@ -65,29 +69,20 @@ Llama2RequestSubmit(const Llama2RequestSpec *spec, bool may_fail)
 		callback_registered = true;
 	}
 	(void) Llama2PayloadArea();
-	if (spare == NULL)
-		spare = MemoryContextAllocZero(TopMemoryContext, sizeof(Llama2Request));
-	slot = take_slot(may_fail);
-	if (slot == NULL)
-		return NULL;
-	request = spare;
-	spare = NULL;
-	request->slot = slot;
-	request->payload = NULL;
-	request->owner = CurrentResourceOwner;
-	request->is_collected = false;
-	request->is_stream = spec->stream;
-	request->n_users = 1;
-	dlist_push_tail(&requests, &request->node);
-	n_held++;
-
-	write_payload(request, spec);
-	if (!Llama2SlotEnqueue(slot))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("model \"%s\" was unloaded while the statement ran", spec->model->name),
-				 errhint("Run the statement again; the model is then loaded again.")));
-	return request;
+	while ((request = make_request(spec, may_fail)) != NULL)
+	{
+		if (Llama2SlotEnqueue(request->slot))
+			return request;
+		drop(request);
+		if (may_fail)
+			return NULL;
+		if (Llama2UseModel(spec->model->name) != spec->model)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("model \"%s\" was loaded from another file while the statement ran", spec->model->name),
+					 errhint("Run the statement again.")));
+	}
+	return NULL;
 }
 
 int32
@@ -230,6 +225,32 @@ Llama2CheckClient(void)
 		InterruptPending = true;
 	}
 	CHECK_FOR_INTERRUPTS();
+}
+
+/* With its slot and payload, not queued; NULL where no slot is to be had. */
+static Llama2Request *
+make_request(const Llama2RequestSpec *spec, bool may_fail)
+{
+	Llama2Request *request;
+	Llama2RequestSlot *slot;
+
+	if (spare == NULL)
+		spare = MemoryContextAllocZero(TopMemoryContext, sizeof(Llama2Request));
+	slot = take_slot(may_fail);
+	if (slot == NULL)
+		return NULL;
+	request = spare;
+	spare = NULL;
+	request->slot = slot;
+	request->payload = NULL;
+	request->owner = CurrentResourceOwner;
+	request->is_collected = false;
+	request->is_stream = spec->stream;
+	request->n_users = 1;
+	dlist_push_tail(&requests, &request->node);
+	n_held++;
+	write_payload(request, spec);
+	return request;
 }
 
 /*

@@ -36,7 +36,8 @@ typedef struct Llama2Request Llama2Request;
 
 /*
  * Queue a request.  Where no slot is free, answers that this process has not
- * read yet are collected, and then it waits; with may_fail, for work that can wait, it returns NULL instead.
+ * read yet are collected, and then it waits, as it does where the model went meanwhile; with may_fail, for work that
+ * can wait, it returns NULL instead.
  */
 extern Llama2Request *Llama2RequestSubmit(const Llama2RequestSpec *spec, bool may_fail);
 

@@ -22,9 +22,9 @@ PG_FUNCTION_INFO_V1(llama2_requests);
 PG_FUNCTION_INFO_V1(llama2_stats);
 PG_FUNCTION_INFO_V1(llama2_stats_reset);
 
-#define STATUS_COLUMNS 16
+#define STATUS_COLUMNS 17
 #define REQUEST_COLUMNS 14
-#define STATS_COLUMNS 22
+#define STATS_COLUMNS 23
 
 static const char *slot_state_name(const Llama2RequestSlot *slot);
 static int64 counter(pg_atomic_uint64 *value);
@@ -62,19 +62,20 @@ llama2_status(PG_FUNCTION_ARGS)
 		values[6] = Int64GetDatum((int64) entry.image_bytes);
 		values[7] = Int64GetDatum((int64) entry.kv_bytes);
 		values[8] = Int64GetDatum((int64) entry.activation_bytes);
-		values[9] = Int32GetDatum((int32) pg_atomic_read_u32(&entry.running));
-		values[10] = Int32GetDatum(n_queued);
-		values[11] = Int32GetDatum((int32) pg_atomic_read_u32(&entry.kv_pages));
-		values[12] = Int32GetDatum((int32) pg_atomic_read_u32(&entry.kv_pages_free));
-		values[13] = Int32GetDatum((int32) pg_atomic_read_u32(&entry.kv_pages_cached));
-		values[14] = TimestampTzGetDatum(entry.loaded_at);
-		values[15] = CStringGetTextDatum(entry.failure.message);
+		values[9] = Int64GetDatum((int64) entry.memory_bytes);
+		values[10] = Int32GetDatum((int32) pg_atomic_read_u32(&entry.running));
+		values[11] = Int32GetDatum(n_queued);
+		values[12] = Int32GetDatum((int32) pg_atomic_read_u32(&entry.kv_pages));
+		values[13] = Int32GetDatum((int32) pg_atomic_read_u32(&entry.kv_pages_free));
+		values[14] = Int32GetDatum((int32) pg_atomic_read_u32(&entry.kv_pages_cached));
+		values[15] = TimestampTzGetDatum(entry.loaded_at);
+		values[16] = CStringGetTextDatum(entry.failure.message);
 		set_null_if(nulls, 2, entry.worker_pid == 0);
 		set_null_if(nulls, 3, entry.kernels[0] == '\0');
-		for (int column = 4; column <= 13; column++)
-			set_null_if(nulls, column, entry.kernels[0] == '\0');
-		set_null_if(nulls, 14, entry.loaded_at == 0);
-		set_null_if(nulls, 15, entry.state != LLAMA2_MODEL_FAILED);
+		for (int column = 4; column <= 14; column++)
+			set_null_if(nulls, column, entry.kernels[0] == '\0' && column != 9);
+		set_null_if(nulls, 15, entry.loaded_at == 0);
+		set_null_if(nulls, 16, entry.state != LLAMA2_MODEL_FAILED);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();
@@ -162,6 +163,7 @@ llama2_stats(PG_FUNCTION_ARGS)
 	values[column++] = Float8GetDatum((double) counter(&statistics->step_us) / 1000.0);
 	values[column++] = Int64GetDatum(counter(&statistics->worker_starts));
 	values[column++] = Int64GetDatum(counter(&statistics->model_loads));
+	values[column++] = Int64GetDatum(counter(&statistics->evictions));
 	values[column++] = TimestampTzGetDatum(counter(&statistics->reset_at));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
 }

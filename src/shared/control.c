@@ -137,6 +137,8 @@ initialize_control_block(void)
 	{
 		Llama2ModelEntry *entry = &llama2_control->models[i];
 
+		entry->image_handle = entry->vocabulary_handle = DSM_HANDLE_INVALID;
+		pg_atomic_init_u64(&entry->last_used, 0);
 		pg_atomic_init_u64(&entry->bytes_done, 0);
 		pg_atomic_init_u32(&entry->stop, 0);
 		pg_atomic_init_u32(&entry->running, 0);

@@ -26,6 +26,7 @@
 #include "utils/dsa.h"
 
 #include "engine/engine.h"
+#include "engine/file_identity.h"
 
 #define LLAMA2_MAX_MODELS 16
 #define LLAMA2_MODEL_NAME_LENGTH 64
@@ -48,7 +49,8 @@ typedef struct Llama2Failure
 {
 	int			sqlerrcode;		/* 0: no failure */
 	char		message[LLAMA2_ERROR_LENGTH];
-	char		hint[LLAMA2_ERROR_LENGTH];
+	char		detail[LLAMA2_ERROR_LENGTH];	/* empty: none */
+	char		hint[LLAMA2_ERROR_LENGTH];	/* likewise */
 } Llama2Failure;
 
 typedef struct Llama2RequestSlot
@@ -107,12 +109,13 @@ typedef struct Llama2RequestSlot
 
 typedef enum Llama2ModelState
 {
-	LLAMA2_MODEL_UNUSED,		/* the entry is free */
+	LLAMA2_MODEL_UNUSED,		/* the entry is free; it may remember a model that went */
 	LLAMA2_MODEL_STARTING,		/* a worker was asked for */
+	LLAMA2_MODEL_WAITING,		/* its worker waits for other models' memory */
 	LLAMA2_MODEL_LOADING,		/* its worker reads the file */
 	LLAMA2_MODEL_READY,			/* weights and vocabulary are resident; its worker may be
 								 * restarting */
-	LLAMA2_MODEL_UNLOADING,		/* its worker finishes what it has and goes */
+	LLAMA2_MODEL_UNLOADING,		/* its worker finishes what it has, or breaks off its load */
 	LLAMA2_MODEL_FAILED			/* could not be loaded; failure says why; no worker */
 } Llama2ModelState;
 
@@ -121,11 +124,16 @@ typedef struct Llama2ModelEntry
 	/* all under control->lock, but for the atomics */
 	Llama2ModelState state;
 	char		name[LLAMA2_MODEL_NAME_LENGTH];
-	uint64		generation;		/* grows whenever the entry is taken or its model loaded anew */
+	uint64		generation;		/* another one whenever the entry is taken, so for each load */
+	bool		by_server;		/* is loaded since the server's start wants it */
+	int			n_waiters;		/* backends that wait for this load */
 	int			worker_pid;		/* 0: none runs now */
 	Latch	   *worker_latch;
-	dsm_handle	image_handle;	/* valid while READY or UNLOADING */
-	dsm_handle	vocabulary_handle;
+	dsm_handle	image_handle;	/* valid while READY, or UNLOADING what was */
+	dsm_handle	vocabulary_handle;	/* stays valid when the model goes, for its next load */
+	uint64		vocabulary_generation;	/* another one for each vocabulary */
+	LlmFileIdentity file;		/* that was loaded */
+	uint64		memory_bytes;	/* claimed under llama2.memory_limit */
 	uint64		image_bytes;
 	uint64		vocabulary_bytes;
 	uint64		file_bytes;
@@ -137,9 +145,9 @@ typedef struct Llama2ModelEntry
 	LlmModelConfig config;
 	TimestampTz loaded_at;
 	double		load_ms;
-	TimestampTz last_used;
 	Llama2Failure failure;
 
+	pg_atomic_uint64 last_used; /* TimestampTz; 0: not since it was loaded */
 	pg_atomic_uint64 bytes_done;	/* of file_bytes, while LOADING */
 	pg_atomic_uint32 stop;		/* asks a load, or an idle worker, to end */
 	pg_atomic_uint32 running;
@@ -193,6 +201,7 @@ typedef struct Llama2Statistics
 	pg_atomic_uint64 step_us;
 	pg_atomic_uint64 worker_starts;
 	pg_atomic_uint64 model_loads;
+	pg_atomic_uint64 evictions; /* models that went to make room for others */
 	pg_atomic_uint64 reset_at;	/* TimestampTz */
 } Llama2Statistics;
 

@@ -92,7 +92,7 @@ Llama2SlotEnqueue(Llama2RequestSlot *slot)
 		else
 			llama2_control->queue_head = index;
 		llama2_control->queue_tail = index;
-		entry->last_used = slot->queued_at;
+		pg_atomic_write_u64(&entry->last_used, (uint64) slot->queued_at);
 	}
 	LWLockRelease(llama2_control->lock);
 	if (current)
@@ -189,7 +189,7 @@ Llama2SlotFinish(Llama2RequestSlot *slot)
 }
 
 void
-Llama2SlotsFail(int model, bool queued_too, int sqlerrcode, const char *message, const char *hint)
+Llama2SlotsFail(int model, bool queued_too, const Llama2Failure *failure)
 {
 	for (int i = 0; i < llama2_control->n_slots; i++)
 	{
@@ -204,7 +204,7 @@ Llama2SlotsFail(int model, bool queued_too, int sqlerrcode, const char *message,
 			if (slot->state == LLAMA2_SLOT_QUEUED)
 				unlink_from_queue(slot);
 			slot->state = LLAMA2_SLOT_RUNNING;
-			Llama2SetFailure(&slot->failure, sqlerrcode, message, hint);
+			slot->failure = *failure;
 			failed = true;
 		}
 		LWLockRelease(llama2_control->lock);
@@ -214,14 +214,6 @@ Llama2SlotsFail(int model, bool queued_too, int sqlerrcode, const char *message,
 			Llama2SlotFinish(slot);
 		}
 	}
-}
-
-void
-Llama2SetFailure(Llama2Failure *failure, int sqlerrcode, const char *message, const char *hint)
-{
-	failure->sqlerrcode = sqlerrcode;
-	strlcpy(failure->message, message, sizeof(failure->message));
-	strlcpy(failure->hint, hint ? hint : "", sizeof(failure->hint));
 }
 
 /* The first after a session's oldest slot that begins so, or the oldest.  The caller holds the lock. */

@@ -50,11 +50,7 @@ extern PGDLLEXPORT void Llama2SlotFinish(Llama2RequestSlot *slot);
  * Fail every slot of a model that is RUNNING and, if queued_too, QUEUED, with the same reason: the
  * worker went, or the model cannot be loaded.
  */
-extern PGDLLEXPORT void Llama2SlotsFail(int model, bool queued_too, int sqlerrcode,
-										const char *message, const char *hint);
-
-extern PGDLLEXPORT void Llama2SetFailure(Llama2Failure *failure, int sqlerrcode,
-										 const char *message, const char *hint);
+extern PGDLLEXPORT void Llama2SlotsFail(int model, bool queued_too, const Llama2Failure *failure);
 
 static inline int
 Llama2SlotIndex(const Llama2RequestSlot *slot)

@@ -21,6 +21,7 @@
 
 #include "server/parameters.h"
 #include "shared/compat.h"
+#include "shared/model_memory.h"
 
 typedef struct RunningRequest
 {
@@ -31,6 +32,7 @@ typedef struct RunningRequest
 } RunningRequest;
 
 static void create_engine(void);
+static void choose_options(void);
 static void take_requests(void);
 static void start_request(RunningRequest *running, Llama2RequestSlot *slot);
 static void publish_results(void);
@@ -39,7 +41,8 @@ static void finish_request(LlmRequest *request);
 static bool note_failure(const LlmRequest *request);
 static void publish_statistics(void);
 static bool should_abandon_step(void *arg);
-static void wait_for_work(void);
+static void touch(void);
+static void wait_for_work(long timeout_ms);
 static void reload_parameters(void);
 static bool queue_has_request(void);
 
@@ -64,6 +67,8 @@ Llama2Serve(Llama2Resident *resident)
 
 	for (;;)
 	{
+		long		timeout_ms;
+
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
@@ -76,32 +81,21 @@ Llama2Serve(Llama2Resident *resident)
 		{
 			if (pg_atomic_read_u32(&entry->stop) != 0 && !queue_has_request())
 				break;
-			wait_for_work();
+			if (Llama2LeaveWhenIdle(model->model, &timeout_ms))
+				break;
+			wait_for_work(timeout_ms);
 			continue;
 		}
 		(void) llm_engine_step(engine);
 		publish_statistics();
 		publish_results();
+		if (n_running == 0)
+			touch();
 		if (!PostmasterIsAlive())
 			proc_exit(1);
 	}
 	llm_engine_free(engine);
 	engine = NULL;
-}
-
-void
-Llama2EngineOptions(LlmEngineOptions *options)
-{
-	llm_engine_defaults(options);
-	options->n_threads = Llama2WorkerThreads();
-	options->kernels = Llama2KernelsName();
-	options->kv_type = llama2_kv_cache_type;
-	options->kv_bytes = (uint64) llama2_kv_cache_size * 1024 * 1024;
-	options->context_length = llama2_context_length;
-	options->max_sequences = llama2_max_batch;
-	options->use_blas = llama2_blas;
-	options->prefix_cache = llama2_prefix_cache;
-	options->speculation = llama2_speculation;
 }
 
 static void
@@ -115,7 +109,7 @@ create_engine(void)
 		llm_engine_free(engine);
 	if (running)
 		pfree(running);
-	Llama2EngineOptions(&engine_options);
+	choose_options();
 	engine = llm_engine_create(&model->weights, model->vocabulary, &engine_options, &error);
 	if (engine == NULL)
 		Llama2GiveUp(model->model, Llama2ErrorSqlState(&error), error.message,
@@ -137,6 +131,28 @@ create_engine(void)
 	strlcpy(entry->kernels, llm_engine_kernels(engine), sizeof(entry->kernels));
 	LWLockRelease(llama2_control->lock);
 	publish_statistics();
+}
+
+/*
+ * What the parameters say; but a cache that would break llama2.memory_limit stays as large as it is.
+ */
+static void
+choose_options(void)
+{
+	LlmEngineOptions wanted;
+	uint64_t	kv_bytes;
+	uint64_t	activation_bytes;
+
+	Llama2EngineOptions(&wanted);
+	if (llm_engine_plan(&model->weights.config, &wanted, &kv_bytes, &activation_bytes, NULL) &&
+		!Llama2ChangeClaim(model->model, entry->image_bytes + entry->vocabulary_bytes + kv_bytes + activation_bytes))
+	{
+		ereport(LOG,
+				(errmsg("llama2 model \"%s\" keeps its memory for keys and values: \"llama2.memory_limit\" has no room for more",
+						entry->name)));
+		wanted.kv_bytes = entry->kv_bytes;
+	}
+	engine_options = wanted;
 }
 
 static void
@@ -334,13 +350,22 @@ should_abandon_step(void *arg)
 	return ProcDiePending;
 }
 
+/* The model is idle from now on. */
 static void
-wait_for_work(void)
+touch(void)
+{
+	pg_atomic_write_u64(&entry->last_used, (uint64) GetCurrentTimestamp());
+	ConditionVariableBroadcast(&llama2_control->model_changed);
+}
+
+/* timeout_ms -1: whatever comes first, work or a signal. */
+static void
+wait_for_work(long timeout_ms)
 {
 	static uint32 wait_event = 0;
 
 	pgstat_report_activity(STATE_IDLE, NULL);
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1,
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout_ms >= 0 ? WL_TIMEOUT : 0), timeout_ms,
 					 LLAMA2_WAIT_EVENT(wait_event, "Llama2WorkerMain"));
 	pgstat_report_activity(STATE_RUNNING, "generating");
 }

@@ -5,7 +5,10 @@
 #ifndef LLAMA2_WORKER_H
 #define LLAMA2_WORKER_H
 
+#include "engine/model.h"
 #include "shared/control.h"
+#include "shared/failure.h"
+#include "shared/memory_plan.h"
 #include "shared/model_table.h"
 #include "shared/request_slot.h"
 
@@ -28,21 +31,16 @@ extern void Llama2MakeResident(Llama2Resident *resident, int model);
 /* Give the weights back to the system; the entry becomes UNUSED. */
 extern void Llama2Unload(Llama2Resident *resident);
 
-/* Let the system take back the entry's segments when nobody maps them any more. */
-extern void Llama2UnpinSegments(Llama2ModelEntry *entry);
-
-/* The engine's options from the parameters as they are now. */
-extern void Llama2EngineOptions(LlmEngineOptions *options);
-
-/* Threads that the parameters ask for. */
-extern int	Llama2WorkerThreads(void);
+/* Let the system take the weights' memory back when nobody maps them any more. */
+extern void Llama2UnpinWeights(Llama2ModelEntry *entry);
 
 /* Fail the entry and all requests that wait for it, and exit for good. */
 extern void Llama2GiveUp(int model, int sqlerrcode, const char *message, const char *hint)
 			pg_attribute_noreturn();
+extern void Llama2GiveUpWith(int model, const Llama2Failure *failure) pg_attribute_noreturn();
 
-/* The SQLSTATE of an engine's error. */
-extern int	Llama2ErrorSqlState(const LlmError *error);
+/* The load was broken off: give the entry back, and exit for good. */
+extern void Llama2BreakOff(int model) pg_attribute_noreturn();
 
 /* Serve requests until the process ends or the model is to be unloaded. */
 extern void Llama2Serve(Llama2Resident *resident);

@@ -10,7 +10,6 @@
  */
 #include "worker/worker.h"
 
-#include <sched.h>
 #include <signal.h>
 
 #include "fmgr.h"
@@ -61,18 +60,6 @@ Llama2WorkerMain(Datum argument)
 	proc_exit(0);
 }
 
-int
-Llama2WorkerThreads(void)
-{
-	cpu_set_t	processors;
-
-	if (llama2_threads > 0)
-		return llama2_threads;
-	if (sched_getaffinity(0, sizeof(processors), &processors) != 0)
-		return 1;
-	return Max(CPU_COUNT(&processors), 1);
-}
-
 bool
 Llama2WorkerShouldStop(void)
 {
@@ -82,40 +69,38 @@ Llama2WorkerShouldStop(void)
 void
 Llama2GiveUp(int model, int sqlerrcode, const char *message, const char *hint)
 {
+	Llama2Failure failure;
+
+	Llama2SetFailure(&failure, sqlerrcode, message, hint);
+	Llama2GiveUpWith(model, &failure);
+}
+
+void
+Llama2GiveUpWith(int model, const Llama2Failure *failure)
+{
 	Llama2ModelEntry *entry = &llama2_control->models[model];
 
+	Llama2UnpinWeights(entry);
 	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
-	Llama2SetFailure(&entry->failure, sqlerrcode, message, hint);
+	entry->failure = *failure;
+	Llama2ForgetVocabulary(entry);
+	entry->memory_bytes = 0;
+	entry->state = LLAMA2_MODEL_FAILED;
 	LWLockRelease(llama2_control->lock);
-	Llama2UnpinSegments(entry);
-	Llama2ModelSetState(model, LLAMA2_MODEL_FAILED);
-	Llama2SlotsFail(model, true, sqlerrcode, message, hint);
+	ConditionVariableBroadcast(&llama2_control->model_changed);
+	Llama2SlotsFail(model, true, failure);
 	proc_exit(0);
 }
 
-int
-Llama2ErrorSqlState(const LlmError *error)
+void
+Llama2BreakOff(int model)
 {
-	switch (error->code)
-	{
-		case LLM_ERROR_FILE_ACCESS:
-			return error->saved_errno == ENOENT ? ERRCODE_UNDEFINED_FILE : ERRCODE_IO_ERROR;
-		case LLM_ERROR_CORRUPT_FILE:
-			return ERRCODE_DATA_CORRUPTED;
-		case LLM_ERROR_UNSUPPORTED:
-			return ERRCODE_FEATURE_NOT_SUPPORTED;
-		case LLM_ERROR_LIMIT:
-			return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
-		case LLM_ERROR_OUT_OF_MEMORY:
-			return ERRCODE_OUT_OF_MEMORY;
-		case LLM_ERROR_ARGUMENT:
-			return ERRCODE_INVALID_PARAMETER_VALUE;
-		case LLM_ERROR_CANCELLED:
-			return ERRCODE_QUERY_CANCELED;
-		case LLM_OK:
-			break;
-	}
-	return ERRCODE_INTERNAL_ERROR;
+	ereport(LOG, (errmsg("loading llama2 model \"%s\" was cancelled", llama2_control->models[model].name)));
+	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
+	Llama2ModelLoadIsOff(model);
+	LWLockRelease(llama2_control->lock);
+	ConditionVariableBroadcast(&llama2_control->model_changed);
+	proc_exit(0);
 }
 
 /*
@@ -126,6 +111,7 @@ take_entry(int model, const char *name)
 {
 	Llama2ModelEntry *entry;
 	bool		taken = false;
+	bool		by_server = model < 0;
 
 	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
 	if (model < 0)
@@ -153,6 +139,7 @@ take_entry(int model, const char *name)
 	{
 		entry->worker_pid = MyProcPid;
 		entry->worker_latch = MyLatch;
+		entry->by_server = entry->by_server || by_server;
 	}
 	LWLockRelease(llama2_control->lock);
 	return taken ? model : -1;
@@ -164,6 +151,7 @@ leave_entry(int code, Datum argument)
 	int			model = DatumGetInt32(argument);
 	Llama2ModelEntry *entry = &llama2_control->models[model];
 	char		message[LLAMA2_ERROR_LENGTH];
+	Llama2Failure failure;
 
 	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
 	if (entry->worker_pid != MyProcPid)
@@ -173,13 +161,18 @@ leave_entry(int code, Datum argument)
 	}
 	entry->worker_pid = 0;
 	entry->worker_latch = NULL;
+	if (entry->state == LLAMA2_MODEL_WAITING || entry->state == LLAMA2_MODEL_LOADING)
+		entry->memory_bytes = entry->vocabulary_bytes;
+	if (entry->state == LLAMA2_MODEL_UNLOADING && entry->image_handle == DSM_HANDLE_INVALID)
+		Llama2ModelLoadIsOff(model);
 	LWLockRelease(llama2_control->lock);
 	pg_atomic_write_u32(&entry->running, 0);
 
 	snprintf(message, sizeof(message), "the llama2 worker of model \"%s\" ended while the request ran",
 			 entry->name);
-	Llama2SlotsFail(model, false, ERRCODE_OPERATOR_INTERVENTION, message,
-					"The worker starts again by itself; run the statement again.");
+	Llama2SetFailure(&failure, ERRCODE_OPERATOR_INTERVENTION, message,
+					 "The worker starts again by itself; run the statement again.");
+	Llama2SlotsFail(model, false, &failure);
 	ConditionVariableBroadcast(&llama2_control->model_changed);
 }
 

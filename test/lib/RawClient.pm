@@ -48,7 +48,7 @@ sub send_query
 	return;
 }
 
-# What happens next: a row as [values], { error => text, sqlstate => code }, or
+# What happens next: a row as [values], { error => text, sqlstate => code, detail and hint }, or
 # undef when the query is complete.  Dies after $timeout seconds of silence.
 sub next_row
 {
@@ -58,11 +58,12 @@ sub next_row
 	{
 		return _row($body) if $type eq 'D';
 		return if $type eq 'Z';
+		push @{ $self->{warnings} }, { _fields($body) }->{M} if $type eq 'N';
 		if ($type eq 'E')
 		{
-			my %field = map { substr($_, 0, 1) => substr($_, 1) } grep { length } split /\0/, $body;
+			my %field = _fields($body);
 			$self->_wait_until_ready() unless $field{S} eq 'FATAL';
-			return { error => $field{M}, sqlstate => $field{C} };
+			return { error => $field{M}, sqlstate => $field{C}, detail => $field{D}, hint => $field{H} };
 		}
 	}
 	return { error => 'connection closed', sqlstate => '' };
@@ -83,12 +84,26 @@ sub query
 	return \@rows;
 }
 
+# Warnings and notices since they were asked for last.
+sub warnings
+{
+	my ($self) = @_;
+	my $warnings = delete $self->{warnings};
+	return @{ $warnings // [] };
+}
+
 # Leave as a client does whose machine loses power: no Terminate message.
 sub vanish
 {
 	my ($self) = @_;
 	close $self->{socket};
 	return;
+}
+
+sub _fields
+{
+	my ($body) = @_;
+	return map { substr($_, 0, 1) => substr($_, 1) } grep { length } split /\0/, $body;
 }
 
 sub _wait_until_ready

@@ -45,12 +45,17 @@ INSERT INTO expected VALUES
 	('llama2_models()',
 		'OUT name text, OUT state text, OUT file_bytes bigint, OUT bytes_done bigint, OUT weight_bytes bigint, OUT kv_cache_bytes bigint, '
 		'OUT type text, OUT parameters bigint, OUT layers integer, OUT dim integer, OUT vocabulary integer, OUT context_length integer, '
-		'OUT loaded_at timestamp with time zone, OUT load_ms double precision, OUT error text', 'SETOF record', 'v', 10000, 10, false, true),
+		'OUT loaded_at timestamp with time zone, OUT load_ms double precision, OUT last_used timestamp with time zone, OUT file_changed boolean, '
+		'OUT error text', 'SETOF record', 'v', 10000, 10, false, true),
+	('llama2_memory_plan(text)',
+		'model text DEFAULT NULL::text, OUT model text, OUT type text, OUT parameters bigint, OUT context_length integer, '
+		'OUT weight_bytes bigint, OUT kv_cache_bytes bigint, OUT activation_bytes bigint, OUT total_bytes bigint, OUT limit_bytes bigint, '
+		'OUT available_bytes bigint, OUT shared_memory_bytes bigint, OUT fits boolean, OUT problem text', 'record', 'v', 10000, 0, false, true),
 	('llama2_load(text)', 'name text', 'void', 'v', 1000000, 0, true, false),
 	('llama2_unload(text)', 'name text', 'boolean', 'v', 1000000, 0, true, false),
 	('llama2_status()',
 		'OUT model text, OUT state text, OUT worker_pid integer, OUT kernels text, OUT threads integer, OUT context_length integer, '
-		'OUT weight_bytes bigint, OUT kv_cache_bytes bigint, OUT activation_bytes bigint, OUT running integer, OUT queued integer, '
+		'OUT weight_bytes bigint, OUT kv_cache_bytes bigint, OUT activation_bytes bigint, OUT memory_bytes bigint, OUT running integer, OUT queued integer, '
 		'OUT kv_pages integer, OUT kv_pages_free integer, OUT kv_pages_cached integer, OUT loaded_at timestamp with time zone, OUT error text',
 		'SETOF record', 'v', 1000, 2, false, true),
 	('llama2_requests()',
@@ -67,7 +72,7 @@ INSERT INTO expected VALUES
 		'OUT cached_tokens bigint, OUT completion_tokens bigint, OUT scored_tokens bigint, OUT steps bigint, OUT mean_batch double precision, '
 		'OUT prefill_tokens bigint, OUT decode_tokens bigint, OUT drafted_tokens bigint, OUT accepted_tokens bigint, OUT preemptions bigint, OUT queue_ms double precision, '
 		'OUT prefill_ms double precision, OUT decode_ms double precision, OUT step_ms double precision, OUT worker_starts bigint, '
-		'OUT model_loads bigint, OUT stats_reset timestamp with time zone', 'record', 'v', 1000, 0, false, true),
+		'OUT model_loads bigint, OUT evictions bigint, OUT stats_reset timestamp with time zone', 'record', 'v', 1000, 0, false, true),
 	('llama2_stats_reset()', '', 'void', 'v', 1, 0, false, false),
 	('llama2_summarize(text,' || :'common_types' || ',integer)', 'text text, ' || :'common' || ', part_tokens integer DEFAULT NULL::integer',
 		'text', 'v', 1000000, 0, false, true),
@@ -132,14 +137,14 @@ SELECT set_eq(
 		'llama2_conversations', 'llama2_conversation', 'llama2_conversation_id', 'llama2_turns', 'llama2_turn'],
 	'the extension has these relations and no others');
 SELECT columns_are('llama2_status', ARRAY['model', 'state', 'worker_pid', 'kernels', 'threads', 'context_length', 'weight_bytes',
-	'kv_cache_bytes', 'activation_bytes', 'running', 'queued', 'kv_pages', 'kv_pages_free', 'kv_pages_cached', 'loaded_at', 'error']);
+	'kv_cache_bytes', 'activation_bytes', 'memory_bytes', 'running', 'queued', 'kv_pages', 'kv_pages_free', 'kv_pages_cached', 'loaded_at', 'error']);
 SELECT columns_are('llama2_requests', ARRAY['id', 'pid', 'datid', 'datname', 'usesysid', 'usename', 'model', 'kind', 'state', 'queued_at',
 	'started_at', 'prompt_tokens', 'prefilled_tokens', 'result_tokens', 'max_tokens', 'cancelled']);
 SELECT columns_are('llama2_progress', ARRAY['pid', 'datid', 'datname', 'usesysid', 'usename', 'started_at', 'estimated_rows', 'rows_read',
 	'rows_done', 'requests', 'prompt_tokens', 'completion_tokens', 'tokens_per_second']);
 SELECT columns_are('llama2_stats', ARRAY['requests', 'completed', 'failed', 'cancelled', 'prompt_tokens', 'cached_tokens',
 	'completion_tokens', 'scored_tokens', 'steps', 'mean_batch', 'prefill_tokens', 'decode_tokens', 'drafted_tokens', 'accepted_tokens', 'preemptions', 'queue_ms',
-	'prefill_ms', 'decode_ms', 'step_ms', 'worker_starts', 'model_loads', 'stats_reset']);
+	'prefill_ms', 'decode_ms', 'step_ms', 'worker_starts', 'model_loads', 'evictions', 'stats_reset']);
 SELECT columns_are('llama2_jobs', ARRAY['id', 'owner', 'state', 'relation', 'column', 'key', 'rows', 'prompt', 'model', 'attempts', 'queued_at',
 	'run_after', 'started_at', 'finished_at', 'error']);
 SELECT columns_are('llama2_conversations', ARRAY['id', 'name', 'owner', 'system', 'model', 'options', 'on_full', 'turns', 'first_turn', 'summary',
@@ -180,6 +185,7 @@ SELECT results_eq(
 		('llama2.job_retries', 'sighup', 'integer', '5', '0', '100', NULL),
 		('llama2.job_retry_delay', 'sighup', 'integer', '5000', '0', '2147483647', 'ms'),
 		('llama2.job_workers', 'sighup', 'integer', '2', '0', '64', NULL),
+		('llama2.keep_alive', 'sighup', 'integer', '300', '-1', '2147483', 's'),
 		('llama2.kernels', 'sighup', 'enum', 'auto', NULL, NULL, NULL),
 		('llama2.kv_cache_size', 'sighup', 'integer', '1024', '1', '2097151', 'MB'),
 		('llama2.kv_cache_type', 'sighup', 'enum', 'f16', NULL, NULL, NULL),
@@ -187,11 +193,13 @@ SELECT results_eq(
 		('llama2.max_requests', 'postmaster', 'integer', '128', '2', '4096', NULL),
 		('llama2.max_tokens', 'user', 'integer', '256', '1', '1048576', NULL),
 		('llama2.max_tokens_limit', 'superuser', 'integer', '4096', '1', '1048576', NULL),
+		('llama2.memory_limit', 'sighup', 'integer', '0', '0', '2097151', 'MB'),
 		('llama2.min_p', 'user', 'real', '0', '0', '1', NULL),
 		('llama2.model', 'user', 'string', 'tinychat-6m', NULL, NULL, NULL),
 		('llama2.model_directory', 'sighup', 'string', '', NULL, NULL, NULL),
 		('llama2.nice', 'sighup', 'integer', '0', '0', '19', NULL),
 		('llama2.prefix_cache', 'sighup', 'bool', 'on', NULL, NULL, NULL),
+		('llama2.preload', 'postmaster', 'string', '', NULL, NULL, NULL),
 		('llama2.repeat_penalty', 'user', 'real', '1', '0.01', '100', NULL),
 		('llama2.seed', 'user', 'integer', '-1', '-1', '2147483647', NULL),
 		('llama2.speculation', 'sighup', 'bool', 'on', NULL, NULL, NULL),

@@ -206,6 +206,10 @@ llm_kv_half_page_floats(int32_t head_dim)
 extern float llm_attention_factor(int32_t head_dim);
 
 /* Two half pages, and for each query its features and two more floats. */
-extern size_t llm_attention_scratch(int32_t head_dim, int32_t n_queries);
+static inline size_t
+llm_attention_scratch(int32_t head_dim, int32_t n_queries)
+{
+	return 2 * llm_kv_half_page_floats(head_dim) + ((size_t) head_dim + 2) * (size_t) n_queries;
+}
 
 #endif							/* LLM_KERNELS_H */

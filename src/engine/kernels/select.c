@@ -61,12 +61,6 @@ llm_attention_factor(int32_t head_dim)
 	return (float) (1.4426950408889634 / sqrt(head_dim));
 }
 
-size_t
-llm_attention_scratch(int32_t head_dim, int32_t n_queries)
-{
-	return 2 * llm_kv_half_page_floats(head_dim) + ((size_t) head_dim + 2) * (size_t) n_queries;
-}
-
 /* The compiler's own test asks the operating system too: whether it saves the registers. */
 static bool
 runs_avx2(void)
