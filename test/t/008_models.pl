@@ -115,7 +115,7 @@ SKIP:
 	my $deadline = time() + 5;
 	my $stories = $story =~ s/''/array_fill(''::text, ARRAY[24])/r;
 	$other->send_query($stories);
-	sleep 0.01 until value('SELECT count(*) FROM llama2_requests') > 0 || time() > $deadline;
+	sleep 0.01 until value('SELECT count(*) FROM llama2_requests') == 24 || time() > $deadline;
 	is(value(q{SELECT llama2_unload('stories260K')}), 't', 'unload waits for what runs');
 	is(scalar(() = $other->next_row->[0] =~ /"Once upon a time, there was a little girl named Lily\. |so she"/g), 48, 'which is completed');
 	$other->next_row;
