@@ -232,7 +232,7 @@ ENGINE_TESTS = $(patsubst test/engine/%.c,$(BUILD)/test/%,$(sort $(wildcard test
 IMPORT_TESTS = $(patsubst test/import/%.c,$(BUILD)/test/%,$(sort $(wildcard test/import/test_*.c)))
 IMPORT_FUZZERS = $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard test/fuzz/fuzz_import*.c)))
 FUZZERS = $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
-IMPORT_BENCHES = $(addprefix $(BUILD)/bench/,quantize_bench make_checkpoint)
+IMPORT_BENCHES = $(addprefix $(BUILD)/bench/,quantize_bench make_checkpoint model_sizes)
 BENCHES = $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard test/bench/*.c)))
 PROGRAMS = $(ENGINE_TESTS) $(IMPORT_TESTS) $(FUZZERS) $(BENCHES)
 

@@ -27,6 +27,7 @@ typedef struct LlmEngineOptions
 	LlmKvType	kv_type;
 	uint64_t	kv_bytes;		/* rounded down to pages; at least one context must fit; 0: just
 								 * that */
+	bool		kv_grows;		/* to one context, where kv_bytes are too few for that */
 	int32_t		context_length; /* 0: the model's; more than it was trained for is allowed */
 	int32_t		max_sequences;	/* running at once */
 	int32_t		step_tokens;	/* budget of prompt tokens of a step; 0: the default */

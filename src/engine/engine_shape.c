@@ -103,6 +103,8 @@ size_kv_cache(const LlmModelConfig *config, const LlmEngineOptions *options, int
 		return llm_fail(error, LLM_ERROR_LIMIT, "a context of %d tokens exceeds the address space",
 						context_length);
 	n_pages = options->kv_bytes > 0 ? options->kv_bytes / page_bytes : context_pages;
+	if (n_pages < context_pages && options->kv_grows)
+		n_pages = context_pages;
 	if (n_pages < context_pages)
 	{
 		llm_fail(error, LLM_ERROR_LIMIT,

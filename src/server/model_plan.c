@@ -21,8 +21,7 @@ PG_FUNCTION_INFO_V1(llama2_memory_plan);
 
 #define PLAN_COLUMNS 13
 
-static void read_plan(const char *name, LlmModelConfig *config, Llama2MemoryPlan *plan);
-static void raise_error(const char *name, const LlmError *error) pg_attribute_noreturn();
+static bool read_plan(const char *name, LlmModelConfig *config, Llama2MemoryPlan *plan, Llama2Failure *failure);
 static void put_bytes(Datum *value, bool *is_null, uint64 bytes);
 
 Datum
@@ -36,6 +35,7 @@ llama2_memory_plan(PG_FUNCTION_ARGS)
 	Llama2MemoryPlan plan;
 	Llama2SystemMemory system;
 	Llama2Failure failure;
+	bool		is_planned;
 	bool		fits;
 
 	Llama2RequirePreload();
@@ -44,9 +44,9 @@ llama2_memory_plan(PG_FUNCTION_ARGS)
 	Llama2RequireModelName(name);
 	if (get_call_result_type(fcinfo, NULL, &row_type) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	read_plan(name, &config, &plan);
+	is_planned = read_plan(name, &config, &plan, &failure);
 	Llama2ReadSystemMemory(&system);
-	fits = !Llama2PlanIsImpossible(name, &plan, &system, &failure);
+	fits = is_planned && !Llama2PlanIsImpossible(name, &plan, &system, &failure);
 
 	values[0] = CStringGetTextDatum(name);
 	values[1] = CStringGetTextDatum(config.type_name);
@@ -56,6 +56,7 @@ llama2_memory_plan(PG_FUNCTION_ARGS)
 	values[5] = Int64GetDatum((int64) plan.kv_bytes);
 	values[6] = Int64GetDatum((int64) plan.activation_bytes);
 	values[7] = Int64GetDatum((int64) Llama2PlanTotal(&plan));
+	nulls[5] = nulls[6] = nulls[7] = !is_planned;
 	put_bytes(&values[8], &nulls[8], llama2_memory_limit == 0 ? PG_UINT64_MAX :
 			  (uint64) llama2_memory_limit * 1024 * 1024);
 	put_bytes(&values[9], &nulls[9], system.available);
@@ -64,33 +65,31 @@ llama2_memory_plan(PG_FUNCTION_ARGS)
 	if (fits)
 		nulls[12] = true;
 	else
-		values[12] = CStringGetTextDatum(psprintf("%s. %s", failure.message, failure.hint));
+		values[12] = CStringGetTextDatum(psprintf("%s.%s%s", failure.message, failure.hint[0] ? " " : "", failure.hint));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
 }
 
-static void
-read_plan(const char *name, LlmModelConfig *config, Llama2MemoryPlan *plan)
+/*
+ * A file that is no model is an error; one that does not suit the parameters gives false, and how large its weights are.
+ */
+static bool
+read_plan(const char *name, LlmModelConfig *config, Llama2MemoryPlan *plan, Llama2Failure *failure)
 {
 	LlmError	error = {0};
 	LlmModelFile *file = llm_model_open(Llama2ModelPath(name), &error);
 	bool		done;
 
 	if (file == NULL)
-		raise_error(name, &error);
+	{
+		Llama2ModelFailure(name, &error, failure);
+		Llama2RaiseFailure(failure);
+	}
 	*config = *llm_model_file_config(file);
 	done = Llama2PlanMemory(file, plan, &error);
 	llm_model_close(file);
 	if (!done)
-		raise_error(name, &error);
-}
-
-static void
-raise_error(const char *name, const LlmError *error)
-{
-	Llama2Failure failure;
-
-	Llama2ModelFailure(name, error, &failure);
-	Llama2RaiseFailure(&failure);
+		Llama2ModelFailure(name, &error, failure);
+	return done;
 }
 
 /* PG_UINT64_MAX: there is no bound, or nobody knows it. */

@@ -39,7 +39,7 @@ int			llama2_max_requests = 128;
 int			llama2_max_batch = 32;
 int			llama2_threads = 0;
 int			llama2_nice = 0;
-int			llama2_kv_cache_size = 1024;
+int			llama2_kv_cache_size = 0;
 int			llama2_kv_cache_type = LLM_KV_F16;
 int			llama2_context_length = 0;
 int			llama2_kernels = 0;
@@ -175,7 +175,8 @@ define_server_parameters(void)
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("llama2.kv_cache_size",
 							"Memory for the keys and values of a model's running sequences.",
-							NULL, &llama2_kv_cache_size, 1024, 1, MAX_KILOBYTES / 1024,
+							"0: 1GB, or what one context of the model takes where that is more.",
+							&llama2_kv_cache_size, 0, 0, MAX_KILOBYTES / 1024,
 							PGC_SIGHUP, GUC_UNIT_MB, NULL, NULL, NULL);
 	DefineCustomEnumVariable("llama2.kv_cache_type",
 							 "Number format of the keys and values.",

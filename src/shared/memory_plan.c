@@ -9,6 +9,9 @@
 #include "engine/model.h"
 #include "server/parameters.h"
 
+/* Of llama2.kv_cache_size 0, where one context does not take more. */
+#define KV_CACHE_MB 1024
+
 void
 Llama2EngineOptions(LlmEngineOptions *options)
 {
@@ -16,7 +19,8 @@ Llama2EngineOptions(LlmEngineOptions *options)
 	options->n_threads = Llama2WorkerThreads();
 	options->kernels = Llama2KernelsName();
 	options->kv_type = llama2_kv_cache_type;
-	options->kv_bytes = (uint64) llama2_kv_cache_size * 1024 * 1024;
+	options->kv_bytes = (uint64) (llama2_kv_cache_size > 0 ? llama2_kv_cache_size : KV_CACHE_MB) * 1024 * 1024;
+	options->kv_grows = llama2_kv_cache_size == 0;
 	options->context_length = llama2_context_length;
 	options->max_sequences = llama2_max_batch;
 	options->use_blas = llama2_blas;
@@ -42,6 +46,7 @@ Llama2PlanMemory(const LlmModelFile *file, Llama2MemoryPlan *plan, LlmError *err
 	const LlmModelConfig *config = llm_model_file_config(file);
 	LlmEngineOptions options;
 
+	memset(plan, 0, sizeof(*plan));
 	Llama2EngineOptions(&options);
 	plan->image_bytes = llm_model_image_size(file);
 	plan->vocabulary_bytes = llm_model_vocabulary_size(file);

@@ -382,6 +382,7 @@ reload_parameters(void)
 		wanted.kernels != engine_options.kernels ||
 		wanted.kv_type != engine_options.kv_type ||
 		wanted.kv_bytes != engine_options.kv_bytes ||
+		wanted.kv_grows != engine_options.kv_grows ||
 		wanted.context_length != engine_options.context_length ||
 		wanted.max_sequences != engine_options.max_sequences ||
 		wanted.use_blas != engine_options.use_blas ||

@@ -187,7 +187,7 @@ SELECT results_eq(
 		('llama2.job_workers', 'sighup', 'integer', '2', '0', '64', NULL),
 		('llama2.keep_alive', 'sighup', 'integer', '300', '-1', '2147483', 's'),
 		('llama2.kernels', 'sighup', 'enum', 'auto', NULL, NULL, NULL),
-		('llama2.kv_cache_size', 'sighup', 'integer', '1024', '1', '2097151', 'MB'),
+		('llama2.kv_cache_size', 'sighup', 'integer', '0', '0', '2097151', 'MB'),
 		('llama2.kv_cache_type', 'sighup', 'enum', 'f16', NULL, NULL, NULL),
 		('llama2.max_batch', 'sighup', 'integer', '32', '1', '256', NULL),
 		('llama2.max_requests', 'postmaster', 'integer', '128', '2', '4096', NULL),

@@ -72,15 +72,13 @@ for my $model (@models)
 my $limit = int($largest * 2.5 / 1024 / 1024);
 $watcher->query("ALTER SYSTEM SET llama2.memory_limit = '${limit}MB'");
 $watcher->query('SELECT pg_reload_conf()');
-my $deadline = time() + 30;
-sleep 0.05 until memory() <= $limit * 1024 * 1024 || time() > $deadline;
-ok(memory() <= $limit * 1024 * 1024, 'a lower limit sends an idle model away');
+ok(until_true(sub { memory() <= $limit * 1024 * 1024 }), 'a lower limit sends an idle model away');
 is(value(q{SELECT state FROM llama2_models() WHERE name = 'six'}), 'ready', 'and not the default one');
 is(value('SELECT evictions FROM llama2_stats'), 1, 'which is counted');
 
 my $loads = value('SELECT model_loads FROM llama2_stats');
 my $ends = time() + $seconds;
-my @clients = map { start_client($_) } 1 .. $n_clients;
+my @clients = map { start_client($_, 0 .. $#questions) } 1 .. $n_clients;
 my ($most, $most_mapped, $looks) = (0, 0, 0);
 while (time() < $ends)
 {
@@ -90,16 +88,7 @@ while (time() < $ends)
 	sleep 0.01;
 }
 
-my ($asked, $wrong) = (0, 0);
-for my $client (@clients)
-{
-	my $report = do { local $/; readline $client->{output} };
-	waitpid $client->{pid}, 0;
-	my ($n, @bad) = split /\n/, $report;
-	$asked += $n;
-	$wrong += @bad;
-	diag $_ for @bad;
-}
+my ($asked, $wrong) = reports(@clients);
 my $evictions = value('SELECT evictions FROM llama2_stats');
 note "$asked questions of $n_clients connections in $seconds s, $evictions evictions";
 cmp_ok($asked, '>=', 3 * $n_clients, 'questions were asked');
@@ -116,6 +105,33 @@ SKIP:
 cmp_ok($evictions, '>', 3, 'models were evicted');
 is(value('SELECT model_loads FROM llama2_stats') - $loads, $evictions - 1 + n_resident() - 2, 'as often as others were loaded');
 is(value('SELECT count(*) FROM llama2_requests'), 0, 'no request is left');
+
+# Two sessions that never let one model rest, and room for only one: who asks for another gets it all the same
+$limit = int($largest * 1.5 / 1024 / 1024);
+$watcher->query("ALTER SYSTEM SET llama2.memory_limit = '${limit}MB'");
+$watcher->query('SELECT pg_reload_conf()');
+until_true(sub { memory() <= $limit * 1024 * 1024 });
+$ends = time() + 5;
+my @of_five = grep { $questions[$_][0] eq 'five' } 0 .. $#questions;
+@clients = map { start_client($_, @of_five) } 1 .. 2;
+ok(until_true(sub { value(q{SELECT state FROM llama2_models() WHERE name = 'five'}) eq 'ready' }), 'the default model leaves for another where there is no other way');
+my ($of_four) = grep { $questions[$_][0] eq 'four' } 0 .. $#questions;
+my $asker = RawClient->new($node);
+my %seen;
+$asker->send_query($questions[$of_four][1]);
+$most = 0;
+while (!$seen{ready} && time() < $ends + 30)
+{
+	$seen{ value(q{SELECT state FROM llama2_models() WHERE name = 'four'}) } = 1;
+	$most = max($most, memory());
+	sleep 0.005;
+}
+ok($seen{waiting}, 'it waits for the busy one');
+is($asker->next_row->[0], $alone[$of_four], 'which makes room');
+cmp_ok($most, '<=', $limit * 1024 * 1024, 'the limit holds meanwhile');
+($asked, $wrong) = reports(@clients);
+cmp_ok($asked, '>', 10, 'the two go on');
+is($wrong, 0, 'without an error');
 
 $node->stop;
 done_testing();
@@ -140,10 +156,36 @@ sub mapped_weights
 	return sum0(values %bytes);
 }
 
+sub until_true
+{
+	my ($condition) = @_;
+	my $deadline = time() + 60;
+
+	sleep 0.02 until $condition->() || time() > $deadline;
+	return $condition->();
+}
+
+# How many questions such processes asked, and how many answers were wrong.
+sub reports
+{
+	my ($asked, $wrong) = (0, 0);
+
+	for my $client (@_)
+	{
+		my $report = do { local $/; readline $client->{output} };
+		waitpid $client->{pid}, 0;
+		my ($n, @bad) = split /\n/, $report;
+		$asked += $n;
+		$wrong += @bad;
+		diag $_ for @bad;
+	}
+	return ($asked, $wrong);
+}
+
 # A process that asks at random until the time is over, and reports how many answers it got and which were wrong.
 sub start_client
 {
-	my ($number) = @_;
+	my ($number, @which) = @_;
 	pipe(my $output, my $input) or die "could not make a pipe: $!";
 	my $pid = fork() // die "could not fork: $!";
 
@@ -155,7 +197,7 @@ sub start_client
 		my $client = RawClient->new($node);
 		while (time() < $ends)
 		{
-			my $which = int(rand(@questions));
+			my $which = $which[ rand @which ];
 			my $rows = $client->query($questions[$which][1]);
 			my $answer = ref $rows eq 'HASH' ? "error: $rows->{error}" : $rows->[0][0];
 			$n++;

@@ -249,8 +249,15 @@ is($error->{sqlstate}, '53200', 'is out of memory');
 like($error->{hint}, qr/^Lower "llama2.kv_cache_size" or /, 'with a hint');
 is(value(q{SELECT fits FROM llama2_memory_plan('large')}), 'f', 'the plan says it beforehand');
 set('llama2.kv_cache_size', '1MB');
-$error = $client->query(q{SELECT llama2_memory_plan('large')});
-like($error->{error}, qr/^could not load model "large": a key\/value cache of 1048576 bytes cannot hold one context/, 'a plan that cannot be');
+$error = $client->query(q{SELECT llama2_load('large')});
+like($error->{error}, qr/^could not load model "large": a key\/value cache of 1048576 bytes cannot hold one context of 64 tokens, which takes \d+ bytes$/,
+	'a cache that is too small for one context');
+is_deeply(one_row(q{SELECT fits, total_bytes, problem FROM llama2_memory_plan('large')}), [ 'f', undef, "$error->{error}. $error->{hint}" ], 'has no plan');
+set('llama2.kv_cache_size', '0');
+is(value(q{SELECT kv_cache_bytes > 1000000000 AND kv_cache_bytes <= 1024 * 1024 * 1024 AND fits FROM llama2_memory_plan('large')}), 't', '0 is a gigabyte');
+set('llama2.context_length', '16384');
+is(value(q{SELECT kv_cache_bytes / 1024 / 1024 FROM llama2_memory_plan('large')}), 1968, 'or one context where that takes more');
+set('llama2.context_length', '64');
 is(($client->query(q{SELECT llama2_memory_plan('nowhere')}))->{sqlstate}, '58P01', 'a plan of nothing');
 is(($client->query(q{SELECT llama2_memory_plan('../x')}))->{sqlstate}, '22023', 'or of what is no name');
 
