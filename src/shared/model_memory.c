@@ -22,6 +22,9 @@
 #define QUIET_MS 100
 #define UNUSED_MS 5000
 
+/* So often do idle models look whether they are the one to go, while there is too little room. */
+#define LOOK_AGAIN_MS 500
+
 /* What a claim is short of. */
 typedef struct Shortage
 {
@@ -38,6 +41,8 @@ static bool goes_before(int a, int b, bool by_load);
 static bool is_idle(int model, TimestampTz now, int quiet_ms);
 static bool has_requests(int model);
 static uint64 claimed_by_others(int model);
+static uint64 claimed_and_staying(void);
+static bool others_are_unkept(int model);
 static uint64 limit_bytes(void);
 static uint64 shortfall(uint64 wanted, uint64 there);
 static bool forget_vocabularies(void);
@@ -163,7 +168,7 @@ Llama2LeaveWhenIdle(int model, long *timeout_ms)
 
 	*timeout_ms = -1;
 	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
-	over = limit_bytes() > 0 && claimed_by_others(model) + entry->memory_bytes > limit_bytes();
+	over = entry->state == LLAMA2_MODEL_READY && limit_bytes() > 0 && claimed_and_staying() > limit_bytes();
 	if (entry->state == LLAMA2_MODEL_READY && !kept && llama2_keep_alive >= 0)
 	{
 		int64		left_us = llama2_keep_alive * INT64CONST(1000000) - (now - last_touch(entry));
@@ -175,13 +180,13 @@ Llama2LeaveWhenIdle(int model, long *timeout_ms)
 	}
 	if (over && !leaves)
 	{
-		if (choose_victim(-1, false) == model)
+		if (choose_victim(-1, false) == model && !(kept && others_are_unkept(model)))
 		{
 			leaves = true;
 			Llama2AddStatistic(evictions, 1);
 		}
 		else
-			*timeout_ms = UNUSED_MS;
+			*timeout_ms = LOOK_AGAIN_MS;
 	}
 	if (leaves)
 	{
@@ -381,6 +386,31 @@ claimed_by_others(int model)
 	for (int i = 0; i < LLAMA2_MAX_MODELS; i++)
 		sum += i == model ? 0 : llama2_control->models[i].memory_bytes;
 	return sum;
+}
+
+/* Without those that are on their way out. */
+static uint64
+claimed_and_staying(void)
+{
+	uint64		sum = 0;
+
+	for (int i = 0; i < LLAMA2_MAX_MODELS; i++)
+		sum += llama2_control->models[i].state == LLAMA2_MODEL_UNLOADING ? 0 : llama2_control->models[i].memory_bytes;
+	return sum;
+}
+
+/* Is there another that could leave, sooner or later, before one that is kept does? */
+static bool
+others_are_unkept(int model)
+{
+	for (int i = 0; i < LLAMA2_MAX_MODELS; i++)
+	{
+		const Llama2ModelEntry *other = &llama2_control->models[i];
+
+		if (i != model && other->state == LLAMA2_MODEL_READY && !Llama2ModelIsKept(other->name))
+			return true;
+	}
+	return false;
 }
 
 static uint64
