@@ -30,7 +30,7 @@ CREATE TRIGGER category BEFORE INSERT OR UPDATE ON tickets FOR EACH ROW
 CREATE TRIGGER summary AFTER INSERT OR UPDATE ON tickets FOR EACH ROW
   EXECUTE FUNCTION llama2_enrich_async('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0');
 INSERT INTO tickets (id, body) VALUES
-  (4, 'My blender stopped working after a week. Please send me a replacement. Regards, Ana Lopez, Lisbon')
+  (4, 'My blender does not turn on. Please send me a replacement. Regards, Ana Lopez, Lisbon')
   RETURNING id, category, summary;
 DO $$ BEGIN
   WHILE EXISTS (SELECT FROM llama2_jobs WHERE state IN ('queued', 'running')) LOOP PERFORM pg_sleep(0.02); END LOOP;
