@@ -23,6 +23,8 @@ static const Llama2BatchFunction functions[] = {
 	{"llama2_complete", Llama2PrepareGenerate, Llama2AnswerDetails},
 	{"llama2_perplexity", Llama2PreparePerplexity, Llama2AnswerPerplexity},
 	{"llama2_score", Llama2PrepareScore, Llama2AnswerScore},
+	{"llama2_logprobs", Llama2PrepareScore},
+	{"llama2_classify_scores", Llama2PrepareClassify},
 	{"llama2_classify", Llama2PrepareClassify, Llama2AnswerBestCandidate},
 	{"llama2_choice", Llama2PrepareChoice, Llama2AnswerBestCandidate},
 	{"llama2_is_true", Llama2PrepareIsTrue, Llama2AnswerIsTrue},
@@ -82,7 +84,7 @@ look_up(Oid oid)
 		return NULL;
 	form = (Form_pg_proc) GETSTRUCT(tuple);
 	library = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &is_null);
-	if (form->prolang == ClanguageId && !form->proretset && !is_null && is_library(TextDatumGetCString(library)))
+	if (form->prolang == ClanguageId && !is_null && is_library(TextDatumGetCString(library)))
 	{
 		Datum symbol = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &is_null);
 		const char *name = is_null ? "" : TextDatumGetCString(symbol);

@@ -14,7 +14,7 @@ typedef struct Llama2BatchFunction
 {
 	const char *symbol;			/* of the C function, as in CREATE FUNCTION */
 	Llama2PrepareFunction prepare;
-	Llama2AnswerFunction answer;
+	Llama2AnswerFunction answer;	/* NULL: returns rows; only asked ahead */
 	bool		answer_is_fallible; /* it raises errors of its own, by what the model answered */
 } Llama2BatchFunction;
 

@@ -27,11 +27,19 @@
 #include "server/batch_function.h"
 #include "server/progress.h"
 
-/* Members of a node's custom_private. */
+/* Members of a node's custom_exprs: a LIMIT's count and offset, calls that are only asked ahead. */
+enum
+{
+	LLAMA2_PLAN_COUNT,
+	LLAMA2_PLAN_OFFSET,
+	LLAMA2_PLAN_PREFETCHES
+};
+
+/* Members of its custom_private. */
 enum
 {
 	LLAMA2_PLAN_READS_ALL,		/* Integer: nothing above stops before the last row */
-	LLAMA2_PLAN_HAS_LIMIT,		/* Integer: custom_exprs has its count and offset */
+	LLAMA2_PLAN_HAS_LIMIT,		/* Integer */
 	LLAMA2_PLAN_IS_CHANGE		/* Integer: the child changes rows as they are read */
 };
 
@@ -64,6 +72,7 @@ typedef struct Llama2ScanCall
 	int			number;
 	const Llama2BatchFunction *function;
 	FuncExpr   *expression;		/* inner calls replaced by Params */
+	bool		is_prefetch;	/* asked ahead only, for the function itself, which is called above */
 	List	   *arguments;		/* ExprStates */
 	FunctionCallInfo fcinfo;
 	Bitmapset  *conditions;		/* all of them are true when SQL makes the call */
@@ -181,6 +190,7 @@ extern void Llama2InstallBatchScan(void);
 extern Node *Llama2ReplaceLeaves(Node *node, List **columns);
 extern void Llama2LiftValues(ValuesScan *scan, List *range_table);
 extern List *Llama2TakeReturning(ModifyTable *plan);
+extern void Llama2AddPrefetch(Node *call, List *nest_params, List **prefetches);
 
 /* batch_scan_tree.c */
 typedef bool (*Llama2PlanWalker) (Plan *plan, void *context);
@@ -202,6 +212,7 @@ extern void Llama2FindScanCalls(Llama2BatchScan *scan);
 extern void Llama2StartCalls(Llama2BatchScan *scan, Llama2Row *row);
 extern void Llama2ContinueCall(Llama2BatchScan *scan, Llama2Row *row, Llama2ScanCall *call);
 extern void Llama2AnswerCall(Llama2BatchScan *scan, Llama2Row *row, Llama2ScanCall *call);
+extern void Llama2EndPrefetches(Llama2BatchScan *scan, Llama2Row *row);
 extern Datum Llama2CallNow(Llama2BatchScan *scan, Llama2ScanCall *call, ExprContext *econtext, bool *is_null);
 extern void Llama2SetScanRow(Llama2BatchScan *scan, Llama2Row *row);
 

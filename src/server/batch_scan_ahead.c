@@ -125,6 +125,22 @@ Llama2CallNow(Llama2BatchScan *scan, Llama2ScanCall *call, ExprContext *econtext
 	return row_call->value;
 }
 
+/* The row is to be returned: whoever makes the calls that were only asked ahead finds their answers. */
+void
+Llama2EndPrefetches(Llama2BatchScan *scan, Llama2Row *row)
+{
+	for (int i = 0; i < scan->n_calls; i++)
+	{
+		Llama2RowCall *row_call = &row->calls[i];
+
+		if (!scan->calls[i].is_prefetch || row_call->state != LLAMA2_CALL_STARTED)
+			continue;
+		Llama2WorkEnd(row_call->work);
+		count_answer(scan, &row_call->work->counts);
+		row_call->state = LLAMA2_CALL_ANSWERED;
+	}
+}
+
 /* Let expressions see this row. */
 void
 Llama2SetScanRow(Llama2BatchScan *scan, Llama2Row *row)
@@ -364,7 +380,8 @@ prepare_ahead(Llama2ScanCall *call, Llama2RowCall *row_call)
 	row_call->work = palloc0(sizeof(Llama2Work));
 	PG_TRY();
 	{
-		if (!call->function->prepare(call->fcinfo, row_call->work))
+		if (!call->function->prepare(call->fcinfo, row_call->work) ||
+			(call->is_prefetch && !Llama2WorkIsReproducible(row_call->work)))
 			state = LLAMA2_CALL_ANSWERED;
 	}
 	PG_CATCH();

@@ -79,6 +79,14 @@ Llama2FindScanCalls(Llama2BatchScan *scan)
 		entry->expr = (Expr *) replace_calls((Node *) entry->expr, &finding);
 		targetlist = lappend(targetlist, entry);
 	}
+	foreach(cell, (List *) list_nth(((CustomScan *) plan)->custom_exprs, LLAMA2_PLAN_PREFETCHES))
+	{
+		int			n_calls = list_length(finding.calls);
+
+		(void) replace_call(lfirst_node(FuncExpr, cell), &finding);
+		if (list_length(finding.calls) > n_calls)
+			((Llama2ScanCall *) llast(finding.calls))->is_prefetch = true;
+	}
 
 	scan->n_calls = list_length(finding.calls);
 	scan->calls = palloc0(sizeof(Llama2ScanCall) * Max(scan->n_calls, 1));

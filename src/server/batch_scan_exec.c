@@ -127,6 +127,7 @@ next_row(CustomScanState *node)
 			drop_first(scan);
 			continue;
 		}
+		Llama2EndPrefetches(scan, row);
 		scan->first_returned = true;
 		scan->n_returned++;
 		return ps->ps_ProjInfo ? ExecProject(ps->ps_ProjInfo) : node->ss.ss_ScanTupleSlot;
@@ -229,8 +230,8 @@ evaluate_bound(Llama2BatchScan *scan)
 
 	if (!intVal(list_nth(plan->custom_private, LLAMA2_PLAN_HAS_LIMIT)))
 		return -1;
-	count = evaluate_count(scan, linitial(plan->custom_exprs), -1);
-	offset = evaluate_count(scan, lsecond(plan->custom_exprs), 0);
+	count = evaluate_count(scan, list_nth(plan->custom_exprs, LLAMA2_PLAN_COUNT), -1);
+	offset = evaluate_count(scan, list_nth(plan->custom_exprs, LLAMA2_PLAN_OFFSET), 0);
 	if (count < 0 || offset < 0 || count > PG_INT64_MAX - offset)
 		return -1;
 	return count + offset;

@@ -58,8 +58,9 @@ static Plan *make_batch_scan(Plan *child, Plan *outer, List *targetlist, List *q
 static void place_below_aggregate(Agg *agg, Position position, Placing *placing);
 static bool add_argument_columns(Node *node, void *context);
 static void place_below_set_functions(ProjectSet *plan, Position position, Placing *placing);
+static void place_before_function(NestLoop *join, Position position, Placing *placing);
 static Expr *add_column(List **columns, Expr *expression);
-static Plan *insert_over(Plan *child, List *columns, Position position, Placing *placing);
+static Plan *insert_over(Plan *child, List *columns, List *prefetches, Position position, Placing *placing);
 static List *columns_of(Plan *plan);
 static Plan *materialize(Plan *plan, Placing *placing);
 
@@ -146,6 +147,8 @@ place(Plan *plan, Position position, Placing *placing)
 		place_below_aggregate((Agg *) plan, position_below(plan, position), placing);
 	if (IsA(plan, ProjectSet))
 		place_below_set_functions((ProjectSet *) plan, position_below(plan, position), placing);
+	if (IsA(plan, NestLoop))
+		place_before_function((NestLoop *) plan, position_below(plan, position), placing);
 	if (position.needs_mark || !can_project(plan))
 		return plan;
 	if (IsA(plan, ValuesScan))
@@ -476,8 +479,7 @@ make_batch_scan(Plan *child, Plan *outer, List *targetlist, List *qual, Position
 	scan->custom_scan_tlist = columns_of(child);
 	scan->custom_private = list_make3(makeInteger(position.reads_all), makeInteger(position.count != NULL),
 									  makeInteger(position.is_change));
-	if (position.count)
-		scan->custom_exprs = list_make2(copyObject(position.count), copyObject(position.offset));
+	scan->custom_exprs = list_make3(copyObject(position.count), copyObject(position.offset), NIL);
 	scan->methods = &batch_scan_methods;
 	placing->has_placed = true;
 	return plan;
@@ -504,7 +506,7 @@ place_below_aggregate(Agg *agg, Position position, Placing *placing)
 	context.columns = columns_of(agg->plan.lefttree);
 	(void) add_argument_columns((Node *) list_make2(agg->plan.targetlist, agg->plan.qual), &context);
 	if (list_length(context.columns) > n_columns)
-		agg->plan.lefttree = insert_over(agg->plan.lefttree, context.columns, position, placing);
+		agg->plan.lefttree = insert_over(agg->plan.lefttree, context.columns, NIL, position, placing);
 }
 
 /*
@@ -565,6 +567,7 @@ place_below_set_functions(ProjectSet *plan, Position position, Placing *placing)
 {
 	int			n_columns = list_length(plan->plan.lefttree->targetlist);
 	List	   *columns = columns_of(plan->plan.lefttree);
+	List	   *prefetches = NIL;
 	ListCell   *cell;
 
 	if (IsA(plan->plan.lefttree, Result) && plan->plan.lefttree->lefttree == NULL)
@@ -579,15 +582,38 @@ place_below_set_functions(ProjectSet *plan, Position position, Placing *placing)
 		ListCell   *argument;
 
 		if (IsA(entry->expr, FuncExpr) && ((FuncExpr *) entry->expr)->funcretset)
+		{
+			Llama2AddPrefetch((Node *) entry->expr, NIL, &prefetches);
 			arguments = ((FuncExpr *) entry->expr)->args;
+		}
 		foreach(argument, arguments)
 		{
 			if (Llama2ContainsBatchCall(lfirst(argument)))
 				lfirst(argument) = add_column(&columns, lfirst(argument));
 		}
 	}
-	if (list_length(columns) > n_columns)
-		plan->plan.lefttree = insert_over(plan->plan.lefttree, columns, position, placing);
+	if (list_length(columns) > n_columns || prefetches != NIL)
+		plan->plan.lefttree = insert_over(plan->plan.lefttree, columns, prefetches, position, placing);
+}
+
+/* Functions in FROM that are called for each row of what stands before them. */
+static void
+place_before_function(NestLoop *join, Position position, Placing *placing)
+{
+	Plan	   *outer = join->join.plan.lefttree;
+	Plan	   *inner = join->join.plan.righttree;
+	List	   *prefetches = NIL;
+	ListCell   *cell;
+
+	if (IsA(inner, Memoize))
+		inner = inner->lefttree;
+	if (join->nestParams == NIL || !IsA(inner, FunctionScan) || (IsA(outer, Result) && outer->lefttree == NULL) ||
+		Llama2MayReadAhead(outer) != LLAMA2_READ_AHEAD_SAFE)
+		return;
+	foreach(cell, ((FunctionScan *) inner)->functions)
+		Llama2AddPrefetch(((RangeTblFunction *) lfirst(cell))->funcexpr, join->nestParams, &prefetches);
+	if (prefetches != NIL)
+		join->join.plan.lefttree = insert_over(outer, columns_of(outer), prefetches, position, placing);
 }
 
 /* Add a column for an expression over the child's columns; returns what stands for it above. */
@@ -602,9 +628,13 @@ add_column(List **columns, Expr *expression)
 }
 
 static Plan *
-insert_over(Plan *child, List *columns, Position position, Placing *placing)
+insert_over(Plan *child, List *columns, List *prefetches, Position position, Placing *placing)
 {
-	return make_batch_scan(child, child, (List *) outer_to_scan((Node *) columns, NULL), NIL, position, placing);
+	Plan	   *scan = make_batch_scan(child, child, (List *) outer_to_scan((Node *) columns, NULL), NIL, position, placing);
+
+	list_nth_cell(((CustomScan *) scan)->custom_exprs, LLAMA2_PLAN_PREFETCHES)->ptr_value =
+		outer_to_scan((Node *) prefetches, NULL);
+	return scan;
 }
 
 /* A target list of a plan's columns, for the plan above it. */

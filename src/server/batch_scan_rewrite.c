@@ -1,6 +1,6 @@
 /*
  * batch_scan_rewrite.c
- *		Calls that a plan keeps elsewhere than in a target list or a filter: in VALUES and in RETURNING.
+ *		Calls that a plan keeps elsewhere than in a target list or a filter: in VALUES, in RETURNING, in FROM.
  *
  * Rows of VALUES whose expressions differ in their constants alone are one expression over columns
  * that have these constants.  RETURNING is evaluated right after each row's change; without volatile functions in it
@@ -30,6 +30,7 @@ typedef struct Substitution
 	Node	   *expression;
 } Substitution;
 
+static Node *replace_nest_params(Node *node, void *context);
 static Node *replace_leaves(Node *node, void *context);
 static bool is_leaf(Node *node);
 static void lift_column(ValuesScan *scan, RangeTblEntry *relation, int number);
@@ -129,6 +130,49 @@ is_leaf(Node *node)
 		default:
 			return false;
 	}
+}
+
+/*
+ * A function that returns rows, or is called in FROM, cannot be called ahead; but its questions can be asked for rows
+ * of the plan below, so that they are answered when it is called, and finds them (duplicates.c).  In FROM only
+ * where these rows are among its arguments.
+ */
+void
+Llama2AddPrefetch(Node *node, List *nest_params, List **prefetches)
+{
+	FuncExpr   *call = (FuncExpr *) node;
+	List	   *arguments;
+
+	if (!IsA(node, FuncExpr) || Llama2FindBatchFunction(call->funcid) == NULL ||
+		Llama2ContainsBatchCall((Node *) call->args) || Llama2ContainsVolatile((Node *) call->args))
+		return;
+	arguments = (List *) replace_nest_params((Node *) call->args, nest_params);
+	if (nest_params != NIL && equal(arguments, call->args))
+		return;
+	call = copyObject(call);
+	call->args = arguments;
+	*prefetches = lappend(*prefetches, call);
+}
+
+static Node *
+replace_nest_params(Node *node, void *context)
+{
+	List	   *nest_params = context;
+	ListCell   *cell;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
+	{
+		foreach(cell, nest_params)
+		{
+			NestLoopParam *param = lfirst(cell);
+
+			if (param->paramno == ((Param *) node)->paramid)
+				return copyObject((Node *) param->paramval);
+		}
+	}
+	return expression_tree_mutator(node, replace_nest_params, context);
 }
 
 /*

@@ -27,6 +27,8 @@ typedef struct KnownRequest
 struct Llama2Duplicates
 {
 	MemoryContext context;
+	dlist_node	in_all;
+	uint64		n_lost;			/* handles are good until this changes */
 	Size		max_bytes;
 	Size		n_bytes;
 	int64		n_found;
@@ -34,17 +36,26 @@ struct Llama2Duplicates
 	dlist_head	buckets[N_BUCKETS];
 };
 
+static void leave_all(void *duplicates);
 static char *make_key(const Llama2RequestSpec *spec, Size *length);
 static void forget(Llama2Duplicates *duplicates, KnownRequest *known);
+
+static dlist_head all = DLIST_STATIC_INIT(all);
 
 Llama2Duplicates *
 Llama2CreateDuplicates(Size max_bytes)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "llama2 duplicates", ALLOCSET_DEFAULT_SIZES);
 	Llama2Duplicates *duplicates = MemoryContextAllocZero(context, sizeof(Llama2Duplicates));
+	MemoryContextCallback *callback = MemoryContextAllocZero(context, sizeof(MemoryContextCallback));
 
 	duplicates->context = context;
 	duplicates->max_bytes = max_bytes;
+	duplicates->n_lost = Llama2CountLostRequests();
+	dlist_push_head(&all, &duplicates->in_all);
+	callback->func = leave_all;
+	callback->arg = duplicates;
+	MemoryContextRegisterResetCallback(context, callback);
 	dlist_init(&duplicates->line);
 	for (int i = 0; i < N_BUCKETS; i++)
 		dlist_init(&duplicates->buckets[i]);
@@ -79,6 +90,24 @@ Llama2FindDuplicate(Llama2Duplicates *duplicates, const Llama2RequestSpec *spec)
 		return NULL;
 	duplicates->n_found++;
 	return Llama2RequestShare(found);
+}
+
+Llama2Request *
+Llama2FindAnyDuplicate(const Llama2RequestSpec *spec)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &all)
+	{
+		Llama2Duplicates *duplicates = dlist_container(Llama2Duplicates, in_all, iter.cur);
+		Llama2Request *found = NULL;
+
+		if (duplicates->n_lost == Llama2CountLostRequests())
+			found = Llama2FindDuplicate(duplicates, spec);
+		if (found)
+			return found;
+	}
+	return NULL;
 }
 
 void
@@ -123,6 +152,12 @@ Llama2FreeDuplicates(Llama2Duplicates *duplicates)
 	while (!dlist_is_empty(&duplicates->line))
 		forget(duplicates, dlist_container(KnownRequest, in_line, dlist_head_node(&duplicates->line)));
 	MemoryContextDelete(duplicates->context);
+}
+
+static void
+leave_all(void *duplicates)
+{
+	dlist_delete(&((Llama2Duplicates *) duplicates)->in_all);
 }
 
 /* Everything that the results depend on, as bytes. */

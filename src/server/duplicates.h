@@ -18,6 +18,9 @@ extern Llama2Duplicates *Llama2CreateDuplicates(Size max_bytes);
 /* A use of the request that asked the same, or NULL. */
 extern Llama2Request *Llama2FindDuplicate(Llama2Duplicates *duplicates, const Llama2RequestSpec *spec);
 
+/* The same among the requests of all statements that run in this process. */
+extern Llama2Request *Llama2FindAnyDuplicate(const Llama2RequestSpec *spec);
+
 /* Keep a use of this request for others that ask the same. */
 extern void Llama2RememberRequest(Llama2Duplicates *duplicates, const Llama2RequestSpec *spec,
 								  Llama2Request *request);

@@ -183,16 +183,20 @@ Llama2JobRunFinish(void)
 	forget_ended();
 }
 
-int
+/* A few at a time, so that a claim is not made for each that ends. */
+bool
+Llama2JobRunWantsMore(void)
+{
+	return running_jobs == NIL || capacity() - list_length(running_jobs) >= capacity() / 4;
+}
+
+void
 Llama2JobRunClaim(void)
 {
 	int			n = capacity() - list_length(running_jobs);
 	List	   *jobs;
 	ListCell   *cell;
 
-	/* a few at a time, so that a claim is not made for each that ends */
-	if (running_jobs != NIL && n < capacity() / 4)
-		return 0;
 	Llama2JobQueueUnbundle(n);
 	jobs = Llama2JobQueueClaim(n, claimed_jobs(), run_context);
 	foreach(cell, jobs)
@@ -223,7 +227,6 @@ Llama2JobRunClaim(void)
 			supersede(running);
 	}
 	forget_ended();
-	return list_length(jobs);
 }
 
 void

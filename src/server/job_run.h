@@ -18,11 +18,12 @@ extern bool Llama2JobRunHasNews(void);
 /* Has every claimed job been handed to a model? */
 extern bool Llama2JobRunAllSubmitted(void);
 
-/*
- * The steps of a round, each in a transaction.  claim returns how many jobs were claimed.
- */
+/* Is there room for so many more jobs that claiming them is worth it? */
+extern bool Llama2JobRunWantsMore(void);
+
+/* The steps of a round, each in a transaction. */
 extern void Llama2JobRunFinish(void);
-extern int	Llama2JobRunClaim(void);
+extern void Llama2JobRunClaim(void);
 extern void Llama2JobRunSubmit(void);
 extern void Llama2JobRunDropCancelled(void);
 

@@ -156,9 +156,13 @@ work(void)
 
 		if (Llama2JobRunHasNews() && !in_transaction(Llama2JobRunFinish))
 			return;
-		clear_wanted();
-		if (!in_transaction(claim))
-			return;
+		/* until then who commits need not wake this process */
+		if (Llama2JobRunWantsMore())
+		{
+			clear_wanted();
+			if (!in_transaction(claim))
+				return;
+		}
 		if (!Llama2JobRunAllSubmitted())
 		{
 			if (!in_transaction(Llama2JobRunSubmit))
@@ -359,8 +363,10 @@ look_for_next(void)
 	next_job = Llama2JobQueueNext();
 }
 
+/* A claim that a crash forgets does no harm: the job is queued then. */
 static void
 claim(void)
 {
-	(void) Llama2JobRunClaim();
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	Llama2JobRunClaim();
 }

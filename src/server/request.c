@@ -51,6 +51,7 @@ static void release_with_owner(ResourceReleasePhase phase, bool is_commit, bool 
 
 static dlist_head requests = DLIST_STATIC_INIT(requests);
 static int	n_held = 0;			/* slots that these have */
+static uint64 n_lost = 0;
 static Llama2Request *spare = NULL; /* a handle made before its slot, so that no error comes
 									 * between */
 static bool callback_registered = false;
@@ -214,6 +215,12 @@ Llama2WaitForWorker(void)
 						 WAIT_TIMEOUT_MS, event);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
+}
+
+uint64
+Llama2CountLostRequests(void)
+{
+	return n_lost;
 }
 
 void
@@ -407,6 +414,9 @@ release_with_owner(ResourceReleasePhase phase, bool is_commit, bool is_top_level
 		Llama2Request *request = dlist_container(Llama2Request, node, iter.cur);
 
 		if (request->owner == CurrentResourceOwner)
+		{
 			drop(request);
+			n_lost++;
+		}
 	}
 }

@@ -82,6 +82,9 @@ extern const char *Llama2FinishReasonName(LlmFinishReason reason);
  */
 extern void Llama2RequestRelease(Llama2Request *request);
 
+/* How many requests went with a resource owner before their users released them: handles from before may be gone. */
+extern uint64 Llama2CountLostRequests(void);
+
 /* End the process where its client is gone; for waits that do not watch the socket themselves. */
 extern void Llama2CheckClient(void);
 

@@ -24,9 +24,7 @@ static const Llama2Failure *failure_of(const Llama2Question *question);
 void
 Llama2WorkAllocate(Llama2Work *work, int n_questions)
 {
-	for (int i = 0; i < work->n_questions; i++)
-		count_question(&work->counts, &work->questions[i]);
-	Llama2WorkRelease(work);
+	Llama2WorkEnd(work);
 	work->n_submitted = 0;
 	work->n_questions = n_questions;
 	work->questions = palloc0(sizeof(Llama2Question) * (Size) Max(n_questions, 1));
@@ -95,8 +93,7 @@ Llama2WorkSubmit(Llama2Work *work, Llama2Duplicates *duplicates, bool may_fail)
 		if (question->prompt.ids == NULL)
 			continue;
 		question_spec(work, question, &spec);
-		if (duplicates)
-			question->request = Llama2FindDuplicate(duplicates, &spec);
+		question->request = duplicates ? Llama2FindDuplicate(duplicates, &spec) : Llama2FindAnyDuplicate(&spec);
 		question->is_duplicate = question->request != NULL;
 		if (question->request == NULL)
 		{
@@ -167,10 +164,24 @@ Llama2WorkAnswer(FunctionCallInfo fcinfo, Llama2Work *work, Llama2Duplicates *du
 	} while (Llama2WorkBeginRound(work));
 	fcinfo->isnull = false;
 	value = answer(fcinfo, work);
+	Llama2WorkEnd(work);
+	return value;
+}
+
+bool
+Llama2WorkIsReproducible(const Llama2Work *work)
+{
+	const Llama2Options *options = &work->call.options;
+
+	return work->kind != LLM_GENERATE || options->seed_given || options->sampling.temperature == 0;
+}
+
+void
+Llama2WorkEnd(Llama2Work *work)
+{
 	for (int i = 0; i < work->n_questions; i++)
 		count_question(&work->counts, &work->questions[i]);
 	Llama2WorkRelease(work);
-	return value;
 }
 
 void

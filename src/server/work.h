@@ -78,7 +78,8 @@ extern bool Llama2IsAnswered(Llama2Work *work, int number);
 
 /*
  * Submit what is not submitted yet; false where slots are short, which only happens
- * with may_fail.  Equal questions share a request where duplicates (NULL: none) knows of one.
+ * with may_fail.  Equal questions share a request where duplicates knows of one; NULL: those of any statement
+ * that runs.
  */
 extern bool Llama2WorkSubmit(Llama2Work *work, Llama2Duplicates *duplicates, bool may_fail);
 
@@ -101,7 +102,13 @@ extern bool Llama2WorkHasTrouble(const Llama2Work *work);
 extern Datum Llama2WorkAnswer(FunctionCallInfo fcinfo, Llama2Work *work, Llama2Duplicates *duplicates,
 							  Llama2AnswerFunction answer);
 
+/* Has it the same answer whenever it is asked? */
+extern bool Llama2WorkIsReproducible(const Llama2Work *work);
+
 extern void Llama2WorkRelease(Llama2Work *work);
+
+/* The same, of a round that is done: its requests are counted. */
+extern void Llama2WorkEnd(Llama2Work *work);
 
 /* Both halves, waiting between them: the plain call. */
 extern Datum Llama2CallAlone(FunctionCallInfo fcinfo, Llama2PrepareFunction prepare, Llama2AnswerFunction answer);

@@ -121,9 +121,20 @@ INSERT INTO shapes (is_planned, shape, query) VALUES
 	(true, 'llama2_summarize in parts', $$SELECT id, llama2_summarize(repeat(body || E'\n\n', id * 7), max_tokens => 40, part_tokens => 60) FROM tickets WHERE id < 8$$),
 	(true, 'llama2_summarize in WHERE, nothing to summarize', $$SELECT id, llama2_summarize(left(body, id % 2 * 100)) FROM tickets WHERE llama2_summarize(body) LIKE '%a%'$$),
 	(true, 'llama2_summarize in an argument', $$SELECT id, llama2_chat(llama2_summarize(repeat(body || E'\n\n', 20), max_tokens => 30, part_tokens => 40)) FROM tickets WHERE id < 6$$),
-	(false, 'llama2_classify_scores', $$SELECT id, llama2_classify_scores(body, ARRAY['positive', 'negative']) FROM tickets$$),
-	(false, 'llama2_classify_scores in FROM', $$SELECT id, s.* FROM tickets, llama2_classify_scores(body, ARRAY['positive', 'negative']) AS s$$),
-	(false, 'llama2_logprobs in FROM', $$SELECT id, s.token, s.logprob FROM tickets, llama2_logprobs('He said: ', body) AS s WHERE id < 5$$),
+	(true, 'llama2_classify_scores', $$SELECT id, llama2_classify_scores(body, ARRAY['positive', 'negative']) FROM tickets$$),
+	(true, 'llama2_classify_scores, a field', $$SELECT id, (llama2_classify_scores(body, ARRAY['positive', 'negative', 'number ' || id])).probability, llama2_chat(body) FROM tickets WHERE id < 15$$),
+	(true, 'llama2_classify_scores, calls in its arguments', $$SELECT id, llama2_classify_scores(llama2_chat(body), ARRAY['positive', 'negative']) FROM tickets$$),
+	(true, 'llama2_classify_scores in FROM', $$SELECT id, s.* FROM tickets, llama2_classify_scores(body, ARRAY['positive', 'negative']) AS s$$),
+	(true, 'llama2_classify_scores in FROM, the best', $$SELECT id, s.label FROM tickets LEFT JOIN LATERAL (SELECT * FROM llama2_classify_scores(body, ARRAY['positive', 'negative', 'neutral']) ORDER BY probability DESC LIMIT 1) AS s ON true ORDER BY id$$),
+	(true, 'llama2_logprobs in FROM', $$SELECT id, s.token, s.logprob FROM tickets, llama2_logprobs('He said: ', body) AS s WHERE id < 5$$),
+	(true, 'llama2_logprobs', $$SELECT id, llama2_logprobs('He said: ', body) FROM tickets WHERE id < 15$$),
+	(true, 'llama2_extract in FROM', $$SELECT id, e.product, e.urgent FROM tickets, llama2_extract(body, null::pg_temp.complaint, max_tokens => 40) AS e$$),
+	(true, 'llama2_chat in FROM', $$SELECT id, a FROM tickets LEFT JOIN llama2_chat('Summarize: ' || body) AS a ON a LIKE '%a%' ORDER BY id$$),
+	(true, 'llama2_chat in FROM, a seed', $$SELECT id, a, llama2_generate(a) FROM tickets, llama2_chat(body, temperature => 1.3, seed => id) AS a WHERE a <> '' ORDER BY id LIMIT 7$$),
+	(true, 'functions in FROM, ROWS FROM', $$SELECT id, r.* FROM tickets, ROWS FROM (llama2_classify_scores(body, ARRAY['a', 'b']), llama2_logprobs('x', left(body, 10))) AS r$$),
+	(true, 'a function in FROM, an error', $$SELECT id, s.label FROM tickets, llama2_classify_scores(body, ARRAY['a', CASE WHEN id <> 9 THEN 'b' END]) AS s$$),
+	(true, 'a function in FROM, an error behind LIMIT', $$SELECT id, s.label FROM tickets, llama2_classify_scores(body, ARRAY['a', CASE WHEN id <> 9 THEN 'b' END]) AS s LIMIT 8$$),
+	(true, 'a function in FROM and a correlated subquery', $$SELECT id, (SELECT max(label) FROM llama2_classify_scores(body || t.id, ARRAY['a', 'b'])) FROM tickets AS t WHERE EXISTS (SELECT FROM customers AS c, llama2_classify_scores(c.name || t.body, ARRAY['a', 'b']) AS s WHERE c.id = t.customer AND s.probability > 0.5)$$),
 	(false, 'llama2_summarize_agg', $$SELECT customer, llama2_summarize_agg(body ORDER BY id) FROM tickets GROUP BY customer ORDER BY 1$$),
 	(true, 'WHERE', $$SELECT id, body FROM tickets WHERE llama2_chat('What is the sentiment of this review? ' || body) = 'positive'$$),
 	(true, 'WHERE and target list', $$SELECT id, llama2_chat('Summarize: ' || body) FROM tickets WHERE llama2_generate(body) LIKE '%a%' AND id % 2 = 0$$),
@@ -277,10 +288,16 @@ SELECT matches(pg_temp.plan_of($$SELECT llama2_chat(body) FROM tickets$$, 'COSTS
 SELECT matches(pg_temp.plan_of(format('SELECT %s FROM tickets WHERE body IS NOT NULL', call), 'COSTS OFF, ANALYZE'), format('Requests: %s  Duplicates: \d+  In Turn: 0\n', requests), call || ': all rows read ahead')
 FROM (VALUES ('llama2_classify(body, ARRAY[$$a$$, $$b$$])', '5\d'), ('llama2_is_true(body)', '5\d'), ('llama2_choice(body, ARRAY[$$a$$, $$b$$, $$c$$])', '[78]\d'), ('llama2_score(body, $$ a$$)', '2\d'),
 	('llama2_extract(body, $${"type": "boolean"}$$)', '2\d'), ('llama2_extract(body, $${"type": "boolean"}$$::jsonb)', '2\d'), ('llama2_extract(body, null::pg_temp.complaint, max_tokens => 40)', '2\d'),
+	('llama2_classify_scores(body, ARRAY[$$a$$, $$b$$])', '5\d'), ('llama2_logprobs($$He: $$, body)', '2\d'),
 	('llama2_chat(llama2_summarize(body))', '[345]\d'), ('llama2_chat((llama2_extract(body, null::pg_temp.complaint, max_tokens => 40)).product)', '[345]\d'),
 	('llama2_summarize(repeat(body || chr(10) || chr(10), 9), part_tokens => 40)', '\d\d+')) AS calls (call, requests);
 SELECT matches(pg_temp.plan_of($$SELECT llama2_chat(body || (SELECT 'x')) FROM tickets LIMIT 3$$, 'COSTS OFF, ANALYZE'), 'Requests: 3 ', 'three rows, three requests');
 SELECT is(json_typeof(pg_temp.plan_of($$SELECT llama2_chat(body) FROM tickets$$, 'ANALYZE, FORMAT JSON')::json #> '{0,Plan,Completion Tokens}'), 'number', 'and so in JSON');
+SELECT matches(pg_temp.plan_of($$SELECT s.label, e FROM tickets, llama2_classify_scores(body, ARRAY['a', 'b']) AS s, llama2_extract(body, '{"type": "boolean"}'::jsonb) AS e WHERE body IS NOT NULL$$, 'COSTS OFF, ANALYZE'),
+	'Requests: [25]\d .*Requests: [25]\d ', 'functions in FROM');
+CREATE TEMPORARY TABLE asked AS SELECT requests FROM llama2_stats;
+SELECT count(*) AS rows FROM tickets, llama2_classify_scores(body, ARRAY['once', 'only']) AS s WHERE id < 11 \gset
+SELECT is(llama2_stats.requests - asked.requests, 20::bigint, 'each question is asked once: ' || :rows || ' rows') FROM llama2_stats, asked;
 CREATE TEMPORARY TABLE before AS SELECT requests FROM llama2_stats;
 SELECT lives_ok($$EXPLAIN SELECT llama2_chat(body) FROM tickets$$, 'EXPLAIN alone');
 SELECT is(llama2_stats.requests, before.requests, 'asks nothing') FROM llama2_stats, before;
