@@ -4,11 +4,14 @@
  */
 #include "server/parameters.h"
 
+#include <fcntl.h>
 #include <float.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/fd.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
@@ -121,11 +124,33 @@ Llama2ModelDirectory(void)
 	return psprintf("%s/llama2", folder);
 }
 
+/*
+ * Every process of the server is a session of its own.  Where Linux groups processes by session, niceness counts
+ * within the group only, and the group has one too, which is set in the whole system not more than ten times a second.
+ */
 void
 Llama2LetOthersFirst(void)
 {
-	if (llama2_nice > 0 && setpriority(PRIO_PROCESS, 0, llama2_nice) != 0)
+	char text[	16];
+	int			length = snprintf(text, sizeof(text), "%d", llama2_nice);
+
+	if (llama2_nice == 0)
+		return;
+	if (setpriority(PRIO_PROCESS, 0, llama2_nice) != 0)
 		ereport(WARNING, (errmsg("could not set the niceness of this llama2 worker to %d: %m", llama2_nice)));
+	for (int attempt = 0; attempt < 10; attempt++)
+	{
+		int			group = OpenTransientFile("/proc/self/autogroup", O_WRONLY);
+		bool		is_early;
+
+		if (group < 0)
+			return;
+		is_early = write(group, text, length) < 0 && errno == EAGAIN;
+		(void) CloseTransientFile(group);
+		if (!is_early)
+			return;
+		pg_usleep(50000L);
+	}
 }
 
 const char *

@@ -69,6 +69,11 @@ $client = RawClient->new($node);
 $client->query(q{SELECT llama2_count_tokens('wait for the model')});
 $worker = $client->query('SELECT worker_pid FROM llama2_status')->[0][0];
 is((split ' ', slurp_file("/proc/$worker/stat") =~ s/^.*\) //sr)[16], 7, 'llama2.nice is the worker\'s niceness');
+SKIP:
+{
+	skip 'no groups by session', 1 unless -r "/proc/$worker/autogroup" && slurp_file('/proc/sys/kernel/sched_autogroup_enabled') == 1;
+	like(slurp_file("/proc/$worker/autogroup"), qr/nice 7$/, 'its session\'s, too');
+}
 my $job = $client->query(q{SELECT llama2_submit('Once', max_tokens => 1)})->[0][0];
 is($client->query("SELECT llama2_result($job, '1 min') IS NOT NULL")->[0][0], 't', 'a job is done');
 my $job_worker = $client->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'llama2 job worker'})->[0][0];
