@@ -542,6 +542,38 @@ AS 'MODULE_PATHNAME', 'llama2_extract_row' LANGUAGE C VOLATILE PARALLEL SAFE COS
 COMMENT ON FUNCTION llama2_extract(text, anyelement, text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
 'the columns of a table or composite type, from a text, as a row of it';
 
+-- Embeddings
+
+CREATE FUNCTION llama2_embed(
+	text text, model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS real[]
+AS 'MODULE_PATHNAME', 'llama2_embed' LANGUAGE C STABLE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_embed(text, text, jsonb) IS
+'a text as a vector: the mean of its tokens'' final states, of length 1';
+
+CREATE FUNCTION llama2_embed(
+	texts text[], model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS SETOF real[]
+AS 'MODULE_PATHNAME', 'llama2_embed_array' LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
+
+COMMENT ON FUNCTION llama2_embed(text[], text, jsonb) IS
+'the vector of each text of an array, in its order, all in one batch';
+
+CREATE FUNCTION llama2_similarity(
+	a text, b text, model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS float8
+AS 'MODULE_PATHNAME', 'llama2_similarity' LANGUAGE C STABLE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_similarity(text, text, text, jsonb) IS
+'cosine of the vectors of two texts';
+
+CREATE FUNCTION llama2_similarity(a real[], b real[]) RETURNS float8
+AS 'MODULE_PATHNAME', 'llama2_similarity_vectors' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+
+COMMENT ON FUNCTION llama2_similarity(real[], real[]) IS
+'cosine of two vectors';
+
 -- Models
 
 CREATE FUNCTION llama2_models(

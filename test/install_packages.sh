@@ -31,6 +31,14 @@ is_installed()
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
+# What a test uses where it is there, and not every release has.
+optional_packages()
+{
+	local package=postgresql-$1-pgvector
+
+	! apt-cache show "$package" >/dev/null 2>&1 || echo "$package"
+}
+
 list_missing()
 {
 	local package
@@ -74,6 +82,10 @@ if [ -z "$version" ]; then
 	packages="$packages $(server_packages "${version:-15}")"
 elif is_installed "postgresql-server-dev-$version"; then
 	packages="$packages $(server_packages "$version")"
+fi
+
+if [ "$(id -u)" -eq 0 ] && [ -n "$version" ]; then
+	packages="$packages $(optional_packages "$version")"
 fi
 
 missing=$(list_missing $packages)

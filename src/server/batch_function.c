@@ -31,6 +31,8 @@ static const Llama2BatchFunction functions[] = {
 	{"llama2_extract", Llama2PrepareExtract, Llama2AnswerJson, true},
 	{"llama2_extract_text_schema", Llama2PrepareExtractTextSchema, Llama2AnswerJson, true},
 	{"llama2_extract_row", Llama2PrepareExtractRow, Llama2AnswerRow, true},
+	{"llama2_embed", Llama2PrepareEmbed, Llama2AnswerEmbed},
+	{"llama2_similarity", Llama2PrepareSimilarity, Llama2AnswerSimilarity},
 	{"llama2_summarize", Llama2PrepareSummarize, Llama2AnswerSummary},
 };
 

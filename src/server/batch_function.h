@@ -50,6 +50,12 @@ extern bool Llama2PrepareExtractRow(FunctionCallInfo fcinfo, Llama2Work *work);
 extern Datum Llama2AnswerJson(FunctionCallInfo fcinfo, Llama2Work *work);
 extern Datum Llama2AnswerRow(FunctionCallInfo fcinfo, Llama2Work *work);
 
+/* embed.c */
+extern bool Llama2PrepareEmbed(FunctionCallInfo fcinfo, Llama2Work *work);
+extern bool Llama2PrepareSimilarity(FunctionCallInfo fcinfo, Llama2Work *work);
+extern Datum Llama2AnswerEmbed(FunctionCallInfo fcinfo, Llama2Work *work);
+extern Datum Llama2AnswerSimilarity(FunctionCallInfo fcinfo, Llama2Work *work);
+
 /* summarize.c */
 extern bool Llama2PrepareSummarize(FunctionCallInfo fcinfo, Llama2Work *work);
 extern Datum Llama2AnswerSummary(FunctionCallInfo fcinfo, Llama2Work *work);

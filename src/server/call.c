@@ -44,6 +44,8 @@ Llama2CallPrompt(const Llama2Call *call, Llama2PromptKind kind, Datum value)
 		case LLAMA2_PROMPT_MESSAGES:
 			prompt = Llama2PromptFromMessages(model, DatumGetJsonbP(value), system);
 			break;
+		case LLAMA2_PROMPT_TO_EMBED:
+			return Llama2PromptToEmbed(model, DatumGetTextPP(value), call->options.truncate);
 	}
 	Llama2CheckPromptFits(model, prompt.n_ids);
 	return prompt;

@@ -14,7 +14,8 @@ typedef enum Llama2PromptKind
 {
 	LLAMA2_PROMPT_TEXT,			/* text as it stands; in the chat template where "system" is given */
 	LLAMA2_PROMPT_MESSAGE,		/* text of one user message */
-	LLAMA2_PROMPT_MESSAGES		/* jsonb, a dialog */
+	LLAMA2_PROMPT_MESSAGES,		/* jsonb, a dialog */
+	LLAMA2_PROMPT_TO_EMBED		/* text as it stands, after which nothing comes */
 } Llama2PromptKind;
 
 typedef struct Llama2Call

@@ -121,8 +121,7 @@ Llama2RememberRequest(Llama2Duplicates *duplicates, const Llama2RequestSpec *spe
 	if (!spec->is_reproducible)
 		return;
 	key = make_key(spec, &length);
-	bytes = length + sizeof(KnownRequest) + sizeof(Llama2RequestSlot) +
-		sizeof(LlmTokenResult) * (Size) (spec->kind == LLM_GENERATE ? spec->max_tokens : spec->n_prompt);
+	bytes = length + sizeof(KnownRequest) + sizeof(Llama2RequestSlot) + Llama2ResultsBytes(spec);
 	while (duplicates->n_bytes + bytes > duplicates->max_bytes && !dlist_is_empty(&duplicates->line))
 		forget(duplicates, dlist_container(KnownRequest, in_line, dlist_head_node(&duplicates->line)));
 	if (bytes <= duplicates->max_bytes)
@@ -172,6 +171,8 @@ make_key(const Llama2RequestSpec *spec, Size *length)
 		int32		n_prompt;
 		int32		max_tokens;
 		int32		score_from;
+		LlmPooling	pooling;
+		bool		normalize;
 		LlmSamplingOptions sampling;
 		int			n_stops;
 		uint32		stop_lengths[LLM_MAX_STOPS];
@@ -194,6 +195,8 @@ make_key(const Llama2RequestSpec *spec, Size *length)
 	head.n_prompt = spec->n_prompt;
 	head.max_tokens = spec->max_tokens;
 	head.score_from = spec->score_from;
+	head.pooling = spec->pooling;
+	head.normalize = spec->normalize;
 	memcpy(&head.sampling, &spec->sampling, sizeof(head.sampling));
 	if (spec->sampling.temperature == 0)
 		head.sampling.seed = 0;

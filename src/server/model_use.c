@@ -158,6 +158,7 @@ refresh(MappedModel *mapped, int index)
 		mapped->model.index = index;
 		mapped->model.generation = entry->generation;
 		mapped->model.context_length = entry->context_length;
+		mapped->model.dim = entry->config.dim;
 		mapped->file = entry->file;
 	}
 	LWLockRelease(llama2_control->lock);
@@ -179,6 +180,7 @@ map_vocabulary(int index)
 	mapped->model.index = index;
 	mapped->model.generation = entry->generation;
 	mapped->model.context_length = entry->context_length;
+	mapped->model.dim = entry->config.dim;
 	strlcpy(mapped->model.name, entry->name, sizeof(mapped->model.name));
 	mapped->model.vocabulary_generation = entry->vocabulary_generation;
 	mapped->file = entry->file;

@@ -17,6 +17,7 @@ typedef struct Llama2Model
 	char		name[LLAMA2_MODEL_NAME_LENGTH];
 	const LlmVocabulary *vocabulary;
 	int32		context_length;
+	int32		dim;			/* of a token's state */
 } Llama2Model;
 
 /* Raises an error that says what to set where the library was not preloaded. */

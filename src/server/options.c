@@ -90,10 +90,8 @@ static void add_stop(const char *bytes, size_t length, Llama2Options *options);
 static void read_logit_bias(JsonbValue *value, Llama2Options *options);
 static double logit_bias_number(const JsonbValue *value, int64 token);
 static void add_logit_bias(int64 token, double bias, Llama2Options *options);
-static bool read_on_error(const JsonbValue *value);
 static double json_number(const JsonbValue *value, const char *name);
 static void unknown_option(const char *name) pg_attribute_noreturn();
-static void wrong_kind(const char *name, const char *wanted) pg_attribute_noreturn();
 
 void
 Llama2ReadOptions(FunctionCallInfo fcinfo, int first_argument, Llama2Options *options)
@@ -123,6 +121,41 @@ Llama2ReadOptions(FunctionCallInfo fcinfo, int first_argument, Llama2Options *op
 	options->model = Llama2StringArgument(fcinfo, first_argument + LLAMA2_ARG_MODEL);
 }
 
+JsonbIterator *
+Llama2BeginOptions(Jsonb *json)
+{
+	JsonbIterator *iterator;
+	JsonbValue	value;
+
+	if (!JB_ROOT_IS_OBJECT(json))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options must be a JSON object")));
+	iterator = JsonbIteratorInit(&json->root);
+	(void) JsonbIteratorNext(&iterator, &value, true);
+	return iterator;
+}
+
+bool
+Llama2ReadOnError(const JsonbValue *value)
+{
+	const char *word = value->type == jbvString ? pnstrdup(value->val.string.val, value->val.string.len) : "";
+
+	if (strcmp(word, "null") == 0)
+		return true;
+	if (strcmp(word, "error") != 0)
+		Llama2WrongOption("on_error", "\"error\" or \"null\"");
+	return false;
+}
+
+void
+Llama2WrongOption(const char *name, const char *wanted)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("option \"%s\" must be %s", name, wanted)));
+}
+
 char *
 Llama2StringArgument(FunctionCallInfo fcinfo, int argument)
 {
@@ -147,17 +180,10 @@ set_defaults(Llama2Options *options)
 static void
 read_json_options(Jsonb *json, Llama2Options *options)
 {
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
+	JsonbIterator *iterator = Llama2BeginOptions(json);
 	JsonbValue	value;
 
-	if (!JB_ROOT_IS_OBJECT(json))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("options must be a JSON object")));
-	iterator = JsonbIteratorInit(&json->root);
-	(void) JsonbIteratorNext(&iterator, &value, true);
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) == WJB_KEY)
+	while (JsonbIteratorNext(&iterator, &value, true) == WJB_KEY)
 	{
 		char	   *name = pnstrdup(value.val.string.val, value.val.string.len);
 		const OptionEntry *entry = NULL;
@@ -190,7 +216,7 @@ read_json_option(const OptionEntry *entry, JsonbValue *value, Llama2Options *opt
 			break;
 		case OPTION_BOOL:
 			if (value->type != jbvBool)
-				wrong_kind(entry->name, "true or false");
+				Llama2WrongOption(entry->name, "true or false");
 			*(bool *) ((char *) options + entry->offset) = value->val.boolean;
 			break;
 		case OPTION_STOP:
@@ -200,7 +226,7 @@ read_json_option(const OptionEntry *entry, JsonbValue *value, Llama2Options *opt
 			read_logit_bias(value, options);
 			break;
 		case OPTION_ON_ERROR:
-			options->null_on_error = read_on_error(value);
+			options->null_on_error = Llama2ReadOnError(value);
 			break;
 		case OPTION_GRAMMAR:
 			Llama2ReadGrammarOption(entry->name, value, options);
@@ -259,7 +285,7 @@ check_range(const OptionEntry *entry, double number)
 						   entry->min_exclusive ? "greater than" : "at least",
 						   entry->min, entry->max)));
 	if (entry->kind != OPTION_FLOAT && number != floor(number))
-		wrong_kind(entry->name, "a whole number");
+		Llama2WrongOption(entry->name, "a whole number");
 }
 
 static void
@@ -319,13 +345,13 @@ read_json_stop(JsonbValue *value, Llama2Options *options)
 		return;
 	}
 	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
-		wrong_kind("stop", "a string or an array of strings");
+		Llama2WrongOption("stop", "a string or an array of strings");
 	iterator = JsonbIteratorInit(value->val.binary.data);
 	(void) JsonbIteratorNext(&iterator, &item, true);
 	while ((token = JsonbIteratorNext(&iterator, &item, true)) == WJB_ELEM)
 	{
 		if (item.type != jbvString)
-			wrong_kind("stop", "a string or an array of strings");
+			Llama2WrongOption("stop", "a string or an array of strings");
 		add_json_stop(&item, options);
 	}
 }
@@ -370,7 +396,7 @@ read_logit_bias(JsonbValue *value, Llama2Options *options)
 
 	options->sampling.n_logit_bias = 0;
 	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-		wrong_kind("logit_bias", "an object from token ids to numbers");
+		Llama2WrongOption("logit_bias", "an object from token ids to numbers");
 	iterator = JsonbIteratorInit(value->val.binary.data);
 	(void) JsonbIteratorNext(&iterator, &item, true);
 	while ((token = JsonbIteratorNext(&iterator, &item, true)) == WJB_KEY)
@@ -420,24 +446,11 @@ add_logit_bias(int64 token, double bias, Llama2Options *options)
 	sampling->logit_bias_value[sampling->n_logit_bias++] = (float) bias;
 }
 
-/* Is it "null", rather than "error"? */
-static bool
-read_on_error(const JsonbValue *value)
-{
-	const char *word = value->type == jbvString ? pnstrdup(value->val.string.val, value->val.string.len) : "";
-
-	if (strcmp(word, "null") == 0)
-		return true;
-	if (strcmp(word, "error") != 0)
-		wrong_kind("on_error", "\"error\" or \"null\"");
-	return false;
-}
-
 static double
 json_number(const JsonbValue *value, const char *name)
 {
 	if (value->type != jbvNumeric)
-		wrong_kind(name, "a number");
+		Llama2WrongOption(name, "a number");
 	return DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric)));
 }
 
@@ -468,12 +481,4 @@ unknown_option(const char *name)
 			 errhint("Options are max_tokens, temperature, top_p, top_k, min_p, seed, stop, repeat_penalty, "
 					 "frequency_penalty, presence_penalty, repeat_last_n, min_tokens, ignore_eos, logit_bias, "
 					 "grammar, regex, choices, json_schema, json, on_limit and on_error.")));
-}
-
-static void
-wrong_kind(const char *name, const char *wanted)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("option \"%s\" must be %s", name, wanted)));
 }

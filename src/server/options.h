@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/jsonb.h"
 
 #include "engine/engine.h"
 
@@ -41,6 +42,11 @@ typedef struct Llama2Options
 	LlmOnLimit	on_limit;
 	text	   *system;			/* NULL: none */
 	char	   *model;			/* NULL: llama2.model */
+
+	/* of embeddings */
+	LlmPooling	pooling;
+	bool		normalize;
+	bool		truncate;		/* a text that is longer than the context is cut */
 } Llama2Options;
 
 /*
@@ -48,6 +54,17 @@ typedef struct Llama2Options
  * parameter.  Values out of range and unknown keys are errors.
  */
 extern void Llama2ReadOptions(FunctionCallInfo fcinfo, int first_argument, Llama2Options *options);
+
+/* The options of an embedding, of which this argument is the jsonb. */
+extern void Llama2ReadEmbedOptions(FunctionCallInfo fcinfo, int argument, Llama2Options *options);
+
+/* For readers of options: an iterator that comes to the first key, or an error where they are no object. */
+extern JsonbIterator *Llama2BeginOptions(Jsonb *json);
+
+/* "on_error": is it "null", rather than "error"? */
+extern bool Llama2ReadOnError(const JsonbValue *value);
+
+extern void Llama2WrongOption(const char *name, const char *wanted) pg_attribute_noreturn();
 
 /* A text argument as a C string, or NULL. */
 extern char *Llama2StringArgument(FunctionCallInfo fcinfo, int argument);

@@ -10,6 +10,7 @@
 #include "server/text_output.h"
 #include "text/tokenize.h"
 
+static size_t cut_text(const Llama2Model *model, const char *utf8, size_t length);
 static Llama2Prompt prompt_from_messages(const Llama2Model *model, const LlmChatMessage *messages,
 										 int n_messages, int n_given);
 static LlmChatMessage read_message(JsonbIterator **iterator, int number);
@@ -25,6 +26,32 @@ Llama2PromptFromText(const Llama2Model *model, text *value)
 
 	Llama2CheckTextLength(model, length);
 	return Llama2Tokenize(model, utf8, length, llm_vocabulary_adds_bos(model->vocabulary), NULL);
+}
+
+Llama2Prompt
+Llama2PromptToEmbed(const Llama2Model *model, text *value, bool truncate)
+{
+	size_t		length;
+	const char *utf8 = Llama2Utf8FromText(value, &length);
+	Llama2Prompt prompt;
+
+	if (length == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("text to embed must not be empty")));
+	if (truncate)
+		length = cut_text(model, utf8, length);
+	else
+		Llama2CheckTextLength(model, length);
+	prompt = Llama2Tokenize(model, utf8, length, llm_vocabulary_adds_bos(model->vocabulary), NULL);
+	if (prompt.n_ids > model->context_length && !truncate)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("text of %d tokens does not fit the context of %d tokens of model \"%s\"",
+						prompt.n_ids, model->context_length, model->name),
+				 errhint("Shorten the text, or set the option \"truncate\" to embed its beginning.")));
+	prompt.n_ids = Min(prompt.n_ids, model->context_length);
+	return prompt;
 }
 
 Llama2Prompt
@@ -133,6 +160,19 @@ Llama2RaiseEngineError(const LlmError *error)
 					 ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s", error->message),
 			 error->hint[0] ? errhint("%s", error->hint) : 0));
+}
+
+/* Leave twice of what the context can hold, so that no token that counts is another for the cut. */
+static size_t
+cut_text(const Llama2Model *model, const char *utf8, size_t length)
+{
+	size_t		longest = 2 * (size_t) model->context_length * llm_vocabulary_max_token_bytes(model->vocabulary);
+
+	if (length <= longest)
+		return length;
+	while (longest > 0 && (utf8[longest] & 0xC0) == 0x80)
+		longest--;
+	return longest;
 }
 
 /*

@@ -21,6 +21,12 @@ typedef struct Llama2Prompt
 /* A text as it stands, BOS first where the model's vocabulary wants it. */
 extern Llama2Prompt Llama2PromptFromText(const Llama2Model *model, text *value);
 
+/*
+ * The same of a text that is not empty and may fill the context; a longer one is an error, or cut to its first
+ * tokens.
+ */
+extern Llama2Prompt Llama2PromptToEmbed(const Llama2Model *model, text *value, bool truncate);
+
 /* One user message, with an optional system message (NULL: none), in the chat template. */
 extern Llama2Prompt Llama2PromptFromMessage(const Llama2Model *model, text *message, text *system);
 

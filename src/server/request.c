@@ -45,6 +45,7 @@ static Llama2RequestSlot *take_slot(bool may_fail);
 static bool collect_one(void);
 static void collect(Llama2Request *request);
 static void drop(Llama2Request *request);
+static Size result_size(LlmRequestKind kind);
 static void write_payload(Llama2Request *request, const Llama2RequestSpec *spec);
 static void release_with_owner(ResourceReleasePhase phase, bool is_commit, bool is_top_level,
 							   void *arg);
@@ -84,6 +85,15 @@ Llama2RequestSubmit(const Llama2RequestSpec *spec, bool may_fail)
 					 errhint("Run the statement again.")));
 	}
 	return NULL;
+}
+
+Size
+Llama2ResultsBytes(const Llama2RequestSpec *spec)
+{
+	int32		n_results = spec->kind == LLM_GENERATE ? spec->max_tokens :
+		spec->kind == LLM_SCORE ? spec->n_prompt - spec->score_from : spec->model->dim;
+
+	return mul_size(result_size(spec->kind), n_results);
 }
 
 int32
@@ -129,6 +139,13 @@ const LlmTokenResult *
 Llama2RequestResults(const Llama2Request *request)
 {
 	return (const LlmTokenResult *) (request->payload + request->slot->results_offset);
+}
+
+const float *
+Llama2RequestVector(const Llama2Request *request, int *n)
+{
+	*n = (int) pg_atomic_read_u32(&request->slot->n_results);
+	return (const float *) (request->payload + request->slot->results_offset);
 }
 
 const Llama2RequestSlot *
@@ -325,7 +342,7 @@ static void
 collect(Llama2Request *request)
 {
 	int32		n_results = Llama2RequestWait(request, PG_INT32_MAX);
-	Size		bytes = mul_size(sizeof(LlmTokenResult), n_results);
+	Size		bytes = mul_size(result_size(request->slot->kind), n_results);
 	char	   *copy = MemoryContextAllocHuge(TopMemoryContext,
 											  add_size(MAXALIGN(sizeof(Llama2RequestSlot)), bytes));
 	Llama2RequestSlot *slot = (Llama2RequestSlot *) copy;
@@ -357,13 +374,17 @@ drop(Llama2Request *request)
 	spare = request;
 }
 
+static Size
+result_size(LlmRequestKind kind)
+{
+	return kind == LLM_EMBED ? sizeof(float) : sizeof(LlmTokenResult);
+}
+
 static void
 write_payload(Llama2Request *request, const Llama2RequestSpec *spec)
 {
 	Llama2RequestSlot *slot = request->slot;
 	Size		prompt_bytes = mul_size(sizeof(int32), spec->n_prompt);
-	int32		n_results = spec->kind == LLM_GENERATE ? spec->max_tokens :
-		spec->n_prompt - spec->score_from;
 	Size		stops_bytes = 0;
 	char	   *stops;
 
@@ -380,10 +401,13 @@ write_payload(Llama2Request *request, const Llama2RequestSpec *spec)
 		slot->beginning = Max(hash_bytes((const unsigned char *) spec->prompt, LLAMA2_BEGINNING_TOKENS * sizeof(int32)), 1);
 	slot->max_tokens = spec->max_tokens;
 	slot->score_from = spec->score_from;
+	slot->pooling = spec->pooling;
+	slot->normalize = spec->normalize;
+	slot->dim = spec->model->dim;
 	slot->n_stops = spec->n_stops;
 	slot->strip_leading_space = spec->strip_leading_space;
 	slot->results_offset = MAXALIGN(prompt_bytes);
-	slot->stops_offset = add_size(slot->results_offset, mul_size(sizeof(LlmTokenResult), n_results));
+	slot->stops_offset = add_size(slot->results_offset, Llama2ResultsBytes(spec));
 	slot->grammar_offset = MAXALIGN(add_size(slot->stops_offset, stops_bytes));
 	slot->grammar_bytes = spec->grammar ? spec->grammar->size : 0;
 	slot->on_limit = spec->on_limit;

@@ -21,6 +21,8 @@ typedef struct Llama2RequestSpec
 	int32		n_prompt;
 	int32		max_tokens;
 	int32		score_from;
+	LlmPooling	pooling;
+	bool		normalize;
 	LlmSamplingOptions sampling;
 	int			n_stops;
 	const char *stops[LLM_MAX_STOPS];	/* UTF-8 */
@@ -40,6 +42,9 @@ typedef struct Llama2Request Llama2Request;
  * can wait, it returns NULL instead.
  */
 extern Llama2Request *Llama2RequestSubmit(const Llama2RequestSpec *spec, bool may_fail);
+
+/* Room that the results of a request take. */
+extern Size Llama2ResultsBytes(const Llama2RequestSpec *spec);
 
 /* One user more of a request; each releases it. */
 extern Llama2Request *Llama2RequestShare(Llama2Request *request);
@@ -69,6 +74,9 @@ extern void Llama2WaitForWorker(void);
 
 /* Results so far: valid until the release, or the next call that submits or collects. */
 extern const LlmTokenResult *Llama2RequestResults(const Llama2Request *request);
+
+/* The vector [*n] of an embedding that is done; valid as long. */
+extern const float *Llama2RequestVector(const Llama2Request *request, int *n);
 
 /* The slot, for what it says once the request is done; valid as long as the results. */
 extern const Llama2RequestSlot *Llama2RequestSlotOf(const Llama2Request *request);

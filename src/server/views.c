@@ -26,6 +26,7 @@ PG_FUNCTION_INFO_V1(llama2_stats_reset);
 #define REQUEST_COLUMNS 14
 #define STATS_COLUMNS 23
 
+static const char *kind_name(LlmRequestKind kind);
 static const char *slot_state_name(const Llama2RequestSlot *slot);
 static int64 counter(pg_atomic_uint64 *value);
 static void set_null_if(bool *nulls, int column, bool is_null);
@@ -110,7 +111,7 @@ llama2_requests(PG_FUNCTION_ARGS)
 		values[2] = ObjectIdGetDatum(slot.databaseid);
 		values[3] = ObjectIdGetDatum(slot.userid);
 		values[4] = CStringGetTextDatum(model);
-		values[5] = CStringGetTextDatum(slot.kind == LLM_GENERATE ? "generate" : "score");
+		values[5] = CStringGetTextDatum(kind_name(slot.kind));
 		values[6] = CStringGetTextDatum(slot_state_name(&slot));
 		values[7] = TimestampTzGetDatum(slot.queued_at);
 		values[8] = TimestampTzGetDatum(slot.started_at);
@@ -120,6 +121,7 @@ llama2_requests(PG_FUNCTION_ARGS)
 		values[12] = Int32GetDatum(slot.max_tokens);
 		values[13] = BoolGetDatum(slot.cancel != 0);
 		set_null_if(nulls, 8, slot.started_at == 0);
+		set_null_if(nulls, 11, slot.kind == LLM_EMBED);
 		set_null_if(nulls, 12, slot.kind != LLM_GENERATE);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
@@ -174,6 +176,21 @@ llama2_stats_reset(PG_FUNCTION_ARGS)
 	Llama2RequirePreload();
 	Llama2ResetStatistics();
 	PG_RETURN_VOID();
+}
+
+static const char *
+kind_name(LlmRequestKind kind)
+{
+	switch (kind)
+	{
+		case LLM_GENERATE:
+			return "generate";
+		case LLM_SCORE:
+			return "score";
+		case LLM_EMBED:
+			return "embed";
+	}
+	return "unknown";
 }
 
 static const char *

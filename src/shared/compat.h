@@ -54,6 +54,8 @@
 
 /* 15: set-returning functions that materialize got a helper. */
 #if PG_VERSION_NUM < 150000
+#define MAT_SRF_USE_EXPECTED_DESC 0x01
+
 static inline void
 InitMaterializedSRF(FunctionCallInfo fcinfo, int flags)
 {
@@ -61,7 +63,9 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, int flags)
 	MemoryContext old = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
 	TupleDesc	row_type;
 
-	if (get_call_result_type(fcinfo, NULL, &row_type) != TYPEFUNC_COMPOSITE)
+	if (flags & MAT_SRF_USE_EXPECTED_DESC)
+		row_type = CreateTupleDescCopy(result->expectedDesc);
+	else if (get_call_result_type(fcinfo, NULL, &row_type) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	result->returnMode = SFRM_Materialize;
 	result->setResult = tuplestore_begin_heap(false, false, work_mem);

@@ -77,6 +77,9 @@ typedef struct Llama2RequestSlot
 	uint32		beginning;		/* hash of its first tokens; 0: too short */
 	int32		max_tokens;
 	int32		score_from;
+	LlmPooling	pooling;
+	bool		normalize;
+	int32		dim;			/* that the room for an embedding was made for */
 	int32		n_stops;
 	uint32		stop_lengths[LLM_MAX_STOPS];
 	bool		strip_leading_space;

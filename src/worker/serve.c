@@ -187,6 +187,8 @@ start_request(RunningRequest *place, Llama2RequestSlot *slot)
 	request->n_prompt = slot->n_prompt;
 	request->max_tokens = slot->max_tokens;
 	request->score_from = slot->score_from;
+	request->pooling = slot->pooling;
+	request->normalize = slot->normalize;
 	request->sampling = slot->sampling;
 	request->n_stops = slot->n_stops;
 	for (int i = 0; i < slot->n_stops; i++)
@@ -202,14 +204,21 @@ start_request(RunningRequest *place, Llama2RequestSlot *slot)
 		request->on_limit = slot->on_limit;
 	}
 	request->strip_leading_space = slot->strip_leading_space;
-	request->keep_cached = true;
+	/* who wants all states finds nothing in the cache, and would drive out what others find */
+	request->keep_cached = slot->kind != LLM_EMBED || slot->pooling == LLM_POOL_LAST;
 	request->cache_scope = slot->userid;
 	request->session = slot->session;
 	request->cancel = &slot->cancel;
-	request->results = (LlmTokenResult *) (payload + slot->results_offset);
+	if (slot->kind == LLM_EMBED)
+		request->embedding = (float *) (payload + slot->results_offset);
+	else
+		request->results = (LlmTokenResult *) (payload + slot->results_offset);
 	request->arg = place;
 
-	if (!llm_engine_submit(engine, request, &error))
+	if (slot->kind == LLM_EMBED && slot->dim != model->weights.config.dim)
+		llm_fail(&error, LLM_ERROR_ARGUMENT, "the model was replaced by one whose states have %d numbers, not %d",
+				 model->weights.config.dim, slot->dim);
+	if (error.code != LLM_OK || !llm_engine_submit(engine, request, &error))
 	{
 		Llama2SetFailure(&slot->failure, Llama2ErrorSqlState(&error), error.message,
 						 error.hint[0] ? error.hint : NULL);
@@ -296,7 +305,7 @@ finish_request(LlmRequest *request)
 	Llama2AddStatistic(cached_tokens, request->n_cached);
 	if (request->kind == LLM_GENERATE)
 		Llama2AddStatistic(completion_tokens, request->n_results);
-	else
+	else if (request->kind == LLM_SCORE)
 		Llama2AddStatistic(scored_tokens, request->n_results);
 
 	pg_atomic_write_u32(&slot->n_prefilled, request->n_prefilled);

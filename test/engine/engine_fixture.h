@@ -40,10 +40,10 @@ typedef struct Job
 	uint32_t	cancel;
 } Job;
 
+/* Load a model file; the path may be NULL, for one that is not there. */
 static inline bool
-load_fixture(Fixture *fixture, const char *name)
+load_fixture_file(Fixture *fixture, const char *path)
 {
-	const char *path = fixture_path(name);
 	LlmError	error = {0};
 	LlmModelFile *file;
 	uint64_t	size;
@@ -58,6 +58,12 @@ load_fixture(Fixture *fixture, const char *name)
 		diag("%s", error.message);
 	llm_model_close(file);
 	return error.code == LLM_OK;
+}
+
+static inline bool
+load_fixture(Fixture *fixture, const char *name)
+{
+	return load_fixture_file(fixture, fixture_path(name));
 }
 
 static inline void

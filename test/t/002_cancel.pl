@@ -158,6 +158,34 @@ for my $phase (qw(queued prefill decode))
 		is($witness->next_row->[0], $witness_text, "$name in $phase: another's text is unchanged");
 	}
 }
+
+# Embedding many long texts ends as soon.
+for my $name (sort(keys %way), 'statement_timeout')
+{
+	my $client = RawClient->new($node);
+	my $sql = "SELECT llama2_embed(array_agg(n || '. $long_prompt')) FROM generate_series(1, 500) AS n";
+	my $start;
+
+	if (my $act = $way{$name})
+	{
+		$client->send_query($sql);
+		$node->poll_query_until('postgres', 'SELECT EXISTS (SELECT FROM llama2_requests '
+			. 'WHERE pid = ' . $client->pid . q{ AND kind = 'embed' AND state = 'prefill')});
+		$start = time();
+		$act->($client);
+	}
+	else
+	{
+		$client->query('SET statement_timeout = 400');
+		$client->send_query($sql);
+		my $row = $client->next_row;
+		$start = time();
+		is($row->{sqlstate}, '57014', "$name while embedding");
+	}
+	my $ms = time_until_free($client->pid, $start);
+	ok($ms < $limit_ms, sprintf '%s while embedding: the slots are free after %.0f ms', $name, $ms);
+	@largest = ($ms, "$name while embedding") if $ms > $largest[0];
+}
 diag(sprintf 'the longest took %.0f ms: %s', @largest);
 
 is($watcher->query($witness_sql)->[0][0], $witness_text, 'the model still serves');
