@@ -48,6 +48,10 @@ FROM unnest(ARRAY['positive', 'negative']) AS answer,
 	LATERAL llama2_logprobs(E'Review: The soup was cold.\nSentiment:', ' ' || answer)
 GROUP BY answer ORDER BY 2 DESC;
 
+\echo '-- Texts as vectors: how near are they to each other?'
+SELECT a.id, b.id, round(llama2_similarity(a.body, b.body)::numeric, 3) AS similarity
+FROM tickets AS a JOIN tickets AS b ON a.id < b.id ORDER BY 3 DESC;
+
 \echo '-- What goes on in the server.'
 SELECT model, state, kernels, threads, pg_size_pretty(weight_bytes) AS weights,
 	pg_size_pretty(kv_cache_bytes) AS kv_cache

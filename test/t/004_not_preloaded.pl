@@ -23,6 +23,7 @@ my @calls = (
 	q{llama2_chat_stream('Hello')}, q{llama2_chat_stream('[]'::jsonb)}, q{llama2_complete('Once')},
 	q{llama2_tokenize('Once')}, q{llama2_detokenize(ARRAY[5])}, q{llama2_count_tokens('Once')},
 	q{llama2_chat_prompt('[]')}, q{llama2_logprobs('Once', ' upon')}, q{llama2_perplexity('Once')},
+	q{llama2_embed('Once')}, q{llama2_embed(ARRAY['Once'])}, q{llama2_similarity('Once', 'Twice')},
 	q{llama2_models()}, q{llama2_memory_plan()}, q{llama2_load('tinychat-6m')}, q{llama2_unload('tinychat-6m')},
 	q{llama2_status()}, q{llama2_requests()}, q{llama2_progress()}, q{llama2_stats()}, q{llama2_stats_reset()},
 	q{llama2_chat('name', 'Hello')}, q{llama2_chat(1, 'Hello')}, q{llama2_chat_stream('name', 'Hello')}, q{llama2_conversation_start('name')},

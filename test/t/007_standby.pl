@@ -25,9 +25,10 @@ is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'the stan
 is($standby->safe_psql('postgres', $sql), $text, 'and generates the text of the primary');
 is($standby->safe_psql('postgres', q{SELECT string_agg(token, '' ORDER BY seq) FROM llama2_generate_stream('Once upon a time', seed => 5, max_tokens => 20)}),
 	$text, 'a stream');
+is($standby->safe_psql('postgres', q{SELECT llama2_similarity('Once', 'Once')}), '1', 'embeds');
 is($standby->safe_psql('postgres', q{SELECT llama2_perplexity('Once upon a time') > 1}), 't', 'scores');
 is($standby->safe_psql('postgres', q{SELECT state FROM llama2_status}), 'ready', 'its view shows its own worker');
-is($standby->safe_psql('postgres', q{SELECT requests FROM llama2_stats}), '3', 'and its own counters');
+is($standby->safe_psql('postgres', q{SELECT requests FROM llama2_stats}), '5', 'and its own counters');
 is($standby->safe_psql('postgres', q{SELECT llama2_unload('tinychat-6m')}), 't', 'it unloads');
 is($standby->safe_psql('postgres', $sql), $text, 'and loads again');
 

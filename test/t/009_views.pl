@@ -104,13 +104,16 @@ $watcher->query(q{SELECT llama2_tokenize('Once'), llama2_count_tokens('Once'), l
 $watcher->query(q{SELECT llama2_generate('Once', max_tokens => 0)});
 is(stats('requests, completed, failed, cancelled'), '7 6 0 1', 'what asks no worker is not counted');
 
+$watcher->query(q{SELECT llama2_embed('Once upon a time')});
+is(stats('requests, completed, failed, cancelled, scored_tokens'), '8 7 0 1 4', 'an embedding has no results that are tokens');
+
 $running->query('RESET ROLE');
 $running->send_query($endless);
 wait_until(q{(SELECT count(*) = 1 FROM llama2_requests WHERE state = 'decode')});
 my $starts = stats('worker_starts');
 $watcher->query('SELECT pg_terminate_backend(worker_pid) FROM llama2_status');
 is($running->next_row->{sqlstate}, '57000', 'the worker ends');
-is(stats('requests, completed, failed, cancelled'), '8 6 1 1', 'a failure');
+is(stats('requests, completed, failed, cancelled'), '9 7 1 1', 'a failure');
 $watcher->query(q{SELECT llama2_generate('Once', max_tokens => 1)});
 is(stats('worker_starts'), $starts + 1, 'another worker has started');
 is(stats('requests - completed - failed - cancelled'), 0, 'each request is counted once in the end');

@@ -1,4 +1,4 @@
-# The promise: a model, a prompt, options and a seed make one text, whatever the prefix cache, speculation, the
+# The promise: a model, a prompt, options and a seed make one text, and a text has one vector, whatever the prefix cache, speculation, the
 # number of threads, the size of the batch and the neighbours are.  And what one role's prompts left in the
 # cache is not for another role.
 
@@ -21,17 +21,18 @@ my @prompts = (
 		'I was charged twice for the office chair.'),
 	'Once upon a time', 'one two one two one two one two one', "Review: The soup was cold.\nSentiment:",
 	"a b c d a b c d a b c d a b");
-my @requests = map { my $prompt = $_; map { [ $prompt, $_ ] } 0, 0.9 } @prompts;
+my @requests = map { my $prompt = $_; map { [ $prompt, $_ ] } 0, 0.9, 'mean', 'last' } @prompts;
 
 sub call
 {
 	my ($prompt, $temperature) = @{ $_[0] };
 	$prompt =~ s/'/''/g;
+	return qq{SELECT llama2_embed('$prompt', options => '{"pooling": "$temperature"}')} if $temperature =~ /[a-z]/;
 	return qq{SELECT llama2_generate('$prompt', temperature => $temperature, seed => 11, max_tokens => 40,
 		options => '{"ignore_eos": true}')};
 }
 
-# The texts of all requests, one after the other or all at once.
+# The texts, or vectors, of all requests, one after the other or all at once.
 sub texts
 {
 	my ($at_once) = @_;

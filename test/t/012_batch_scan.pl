@@ -59,7 +59,7 @@ sub call
 	return pick("llama2_chat($text)", "llama2_generate($text)", "llama2_generate($text, temperature => 1, seed => t.id % 3)",
 		"(llama2_complete($text)).text", "llama2_perplexity($text)::numeric(9, 3)::text", "(llama2_generate(ARRAY[$text, 'Two']))[1]",
 		"llama2_classify($text, ARRAY['good', 'bad'])", "llama2_is_true($text)::text", "llama2_choice($text, ARRAY['a', 'b', 'c'])",
-		"llama2_score($text, ' a b')::numeric(9, 3)::text", "(llama2_extract($text, '{\"type\": \"boolean\"}') ->> 0)", "llama2_summarize($text)",
+		"llama2_score($text, ' a b')::numeric(9, 3)::text", "(llama2_embed($text))[1]::text", "llama2_similarity($text, 'Two')::text", "(llama2_extract($text, '{\"type\": \"boolean\"}') ->> 0)", "llama2_summarize($text)",
 		"llama2_generate($text, max_tokens => t.id % 4" . pick('', ' + 1', ' + 1', ' + 1') . ')');
 }
 
