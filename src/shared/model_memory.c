@@ -65,7 +65,7 @@ Llama2ClaimMemory(int model, const Llama2MemoryPlan *plan, const Llama2SystemMem
 		LWLockRelease(llama2_control->lock);
 		return result;
 	}
-	entry->memory_bytes = 0;
+	entry->memory_bytes = entry->vocabulary_bytes;	/* that it remembers */
 	entry->state = LLAMA2_MODEL_WAITING;
 	for (int i = 0; i < LLAMA2_MAX_MODELS; i++)
 	{

@@ -17,7 +17,7 @@
 #define CONTROL_GROUPS "/sys/fs/cgroup"
 
 static uint64 control_group_available(void);
-static bool own_control_group(char *path, size_t size);
+static void find_control_group(char *path, size_t size);
 static bool read_number(const char *path, uint64 *number);
 static uint64 read_key(const char *path, const char *key);
 static uint64 free_space(const char *folder);
@@ -50,8 +50,7 @@ control_group_available(void)
 	uint64		used;
 	uint64		cache;
 
-	if (!own_control_group(group, sizeof(group)))
-		return PG_UINT64_MAX;
+	find_control_group(group, sizeof(group));
 	snprintf(path, sizeof(path), "%s/memory.max", group);
 	if (!read_number(path, &limit))
 		return PG_UINT64_MAX;
@@ -65,17 +64,15 @@ control_group_available(void)
 	return limit > used ? limit - used : 0;
 }
 
-/* In a container the group is the root of what is mounted. */
-static bool
-own_control_group(char *path, size_t size)
+/* In a container the group is the root of what is mounted, whatever its name. */
+static void
+find_control_group(char *path, size_t size)
 {
 	char		line[MAXPGPATH];
 	FILE	   *file = AllocateFile("/proc/self/cgroup", "r");
-	bool		found = false;
 
-	if (file == NULL)
-		return false;
-	while (!found && fgets(line, sizeof(line), file) != NULL)
+	strlcpy(path, CONTROL_GROUPS, size);
+	while (file && fgets(line, sizeof(line), file) != NULL)
 	{
 		if (strncmp(line, "0::", 3) != 0)
 			continue;
@@ -83,10 +80,9 @@ own_control_group(char *path, size_t size)
 		snprintf(path, size, "%s%s", CONTROL_GROUPS, line + 3);
 		if (access(path, R_OK) != 0)
 			strlcpy(path, CONTROL_GROUPS, size);
-		found = true;
 	}
-	FreeFile(file);
-	return found;
+	if (file)
+		FreeFile(file);
 }
 
 /* False where there is no such file, or it says "max". */

@@ -275,6 +275,19 @@ $node->poll_query_until('postgres', 'SELECT true') or die 'the server did not co
 $client = RawClient->new($node);
 is(value(q{SELECT llama2_generate('Once', model => 'large', temperature => 0, max_tokens => 5)}), $text, 'after a crash in a load all is loaded again');
 
+# More to preload than there is room for: the first stays, and who asks for another has it.
+$client->query(q{ALTER SYSTEM SET llama2.preload = 'third, Second.one'});
+$client->query(q{ALTER SYSTEM SET llama2.memory_limit = '100MB'});
+$node->restart;
+$client = RawClient->new($node);
+ok(until_true(sub { value(q{SELECT count(*) FILTER (WHERE state = 'ready') = 1 AND count(*) FILTER (WHERE state = 'failed') = 2 FROM llama2_status}) eq 't' }),
+	'of three models that the server starts one fits');
+my ($first, $refused) = map { value("SELECT min(model) FROM llama2_status WHERE state = '$_'") } qw(ready failed);
+like(value("SELECT error FROM llama2_status WHERE model = '$refused'"),
+	qr/^model "$refused" needs \d+ MB of memory, but models that stay have \d+ MB of the 100 MB of "llama2.memory_limit"$/, 'the others do not push it out');
+is(value("SELECT llama2_count_tokens('Once', '$refused')"), 1, 'who asks for one of them waits for it');
+is(state_of($first), 'available', 'and it takes the place of the first');
+
 # Names that cannot be
 $node->stop;
 $node->append_conf('postgresql.conf', "llama2.preload = 'tinychat-6m, ../x'");
