@@ -15,6 +15,7 @@
 #include "server/parameters.h"
 #include "server/summarize.h"
 #include "server/text_output.h"
+#include "shared/compat.h"
 
 #define SUMMARY_BEGIN "Summary of the conversation so far: "
 /* Tokens that a summary may have: this share of the context, and not less than that. */
@@ -156,7 +157,7 @@ summarize(const Llama2Call *call, text *summary, text *const *texts, int n_texts
 static text *
 system_with_summary(const Llama2Conversation *conversation)
 {
-	if (conversation->summary == NULL)
+	if (conversation->summary == NULL || VARSIZE_ANY_EXHDR(conversation->summary) == 0)
 		return conversation->system;
 	return cstring_to_text(psprintf("%s%s" SUMMARY_BEGIN "%s",
 									conversation->system ? text_to_cstring(conversation->system) : "",
