@@ -38,11 +38,12 @@ sub blocks
 	return @blocks;
 }
 
-cmp_ok(scalar @documents, '>', 0, 'there are documents');
+ok((grep { $_ eq 'doc/evaluation.md' } @documents), 'there are documents');
 for my $document (@documents)
 {
 	my @blocks = blocks(slurp_file($document));
 	my @sql = grep { $blocks[$_][0] eq 'sql' } 0 .. $#blocks;
+	next unless @sql;
 	my $script = "\\pset footer off\n" . join "\\echo ==\n", map { $blocks[$_][1] } @sql;
 	my ($name) = $document =~ m{(\w+)\.md$};
 
@@ -53,7 +54,6 @@ for my $document (@documents)
 	is($err, '', "$document: no errors, no notices");
 
 	my @got = map { s/ +$//gmr =~ s/\n+\z/\n/r } split /^==\n/m, $out, -1;
-	cmp_ok(scalar @sql, '>', 0, "$document: there are blocks of SQL");
 	is(scalar @got, scalar @sql, "$document: all blocks are run");
 	for my $i (0 .. $#sql)
 	{
