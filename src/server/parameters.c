@@ -71,6 +71,7 @@ static const struct config_enum_entry kernels_options[] = {
 	{"generic", 1, false},
 	{"avx2", 2, false},
 	{"avx512", 3, false},
+	{"amx", 4, false},
 	{NULL, 0, false}
 };
 

@@ -214,24 +214,30 @@ MULTIPLY_ADD_LOOP(int8_loop_avx2, "avx2", __m256i, "+x",
 				  _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_maddubs_epi16(a, a), _mm256_set1_epi16(1))),
 				  2 * 32)
 
+static inline bool
+has_avx512(const char *kernels)
+{
+	return strcmp(kernels, "avx512") == 0 || strcmp(kernels, "amx") == 0;
+}
+
 static inline Loop
 float_loop(const char *kernels)
 {
-	return strcmp(kernels, "avx512") == 0 ? float_loop_avx512 :
+	return has_avx512(kernels) ? float_loop_avx512 :
 		strcmp(kernels, "avx2") == 0 ? float_loop_avx2 : NULL;
 }
 
 static inline Loop
 int8_loop(const char *kernels)
 {
-	return strcmp(kernels, "avx512") == 0 ? int8_loop_avx512 :
+	return has_avx512(kernels) ? int8_loop_avx512 :
 		strcmp(kernels, "avx2") == 0 ? int8_loop_avx2 : NULL;
 }
 
 static inline Loop
 bf16_loop(const char *kernels)
 {
-	return strcmp(kernels, "avx512") == 0 && __builtin_cpu_supports("avx512bf16") ? bf16_loop_avx512 : NULL;
+	return has_avx512(kernels) && __builtin_cpu_supports("avx512bf16") ? bf16_loop_avx512 : NULL;
 }
 
 #else

@@ -191,7 +191,7 @@ check_accuracy(const LlmKernels *kernels, const LlmMatrix *w, const uint8_t *row
 {
 	const LlmTensorTypeInfo *info = llm_tensor_type_info(w->type);
 	size_t		row_size = (size_t) w->cols / info->block_weights * info->block_bytes;
-	bool		rounded = w->type == LLM_BF16 && strcmp(kernels->name, "avx512") == 0 && llm_bf16_rounds_input(w);
+	bool		rounded = w->type == LLM_BF16 && kernels->rounds_bf16_input && llm_bf16_rounds_input(w);
 
 	for (int c = 0; c < MAX_COLUMNS; c++)
 		for (int r = 0; r < w->rows; r++)
@@ -312,6 +312,50 @@ fill_bf16_extremes(LlmMatrix *w, LlmActivations *x)
 	x->x[2 * x->width] = INFINITY;
 }
 
+/* Tiles have the bits of vectors, for every type and number of columns. */
+static void
+test_amx_bits(void)
+{
+	static const int widths[] = {256, 512, 768, 4352};
+	LlmError	error;
+	const LlmKernels *amx = llm_kernels_select("amx", &error);
+
+	if (amx == NULL)
+	{
+		skip(error.message);
+		return;
+	}
+	for (LlmTensorType type = 0; type < LLM_TENSOR_TYPE_LIMIT; type++)
+	{
+		bool		same = true;
+
+		for (int i = 0; amx->matmul[type] != NULL && i < COUNT(widths) * COUNT(column_counts); i++)
+		{
+			uint8_t    *row_bytes;
+			LlmMatrix	w = random_matrix(type, 120, widths[i % COUNT(widths)], &row_bytes);
+			LlmActivations x = test_activations(w.cols);
+			int			stride = w.n_panels * LLM_PANEL_ROWS;
+			size_t		bytes = (size_t) MAX_COLUMNS * stride * sizeof(float);
+			float	   *tiles = random_alloc(bytes);
+			float	   *vectors = malloc(bytes);
+
+			memcpy(vectors, tiles, bytes);
+			amx->quantize(&x, 0, MAX_COLUMNS);
+			x.n_cols = column_counts[i / COUNT(widths)];
+			amx->matmul[type] (&w, 0, w.n_panels, &x, tiles, stride);
+			llm_kernels_avx512.matmul[type] (&w, 0, w.n_panels, &x, vectors, stride);
+			same = same && memcmp(tiles, vectors, bytes) == 0;
+			free(tiles);
+			free(vectors);
+			free(row_bytes);
+			free_matrix(&w);
+			free_activations(&x);
+		}
+		if (amx->matmul[type] != NULL)
+			ok(same, "amx, %s: the bits of avx512", llm_tensor_type_info(type)->name);
+	}
+}
+
 /* On processors with VDPBF16PS both ways are compared; on others there is one. */
 static void
 test_bf16_ways(void)
@@ -358,6 +402,7 @@ main(void)
 	each_kernel_set(test_set);
 #if defined(__x86_64__)
 	test_bf16_ways();
+	test_amx_bits();
 #endif
 	return done_testing();
 }

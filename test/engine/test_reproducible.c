@@ -161,7 +161,7 @@ test_blas(const Case *c)
 	double		norm = 0;
 	double		limit = c->kv_type == LLM_KV_F32 ? 1e-5 : c->kv_type == LLM_KV_F16 ? 1e-3 : 1e-2;
 
-	if (c->loaded->model.layers[0].q.type == LLM_BF16 && strcmp(c->kernels->name, "avx512") == 0)
+	if (c->loaded->model.layers[0].q.type == LLM_BF16 && c->kernels->rounds_bf16_input)
 		limit = c->kv_type == LLM_KV_Q8_0 ? 2e-2 : 1e-2;
 
 	if (!create_runner(&runner, c->loaded, c->kernels, c->kv_type, 2, true))

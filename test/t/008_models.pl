@@ -68,7 +68,8 @@ my $text = value($drawn);
 my $flags = -r '/proc/cpuinfo' ? slurp_file('/proc/cpuinfo') : '';
 my @kernels = ('generic',
 	($flags =~ /\bavx2\b/ && $flags =~ /\bfma\b/ && $flags =~ /\bf16c\b/ ? 'avx2' : ()),
-	($flags =~ /\bavx512_vnni\b/ ? 'avx512' : ()));
+	($flags =~ /\bavx512_vnni\b/ ? 'avx512' : ()),
+	($flags =~ /\bamx_int8\b/ ? 'amx' : ()));
 
 SKIP:
 {

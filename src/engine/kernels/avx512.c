@@ -1,9 +1,10 @@
 /*
  * avx512.c
- *		The AVX-512 kernel set: its table and the kernels on vectors.
+ *		The kernels on vectors of the AVX-512 set, and the tables of the two sets that have them: that one and AMX's.
  */
 #if defined(__x86_64__)
 
+#include "engine/kernels/amx.h"
 #include "engine/kernels/avx512.h"
 
 #include <float.h>
@@ -118,32 +119,47 @@ log_sum_exp(const float *x, int32_t n)
 	return max + logf(avx512_sum(sum));
 }
 
+/* What both sets that are made of AVX-512 have in common. */
+#define COMMON_KERNELS \
+	.quantize = quantize, \
+	.rms_norm = rms_norm, \
+	.rope = rope, \
+	.swiglu = swiglu, \
+	.add = add, \
+	.store_kv = avx512_store_kv, \
+	.attention = avx512_attention, \
+	.argmax = argmax, \
+	.log_sum_exp = log_sum_exp
+
+#define MATMULS(set) \
+	.matmul = { \
+		[LLM_F32] = avx512_matmul_f32, \
+		[LLM_F16] = avx512_matmul_f16, \
+		[LLM_BF16] = avx512_matmul_bf16, \
+		[LLM_Q4_0] = set##_matmul_q4_0, \
+		[LLM_Q4_1] = set##_matmul_q4_1, \
+		[LLM_Q5_0] = set##_matmul_q5_0, \
+		[LLM_Q5_1] = set##_matmul_q5_1, \
+		[LLM_Q8_0] = set##_matmul_q8_0, \
+		[LLM_Q2_K] = avx512_matmul_q2_k, \
+		[LLM_Q3_K] = avx512_matmul_q3_k, \
+		[LLM_Q4_K] = set##_matmul_q4_k, \
+		[LLM_Q5_K] = set##_matmul_q5_k, \
+		[LLM_Q6_K] = avx512_matmul_q6_k, \
+	}
+
 const LlmKernels llm_kernels_avx512 = {
 	.name = "avx512",
-	.quantize = quantize,
-	.matmul = {
-		[LLM_F32] = avx512_matmul_f32,
-		[LLM_F16] = avx512_matmul_f16,
-		[LLM_BF16] = avx512_matmul_bf16,
-		[LLM_Q4_0] = avx512_matmul_q4_0,
-		[LLM_Q4_1] = avx512_matmul_q4_1,
-		[LLM_Q5_0] = avx512_matmul_q5_0,
-		[LLM_Q5_1] = avx512_matmul_q5_1,
-		[LLM_Q8_0] = avx512_matmul_q8_0,
-		[LLM_Q2_K] = avx512_matmul_q2_k,
-		[LLM_Q3_K] = avx512_matmul_q3_k,
-		[LLM_Q4_K] = avx512_matmul_q4_k,
-		[LLM_Q5_K] = avx512_matmul_q5_k,
-		[LLM_Q6_K] = avx512_matmul_q6_k,
-	},
-	.rms_norm = rms_norm,
-	.rope = rope,
-	.swiglu = swiglu,
-	.add = add,
-	.store_kv = avx512_store_kv,
-	.attention = avx512_attention,
-	.argmax = argmax,
-	.log_sum_exp = log_sum_exp,
+	.rounds_bf16_input = true,
+	COMMON_KERNELS,
+	MATMULS(avx512),
+};
+
+const LlmKernels llm_kernels_amx = {
+	.name = "amx",
+	.rounds_bf16_input = true,
+	COMMON_KERNELS,
+	MATMULS(amx),
 };
 
 /* A scale below the least normal float would make x / d inexact or infinite. */

@@ -3,8 +3,8 @@
  *		Every formula of the forward pass, and the shapes it works on.
  *
  * This header is the specification.  Three kernel sets implement it: generic C
- * (the oracle, any processor), AVX2 (with FMA and F16C) and AVX-512 (F, BW, VL, DQ, VNNI);
- * one is chosen at run time.
+ * (the oracle, any processor), AVX2 (with FMA and F16C), AVX-512 (F, BW, VL, DQ, VNNI) and
+ * AMX (tiles of int8, beside AVX-512), which has the bits of AVX-512; one is chosen at run time.
  *
  * Reproducibility.  Within one set the bits of an output depend only on the
  * inputs named in its formula: never on how many columns are computed at
@@ -94,7 +94,8 @@ typedef struct LlmAttentionWork
 
 typedef struct LlmKernels
 {
-	const char *name;			/* "generic", "avx2", "avx512" */
+	const char *name;			/* "generic", "avx2", "avx512", "amx" */
+	bool		rounds_bf16_input;	/* see llm_bf16_rounds_input */
 
 	/* Activations: fill q, d, sum16 for columns first .. last-1. */
 	void		(*quantize) (LlmActivations *activations, int32_t first, int32_t last);
@@ -172,6 +173,7 @@ typedef struct LlmKernels
 extern const LlmKernels llm_kernels_generic;
 extern const LlmKernels llm_kernels_avx2;
 extern const LlmKernels llm_kernels_avx512;
+extern const LlmKernels llm_kernels_amx;
 
 /*
  * The best set that this processor and operating system can run (NULL name),

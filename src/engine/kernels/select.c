@@ -6,9 +6,14 @@
 
 #include <math.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 static bool runs_avx2(void);
 static bool runs_avx512(void);
+static bool runs_amx(void);
 static bool runs_anywhere(void);
 
 /* Best first. */
@@ -19,9 +24,11 @@ static const struct
 	bool		(*runs_here) (void);
 }			sets[] = {
 #if defined(__x86_64__)
+	{"amx", &llm_kernels_amx, runs_amx},
 	{"avx512", &llm_kernels_avx512, runs_avx512},
 	{"avx2", &llm_kernels_avx2, runs_avx2},
 #else
+	{"amx", NULL, runs_amx},
 	{"avx512", NULL, runs_avx512},
 	{"avx2", NULL, runs_avx2},
 #endif
@@ -45,7 +52,7 @@ llm_kernels_select(const char *name, LlmError *error)
 		}
 	}
 	llm_fail(error, LLM_ERROR_ARGUMENT, "unknown kernel set \"%.64s\"", name);
-	llm_hint(error, "The kernel sets are \"generic\", \"avx2\" and \"avx512\".");
+	llm_hint(error, "The kernel sets are \"generic\", \"avx2\", \"avx512\" and \"amx\".");
 	return NULL;
 }
 
@@ -80,6 +87,24 @@ runs_avx512(void)
 	return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
 		__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
 		__builtin_cpu_supports("avx512vnni");
+#else
+	return false;
+#endif
+}
+
+/*
+ * Linux gives a process the tiles' registers when it asks for them, before its threads use them
+ * (Documentation/arch/x86/xstate.rst).
+ */
+static bool
+runs_amx(void)
+{
+#if defined(__x86_64__) && defined(__linux__) && defined(SYS_arch_prctl)
+	const int	request_permission = 0x1023;	/* ARCH_REQ_XCOMP_PERM */
+	const int	tile_data = 18; /* XFEATURE_XTILE_DATA */
+
+	return runs_avx512() && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
+		syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 #else
 	return false;
 #endif
