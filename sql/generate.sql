@@ -24,6 +24,19 @@ GROUP BY answer ORDER BY sum(logprob) DESC;
 SELECT llama2_perplexity('Once upon a time there was a small boat.') > 1 AS plausible;
 SELECT name, state, type, parameters FROM llama2_models() WHERE name = 'tinychat-6m';
 
+-- several texts, and how likely they are
+SELECT number, seed FROM llama2_complete_n('Once upon a time', 3, temperature => 1, seed => 1, max_tokens => 12) ORDER BY number;
+SELECT other->>'token' AS token, round(exp((other->'logprob')::float8)::numeric, 1) AS probability
+FROM llama2_complete(E'Review: The soup was cold.\nSentiment:', temperature => 0, max_tokens => 1, options => '{"top_logprobs": 3}') AS c,
+     jsonb_array_elements(c.logprobs) AS token, jsonb_array_elements(token->'top_logprobs') AS other;
+
+-- options under the names that other systems have for them
+SELECT llama2_generate('Once upon a time', options => '{"num_predict": 12, "temp": 0, "repetition_penalty": 1.1}');
+SELECT llama2_generate('Once upon a time', options => '{"numpredict": 12}');
+SELECT llama2_generate('red blue green gold red blue green gold red blue green', max_tokens => 8, temperature => 0);
+SELECT llama2_generate('red blue green gold red blue green gold red blue green', max_tokens => 8, temperature => 0,
+                       options => '{"dry_multiplier": 20}');
+
 -- the same seed, the same text
 SELECT llama2_generate('Once upon a time', seed => 42) = llama2_generate('Once upon a time', seed => 42) AS same;
 

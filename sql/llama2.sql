@@ -86,12 +86,27 @@ CREATE FUNCTION llama2_complete(
 	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
 	model text DEFAULT NULL, options jsonb DEFAULT NULL,
 	OUT text text, OUT finish_reason text, OUT model text, OUT seed bigint, OUT prompt_tokens int,
-	OUT cached_tokens int, OUT completion_tokens int, OUT queue_ms float8, OUT prefill_ms float8, OUT decode_ms float8
+	OUT cached_tokens int, OUT completion_tokens int, OUT queue_ms float8, OUT prefill_ms float8, OUT decode_ms float8,
+	OUT mean_logprob float8, OUT logprobs jsonb
 ) RETURNS RECORD
 AS 'MODULE_PATHNAME', 'llama2_complete' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
 
 COMMENT ON FUNCTION llama2_complete(text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
-'complete a prompt, with the details: why it ended, seed, tokens, times';
+'complete a prompt, with the details: why it ended, seed, tokens, times, log-probabilities';
+
+CREATE FUNCTION llama2_complete_n(
+	prompt text, n int,
+	max_tokens int DEFAULT NULL, temperature float8 DEFAULT NULL, top_p float8 DEFAULT NULL, top_k int DEFAULT NULL,
+	min_p float8 DEFAULT NULL, seed bigint DEFAULT NULL, stop text[] DEFAULT NULL, system text DEFAULT NULL,
+	model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS TABLE (
+	number int, text text, finish_reason text, model text, seed bigint, prompt_tokens int, cached_tokens int,
+	completion_tokens int, queue_ms float8, prefill_ms float8, decode_ms float8, mean_logprob float8, logprobs jsonb
+)
+AS 'MODULE_PATHNAME', 'llama2_complete_n' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000 ROWS 3;
+
+COMMENT ON FUNCTION llama2_complete_n(text, int, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) IS
+'complete a prompt in several ways, a row for each, the likeliest one first';
 
 -- Tokens
 

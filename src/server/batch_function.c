@@ -20,7 +20,7 @@ static const Llama2BatchFunction functions[] = {
 	{"llama2_generate_array", Llama2PrepareGenerateArray, Llama2AnswerArray},
 	{"llama2_chat", Llama2PrepareChat, Llama2AnswerText},
 	{"llama2_chat_messages", Llama2PrepareChatMessages, Llama2AnswerText},
-	{"llama2_complete", Llama2PrepareGenerate, Llama2AnswerDetails},
+	{"llama2_complete", Llama2PrepareComplete, Llama2AnswerDetails},
 	{"llama2_perplexity", Llama2PreparePerplexity, Llama2AnswerPerplexity},
 	{"llama2_score", Llama2PrepareScore, Llama2AnswerScore},
 	{"llama2_logprobs", Llama2PrepareScore},

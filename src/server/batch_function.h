@@ -28,6 +28,9 @@ extern bool Llama2PrepareChat(FunctionCallInfo fcinfo, Llama2Work *work);
 extern bool Llama2PrepareChatMessages(FunctionCallInfo fcinfo, Llama2Work *work);
 extern Datum Llama2AnswerText(FunctionCallInfo fcinfo, Llama2Work *work);
 extern Datum Llama2AnswerArray(FunctionCallInfo fcinfo, Llama2Work *work);
+
+/* complete.c */
+extern bool Llama2PrepareComplete(FunctionCallInfo fcinfo, Llama2Work *work);
 extern Datum Llama2AnswerDetails(FunctionCallInfo fcinfo, Llama2Work *work);
 
 /* score.c */

@@ -27,6 +27,9 @@ typedef struct Llama2Call
 /* Options and model; the common arguments begin at 1. */
 extern void Llama2BeginCall(FunctionCallInfo fcinfo, Llama2Call *call);
 
+/* The same with options that only some functions know (options.h); the common arguments begin at `first`. */
+extern void Llama2BeginCallFor(FunctionCallInfo fcinfo, int first, int allowed, Llama2Call *call);
+
 /* The model that the call's options name, which is waited for; they are checked against it. */
 extern void Llama2UseCallModel(Llama2Call *call);
 
@@ -34,7 +37,10 @@ extern void Llama2UseCallModel(Llama2Call *call);
 extern Llama2Prompt Llama2CallPrompt(const Llama2Call *call, Llama2PromptKind kind, Datum value);
 
 /* Raise an error where a prompt of so many tokens leaves no room for an answer. */
-extern void Llama2CheckPromptFits(const Llama2Model *model, int32 n_ids);
+extern void Llama2CheckPromptFits(const Llama2Call *call, int32 n_ids);
+
+/* Tokens of the prompt and the answer together: the model's, or less where the options say so. */
+extern int32 Llama2ContextLength(const Llama2Call *call);
 
 /* A generating request for a prompt of the call. */
 extern void Llama2CallSpec(const Llama2Call *call, Llama2Prompt prompt, Llama2RequestSpec *spec);

@@ -34,7 +34,7 @@ void
 Llama2ConversationFit(const Llama2Call *call, Llama2Conversation *conversation, text *message,
 					  Llama2PromptParts *parts, text **new_summary)
 {
-	int			context_length = call->model->context_length;
+	int			context_length = Llama2ContextLength(call);
 	int			limit = context_length - Min(call->options.max_tokens, context_length / 2);
 	int			n_texts = Llama2ConversationTexts(conversation, &parts->texts);
 
@@ -52,7 +52,7 @@ Llama2PromptFromParts(const Llama2Call *call, const void *source)
 	const Llama2PromptParts *parts = source;
 	Llama2Prompt prompt = Llama2PromptFromTurns(call->model, parts->system, parts->texts, parts->n_texts);
 
-	Llama2CheckPromptFits(call->model, prompt.n_ids);
+	Llama2CheckPromptFits(call, prompt.n_ids);
 	return prompt;
 }
 
@@ -60,7 +60,7 @@ static void
 make_room(const Llama2Call *call, Llama2Conversation *conversation, int limit, Llama2PromptParts *parts,
 		  text **new_summary)
 {
-	int			context_length = call->model->context_length;
+	int			context_length = Llama2ContextLength(call);
 	int			n_turns = parts->n_texts / 2;
 	Llama2PromptParts bare = {conversation->system, parts->texts + 2 * n_turns, 1};
 	int			n_bare = count_tokens(call, &bare);
@@ -173,7 +173,7 @@ notice_dropped(const Llama2Call *call, const Llama2Conversation *conversation, i
 
 	ereport(NOTICE,
 			(errmsg("conversation %s no longer fits the context of %d tokens: %s %s", conversation->label,
-					call->model->context_length, which,
+					Llama2ContextLength(call), which,
 					conversation->on_full == LLAMA2_FULL_SUMMARIZE ? "summarized in its prompts" : "left out of its prompts"),
 			 errdetail("The view llama2_turns still has all turns.")));
 }

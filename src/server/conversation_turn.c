@@ -191,12 +191,15 @@ read_options(FunctionCallInfo fcinfo, const Llama2Conversation *conversation, Ll
 	LOCAL_FCINFO(merged, N_ARGUMENTS);
 	NullableDatum *given = &merged->args[ARG_COMMON + LLAMA2_ARG_OPTIONS];
 	NullableDatum *model = &merged->args[ARG_COMMON + LLAMA2_ARG_MODEL];
+	Jsonb	   *options_here;
 
 	memcpy(merged, fcinfo, SizeForFunctionCallInfo(N_ARGUMENTS));
 	if (conversation->options)
 	{
-		given->value = given->isnull ? JsonbPGetDatum(conversation->options) :
-			DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(conversation->options), given->value);
+		options_here = given->isnull ? NULL : Llama2OptionsByName(DatumGetJsonbP(given->value));
+		given->value = JsonbPGetDatum(Llama2OptionsByName(conversation->options));
+		if (options_here)
+			given->value = DirectFunctionCall2(jsonb_concat, given->value, JsonbPGetDatum(options_here));
 		given->isnull = false;
 	}
 	if (conversation->model && model->isnull)

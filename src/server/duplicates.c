@@ -121,7 +121,8 @@ Llama2RememberRequest(Llama2Duplicates *duplicates, const Llama2RequestSpec *spe
 	if (!spec->is_reproducible)
 		return;
 	key = make_key(spec, &length);
-	bytes = length + sizeof(KnownRequest) + sizeof(Llama2RequestSlot) + Llama2ResultsBytes(spec);
+	bytes = length + sizeof(KnownRequest) + sizeof(Llama2RequestSlot) + Llama2ResultsBytes(spec) +
+		sizeof(LlmSample) * spec->n_top * (Size) spec->max_tokens;
 	while (duplicates->n_bytes + bytes > duplicates->max_bytes && !dlist_is_empty(&duplicates->line))
 		forget(duplicates, dlist_container(KnownRequest, in_line, dlist_head_node(&duplicates->line)));
 	if (bytes <= duplicates->max_bytes)
@@ -170,6 +171,10 @@ make_key(const Llama2RequestSpec *spec, Size *length)
 		LlmRequestKind kind;
 		int32		n_prompt;
 		int32		max_tokens;
+		int32		context_length;
+		bool		shift_context;
+		int32		n_keep;
+		int32		n_top;
 		int32		score_from;
 		LlmPooling	pooling;
 		bool		normalize;
@@ -194,6 +199,10 @@ make_key(const Llama2RequestSpec *spec, Size *length)
 	head.kind = spec->kind;
 	head.n_prompt = spec->n_prompt;
 	head.max_tokens = spec->max_tokens;
+	head.context_length = spec->context_length;
+	head.shift_context = spec->shift_context;
+	head.n_keep = spec->n_keep;
+	head.n_top = spec->n_top;
 	head.score_from = spec->score_from;
 	head.pooling = spec->pooling;
 	head.normalize = spec->normalize;

@@ -102,7 +102,7 @@ Llama2SettingsForLater(const Llama2Settings *settings)
 		kept_text = pstrdup(defaults.data);
 		MemoryContextSwitchTo(old);
 	}
-	return concat(kept, settings->options);
+	return concat(kept, Llama2OptionsByName(settings->options));
 }
 
 void
@@ -179,7 +179,7 @@ Llama2DoneText(const Llama2Model *model, Llama2Request *request)
 	const LlmTokenResult *results = Llama2RequestResults(request);
 	Llama2TextOutput output;
 
-	Llama2TextBegin(&output, model->vocabulary, true);
+	Llama2TextBegin(&output, model->vocabulary, Llama2RequestSlotOf(request)->strip_leading_space);
 	for (int32 i = 0; i < n_results; i++)
 		Llama2TextAddToken(&output, results[i].token);
 	return Llama2TextRelease(&output, Llama2RequestSlotOf(request)->text_bytes, true);

@@ -21,7 +21,6 @@ static void set_on_limit(const JsonbValue *value, Llama2Options *options);
 static LlmJson *tree_of_value(const JsonbValue *value, const LlmJson *parent);
 static void add_children(LlmJson *parent, JsonbContainer *container);
 static const char *utf8_of_string(const JsonbValue *value, size_t *length);
-static void wrong_kind(const char *name, const char *wanted) pg_attribute_noreturn();
 
 void
 Llama2ReadGrammarOption(const char *name, const JsonbValue *value, Llama2Options *options)
@@ -51,7 +50,7 @@ Llama2ReadGrammarOption(const char *name, const JsonbValue *value, Llama2Options
 	if (strcmp(name, "json") == 0)
 	{
 		if (value->type != jbvBool)
-			wrong_kind(name, "true or false");
+			Llama2WrongOption(name, "true or false");
 		grammar = llm_grammar_from_json(&error);
 	}
 	else if (strcmp(name, "choices") == 0)
@@ -59,7 +58,7 @@ Llama2ReadGrammarOption(const char *name, const JsonbValue *value, Llama2Options
 	else
 	{
 		if (value->type != jbvString)
-			wrong_kind(name, "a string");
+			Llama2WrongOption(name, "a string");
 		source = utf8_of_string(value, &length);
 		grammar = strcmp(name, "regex") == 0 ? llm_grammar_from_regex(source, length, &error) :
 			llm_grammar_from_gbnf(source, length, &error);
@@ -91,7 +90,7 @@ grammar_from_choices(const JsonbValue *value, LlmError *error)
 	int			n = 0;
 
 	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
-		wrong_kind("choices", "an array of strings");
+		Llama2WrongOption("choices", "an array of strings");
 	choices = palloc(sizeof(char *) * (JsonContainerSize(value->val.binary.data) + 1));
 	lengths = palloc(sizeof(size_t) * (JsonContainerSize(value->val.binary.data) + 1));
 	iterator = JsonbIteratorInit(value->val.binary.data);
@@ -99,7 +98,7 @@ grammar_from_choices(const JsonbValue *value, LlmError *error)
 	while (JsonbIteratorNext(&iterator, &item, true) == WJB_ELEM)
 	{
 		if (item.type != jbvString)
-			wrong_kind("choices", "an array of strings");
+			Llama2WrongOption("choices", "an array of strings");
 		choices[n] = utf8_of_string(&item, &lengths[n]);
 		n++;
 	}
@@ -140,7 +139,7 @@ set_on_limit(const JsonbValue *value, Llama2Options *options)
 	else if (length == 5 && strncmp(name, "error", 5) == 0)
 		options->on_limit = LLM_ON_LIMIT_ERROR;
 	else
-		wrong_kind("on_limit", "\"close\" or \"error\"");
+		Llama2WrongOption("on_limit", "\"close\" or \"error\"");
 }
 
 static LlmJson *
@@ -215,12 +214,4 @@ utf8_of_string(const JsonbValue *value, size_t *length)
 
 	*length = strlen(utf8);
 	return utf8;
-}
-
-static void
-wrong_kind(const char *name, const char *wanted)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("option \"%s\" must be %s", name, wanted)));
 }

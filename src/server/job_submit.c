@@ -218,17 +218,9 @@ wake_at_commit(XactEvent event, void *arg)
 static Jsonb *
 arguments_as_options(FunctionCallInfo fcinfo, int first)
 {
-	static const char *const names[] = {
-		[LLAMA2_ARG_MAX_TOKENS] = "max_tokens",
-		[LLAMA2_ARG_TEMPERATURE] = "temperature",
-		[LLAMA2_ARG_TOP_P] = "top_p",
-		[LLAMA2_ARG_TOP_K] = "top_k",
-		[LLAMA2_ARG_MIN_P] = "min_p",
-		[LLAMA2_ARG_SEED] = "seed",
-		[LLAMA2_ARG_STOP] = "stop"
-	};
 	StringInfoData json;
 	Jsonb	   *options;
+	Jsonb	   *named;
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
@@ -238,7 +230,7 @@ arguments_as_options(FunctionCallInfo fcinfo, int first)
 
 		if (PG_ARGISNULL(argument))
 			continue;
-		appendStringInfo(&json, "%s\"%s\": ", json.len > 1 ? ", " : "", names[i]);
+		appendStringInfo(&json, "%s\"%s\": ", json.len > 1 ? ", " : "", Llama2ArgumentNames[i]);
 		switch (i)
 		{
 			case LLAMA2_ARG_MAX_TOKENS:
@@ -259,8 +251,8 @@ arguments_as_options(FunctionCallInfo fcinfo, int first)
 	options = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
 	if (PG_ARGISNULL(first + LLAMA2_ARG_OPTIONS))
 		return options;
-	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, PG_GETARG_DATUM(first + LLAMA2_ARG_OPTIONS),
-											  JsonbPGetDatum(options)));
+	named = Llama2OptionsByName(PG_GETARG_JSONB_P(first + LLAMA2_ARG_OPTIONS));
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(named), JsonbPGetDatum(options)));
 }
 
 static void

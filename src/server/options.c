@@ -2,8 +2,8 @@
  * options.c
  *		The arguments that every generating function shares, and its options.
  *
- * One table describes every number: its name, its place, its range.  Named arguments
- * and keys of "options" go through the same checks and give the same errors.
+ * Named arguments and keys of "options" go through the same table (option_table.c), the same checks, and give the same
+ * errors.
  */
 #include "server/options.h"
 
@@ -12,103 +12,57 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
-#include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
-#include "utils/varlena.h"
 
-#include "server/grammar_options.h"
+#include "server/option_table.h"
+#include "server/option_values.h"
 #include "server/parameters.h"
-#include "server/text_output.h"
 
-typedef enum OptionKind
-{
-	OPTION_INT,
-	OPTION_BIGINT,
-	OPTION_FLOAT,
-	OPTION_BOOL,
-	OPTION_STOP,
-	OPTION_LOGIT_BIAS,
-	OPTION_GRAMMAR,
-	OPTION_ON_ERROR
-} OptionKind;
-
-typedef struct OptionEntry
-{
-	const char *name;
-	OptionKind	kind;
-	size_t		offset;			/* in Llama2Options */
-	int			argument;		/* LLAMA2_ARG_..., or -1 */
-	double		min;
-	double		max;
-	bool		min_exclusive;
-} OptionEntry;
-
-#define MAX_LOGIT_BIAS 1000
-#define PLACE(field) offsetof(Llama2Options, field)
-
-static const OptionEntry option_entries[] = {
-	{"max_tokens", OPTION_INT, PLACE(max_tokens), LLAMA2_ARG_MAX_TOKENS, 1, INT_MAX, false},
-	{"temperature", OPTION_FLOAT, PLACE(sampling.temperature), LLAMA2_ARG_TEMPERATURE, 0, 100, false},
-	{"top_p", OPTION_FLOAT, PLACE(sampling.top_p), LLAMA2_ARG_TOP_P, 0, 1, true},
-	{"top_k", OPTION_INT, PLACE(sampling.top_k), LLAMA2_ARG_TOP_K, 0, INT_MAX, false},
-	{"min_p", OPTION_FLOAT, PLACE(sampling.min_p), LLAMA2_ARG_MIN_P, 0, 1, false},
-	{"seed", OPTION_BIGINT, PLACE(seed), LLAMA2_ARG_SEED, -9223372036854775808.0, 9223372036854775807.0, false},
-	{"stop", OPTION_STOP, 0, LLAMA2_ARG_STOP, 0, 0, false},
-	{"repeat_penalty", OPTION_FLOAT, PLACE(sampling.repeat_penalty), -1, 0, 100, true},
-	{"frequency_penalty", OPTION_FLOAT, PLACE(sampling.frequency_penalty), -1, -100, 100, false},
-	{"presence_penalty", OPTION_FLOAT, PLACE(sampling.presence_penalty), -1, -100, 100, false},
-	{"repeat_last_n", OPTION_INT, PLACE(sampling.repeat_last_n), -1, -1, INT_MAX, false},
-	{"min_tokens", OPTION_INT, PLACE(sampling.min_tokens), -1, 0, INT_MAX, false},
-	{"ignore_eos", OPTION_BOOL, PLACE(sampling.ignore_eos), -1, 0, 0, false},
-	{"logit_bias", OPTION_LOGIT_BIAS, 0, -1, 0, 0, false},
-	{"on_error", OPTION_ON_ERROR, PLACE(null_on_error), -1, 0, 0, false},
-	{"grammar", OPTION_GRAMMAR, 0, -1, 0, 0, false},
-	{"regex", OPTION_GRAMMAR, 0, -1, 0, 0, false},
-	{"choices", OPTION_GRAMMAR, 0, -1, 0, 0, false},
-	{"json_schema", OPTION_GRAMMAR, 0, -1, 0, 0, false},
-	{"json", OPTION_GRAMMAR, 0, -1, 0, 0, false},
-	{"on_limit", OPTION_GRAMMAR, 0, -1, 0, 0, false},
+const char *const Llama2ArgumentNames[LLAMA2_ARG_STOP + 1] = {
+	[LLAMA2_ARG_MAX_TOKENS] = "max_tokens",
+	[LLAMA2_ARG_TEMPERATURE] = "temperature",
+	[LLAMA2_ARG_TOP_P] = "top_p",
+	[LLAMA2_ARG_TOP_K] = "top_k",
+	[LLAMA2_ARG_MIN_P] = "min_p",
+	[LLAMA2_ARG_SEED] = "seed",
+	[LLAMA2_ARG_STOP] = "stop"
 };
 
 static void set_defaults(Llama2Options *options);
 static void read_json_options(Jsonb *json, Llama2Options *options);
-static void read_json_option(const OptionEntry *entry, JsonbValue *value, Llama2Options *options);
-static void read_argument(FunctionCallInfo fcinfo, int argument, const OptionEntry *entry,
+static void read_json_option(const Llama2OptionEntry *entry, JsonbValue *value, Llama2Options *options);
+static void read_argument(FunctionCallInfo fcinfo, int argument, const Llama2OptionEntry *entry,
 						  Llama2Options *options);
-static void set_number(const OptionEntry *entry, double number, Llama2Options *options);
-static void check_range(const OptionEntry *entry, double number);
+static void set_number(const Llama2OptionEntry *entry, double number, Llama2Options *options);
+static void check_range(const Llama2OptionEntry *entry, double number);
 static void set_seed(Llama2Options *options, int64 seed);
 static void set_random_seed(Llama2Options *options);
-static void read_stop_array(ArrayType *array, Llama2Options *options);
-static void read_json_stop(JsonbValue *value, Llama2Options *options);
-static void add_json_stop(const JsonbValue *value, Llama2Options *options);
-static void add_stop(const char *bytes, size_t length, Llama2Options *options);
-static void read_logit_bias(JsonbValue *value, Llama2Options *options);
-static double logit_bias_number(const JsonbValue *value, int64 token);
-static void add_logit_bias(int64 token, double bias, Llama2Options *options);
-static double json_number(const JsonbValue *value, const char *name);
-static void unknown_option(const char *name) pg_attribute_noreturn();
+static void refuse_others(const Llama2Options *options, int allowed);
 
 void
 Llama2ReadOptions(FunctionCallInfo fcinfo, int first_argument, Llama2Options *options)
 {
+	Llama2ReadOptionsFor(fcinfo, first_argument, 0, options);
+}
+
+void
+Llama2ReadOptionsFor(FunctionCallInfo fcinfo, int first_argument, int allowed, Llama2Options *options)
+{
 	set_defaults(options);
 	if (!PG_ARGISNULL(first_argument + LLAMA2_ARG_OPTIONS))
 		read_json_options(PG_GETARG_JSONB_P(first_argument + LLAMA2_ARG_OPTIONS), options);
-	for (size_t i = 0; i < lengthof(option_entries); i++)
-	{
-		const OptionEntry *entry = &option_entries[i];
-
-		if (entry->argument < 0 || PG_ARGISNULL(first_argument + entry->argument))
-			continue;
-		read_argument(fcinfo, first_argument + entry->argument, entry, options);
-	}
+	for (int i = 0; i <= LLAMA2_ARG_STOP; i++)
+		if (!PG_ARGISNULL(first_argument + i))
+			read_argument(fcinfo, first_argument + i,
+						  &Llama2OptionTable[Llama2FindOption(Llama2ArgumentNames[i])], options);
 	if (!options->seed_given)
 		set_random_seed(options);
+	if (!PG_ARGISNULL(first_argument + LLAMA2_ARG_SYSTEM))
+		options->system = PG_GETARG_TEXT_PP(first_argument + LLAMA2_ARG_SYSTEM);
+	refuse_others(options, options->system ? allowed & ~LLAMA2_ALLOW_ECHO : allowed);
 
 	if (options->max_tokens > llama2_max_tokens_limit)
 		ereport(ERROR,
@@ -116,8 +70,6 @@ Llama2ReadOptions(FunctionCallInfo fcinfo, int first_argument, Llama2Options *op
 				 errmsg("max_tokens %d is greater than the limit of %d",
 						options->max_tokens, llama2_max_tokens_limit),
 				 errhint("The limit is the parameter llama2.max_tokens_limit.")));
-	if (!PG_ARGISNULL(first_argument + LLAMA2_ARG_SYSTEM))
-		options->system = PG_GETARG_TEXT_PP(first_argument + LLAMA2_ARG_SYSTEM);
 	options->model = Llama2StringArgument(fcinfo, first_argument + LLAMA2_ARG_MODEL);
 }
 
@@ -156,6 +108,41 @@ Llama2WrongOption(const char *name, const char *wanted)
 			 errmsg("option \"%s\" must be %s", name, wanted)));
 }
 
+void
+Llama2SetOption(const char *name, double number, Llama2Options *options)
+{
+	set_number(&Llama2OptionTable[Llama2FindOption(name)], number, options);
+}
+
+Jsonb *
+Llama2OptionsByName(Jsonb *json)
+{
+	JsonbIterator *iterator;
+	JsonbParseState *state = NULL;
+	JsonbValue	key;
+	JsonbValue	value;
+
+	if (!JB_ROOT_IS_OBJECT(json))
+		return json;
+	iterator = JsonbIteratorInit(&json->root);
+	(void) JsonbIteratorNext(&iterator, &value, true);
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	while (JsonbIteratorNext(&iterator, &value, true) == WJB_KEY)
+	{
+		const char *name = Llama2OptionTable[Llama2FindOption(pnstrdup(value.val.string.val, value.val.string.len))].name;
+
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		if (value.type == jbvNull)
+			continue;
+		key.type = jbvString;
+		key.val.string.val = unconstify(char *, name);
+		key.val.string.len = strlen(name);
+		(void) pushJsonbValue(&state, WJB_KEY, &key);
+		(void) pushJsonbValue(&state, WJB_VALUE, &value);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
 char *
 Llama2StringArgument(FunctionCallInfo fcinfo, int argument)
 {
@@ -173,6 +160,8 @@ set_defaults(Llama2Options *options)
 	options->sampling.top_k = llama2_top_k;
 	options->sampling.min_p = (float) llama2_min_p;
 	options->sampling.repeat_penalty = (float) llama2_repeat_penalty;
+	options->n_keep = -1;
+	options->n = 1;
 	if (llama2_seed >= 0)
 		set_seed(options, llama2_seed);
 }
@@ -180,99 +169,88 @@ set_defaults(Llama2Options *options)
 static void
 read_json_options(Jsonb *json, Llama2Options *options)
 {
+	const char *given[LLAMA2_MAX_OPTIONS] = {0};
 	JsonbIterator *iterator = Llama2BeginOptions(json);
 	JsonbValue	value;
 
 	while (JsonbIteratorNext(&iterator, &value, true) == WJB_KEY)
 	{
 		char	   *name = pnstrdup(value.val.string.val, value.val.string.len);
-		const OptionEntry *entry = NULL;
+		int			number = Llama2FindOption(name);
 
-		for (size_t i = 0; i < lengthof(option_entries); i++)
-			if (strcmp(option_entries[i].name, name) == 0)
-				entry = &option_entries[i];
-		if (entry == NULL)
-			unknown_option(name);
 		(void) JsonbIteratorNext(&iterator, &value, true);
 		if (value.type == jbvNull)
 			continue;
-		read_json_option(entry, &value, options);
+		if (given[number])
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("options \"%s\" and \"%s\" are the same", given[number], name)));
+		given[number] = name;
+		read_json_option(&Llama2OptionTable[number], &value, options);
 	}
 }
 
 static void
-read_json_option(const OptionEntry *entry, JsonbValue *value, Llama2Options *options)
+read_json_option(const Llama2OptionEntry *entry, JsonbValue *value, Llama2Options *options)
 {
 	switch (entry->kind)
 	{
-		case OPTION_INT:
-		case OPTION_FLOAT:
-			set_number(entry, json_number(value, entry->name), options);
+		case LLAMA2_OPTION_INT:
+		case LLAMA2_OPTION_FLOAT:
+			set_number(entry, Llama2JsonNumber(value, entry->name), options);
 			break;
-		case OPTION_BIGINT:
-			check_range(entry, json_number(value, entry->name));
+		case LLAMA2_OPTION_BIGINT:
+			check_range(entry, Llama2JsonNumber(value, entry->name));
 			set_seed(options, DatumGetInt64(DirectFunctionCall1(numeric_int8,
 																NumericGetDatum(value->val.numeric))));
 			break;
-		case OPTION_BOOL:
+		case LLAMA2_OPTION_BOOL:
 			if (value->type != jbvBool)
 				Llama2WrongOption(entry->name, "true or false");
 			*(bool *) ((char *) options + entry->offset) = value->val.boolean;
 			break;
-		case OPTION_STOP:
-			read_json_stop(value, options);
-			break;
-		case OPTION_LOGIT_BIAS:
-			read_logit_bias(value, options);
-			break;
-		case OPTION_ON_ERROR:
-			options->null_on_error = Llama2ReadOnError(value);
-			break;
-		case OPTION_GRAMMAR:
-			Llama2ReadGrammarOption(entry->name, value, options);
+		case LLAMA2_OPTION_VALUE:
+			entry->read(entry->name, value, options);
 			break;
 	}
 }
 
 static void
-read_argument(FunctionCallInfo fcinfo, int argument, const OptionEntry *entry, Llama2Options *options)
+read_argument(FunctionCallInfo fcinfo, int argument, const Llama2OptionEntry *entry, Llama2Options *options)
 {
 	switch (entry->kind)
 	{
-		case OPTION_INT:
+		case LLAMA2_OPTION_INT:
 			set_number(entry, PG_GETARG_INT32(argument), options);
 			break;
-		case OPTION_FLOAT:
+		case LLAMA2_OPTION_FLOAT:
 			set_number(entry, PG_GETARG_FLOAT8(argument), options);
 			break;
-		case OPTION_BIGINT:
+		case LLAMA2_OPTION_BIGINT:
 			set_seed(options, PG_GETARG_INT64(argument));
 			break;
-		case OPTION_STOP:
-			read_stop_array(PG_GETARG_ARRAYTYPE_P(argument), options);
+		case LLAMA2_OPTION_VALUE:
+			Llama2ReadStopArray(PG_GETARG_ARRAYTYPE_P(argument), options);
 			break;
-		case OPTION_BOOL:
-		case OPTION_LOGIT_BIAS:
-		case OPTION_ON_ERROR:
-		case OPTION_GRAMMAR:
+		case LLAMA2_OPTION_BOOL:
 			elog(ERROR, "option \"%s\" is no argument", entry->name);
 	}
 }
 
 static void
-set_number(const OptionEntry *entry, double number, Llama2Options *options)
+set_number(const Llama2OptionEntry *entry, double number, Llama2Options *options)
 {
 	char	   *place = (char *) options + entry->offset;
 
 	check_range(entry, number);
-	if (entry->kind == OPTION_FLOAT)
+	if (entry->kind == LLAMA2_OPTION_FLOAT)
 		*(float *) place = (float) (entry->min_exclusive ? Max(number, FLT_MIN) : number);
 	else
 		*(int32 *) place = (int32) number;
 }
 
 static void
-check_range(const OptionEntry *entry, double number)
+check_range(const Llama2OptionEntry *entry, double number)
 {
 	if (isnan(number) || number < entry->min || number > entry->max ||
 		(entry->min_exclusive && number <= entry->min))
@@ -284,7 +262,7 @@ check_range(const OptionEntry *entry, double number)
 				 errdetail("It must be %s %.10g and at most %.10g.",
 						   entry->min_exclusive ? "greater than" : "at least",
 						   entry->min, entry->max)));
-	if (entry->kind != OPTION_FLOAT && number != floor(number))
+	if (entry->kind != LLAMA2_OPTION_FLOAT && number != floor(number))
 		Llama2WrongOption(entry->name, "a whole number");
 }
 
@@ -309,176 +287,28 @@ set_random_seed(Llama2Options *options)
 	options->seed_given = false;
 }
 
+/* What a function cannot do must not be asked of it in vain. */
 static void
-read_stop_array(ArrayType *array, Llama2Options *options)
+refuse_others(const Llama2Options *options, int allowed)
 {
-	Datum	   *items;
-	bool	   *nulls;
-	int			n_items;
-
-	options->n_stops = 0;
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &n_items);
-	for (int i = 0; i < n_items; i++)
+	const struct
 	{
-		size_t		length;
-		const char *bytes;
+		int			allow;
+		bool		is_set;
+		const char *name;
+		const char *hint;
+	}			checks[] = {
+		{LLAMA2_ALLOW_N, options->n > 1, "n", "llama2_complete_n() gives several texts."},
+		{LLAMA2_ALLOW_BEST_OF, options->best_of > 1, "best_of", "llama2_generate(), llama2_complete() and llama2_chat() without a conversation choose the best of several texts."},
+		{LLAMA2_ALLOW_ECHO, options->echo, "echo", "llama2_generate() and llama2_complete() repeat the prompt, without \"system\"."},
+		{LLAMA2_ALLOW_LOGPROBS, options->top_logprobs > 0, "top_logprobs", "llama2_complete() tells log-probabilities."},
+		{LLAMA2_ALLOW_LOGPROBS, options->logprobs, "logprobs", "llama2_complete() tells log-probabilities."},
+	};
 
-		if (nulls[i])
-			continue;
-		bytes = Llama2Utf8FromText(DatumGetTextPP(items[i]), &length);
-		add_stop(bytes, length, options);
-	}
-}
-
-/* A string or an array of strings. */
-static void
-read_json_stop(JsonbValue *value, Llama2Options *options)
-{
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
-	JsonbValue	item;
-
-	options->n_stops = 0;
-	if (value->type == jbvString)
-	{
-		add_json_stop(value, options);
-		return;
-	}
-	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
-		Llama2WrongOption("stop", "a string or an array of strings");
-	iterator = JsonbIteratorInit(value->val.binary.data);
-	(void) JsonbIteratorNext(&iterator, &item, true);
-	while ((token = JsonbIteratorNext(&iterator, &item, true)) == WJB_ELEM)
-	{
-		if (item.type != jbvString)
-			Llama2WrongOption("stop", "a string or an array of strings");
-		add_json_stop(&item, options);
-	}
-}
-
-static void
-add_json_stop(const JsonbValue *value, Llama2Options *options)
-{
-	char	   *bytes = pnstrdup(value->val.string.val, value->val.string.len);
-	char	   *utf8 = pg_server_to_any(bytes, value->val.string.len, PG_UTF8);
-
-	add_stop(utf8, strlen(utf8), options);
-}
-
-static void
-add_stop(const char *bytes, size_t length, Llama2Options *options)
-{
-	if (length == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a stop string must not be empty")));
-	if (options->n_stops == LLM_MAX_STOPS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("too many stop strings"),
-				 errdetail("There can be at most %d.", LLM_MAX_STOPS)));
-	if (length > 1024)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("stop string of %zu bytes is too long", length),
-				 errdetail("It can have at most 1024 bytes.")));
-	options->stops[options->n_stops] = bytes;
-	options->stop_lengths[options->n_stops++] = length;
-}
-
-/* {"token id": bias, ...}, where false in place of a bias bans the token. */
-static void
-read_logit_bias(JsonbValue *value, Llama2Options *options)
-{
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
-	JsonbValue	item;
-
-	options->sampling.n_logit_bias = 0;
-	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-		Llama2WrongOption("logit_bias", "an object from token ids to numbers");
-	iterator = JsonbIteratorInit(value->val.binary.data);
-	(void) JsonbIteratorNext(&iterator, &item, true);
-	while ((token = JsonbIteratorNext(&iterator, &item, true)) == WJB_KEY)
-	{
-		char	   *key = pnstrdup(item.val.string.val, item.val.string.len);
-		int64		id = strtol(key, NULL, 10);
-
-		if (*key == '\0' || key[strspn(key, "0123456789")] != '\0' || id > INT_MAX)
+	for (size_t i = 0; i < lengthof(checks); i++)
+		if (checks[i].is_set && (allowed & checks[i].allow) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("invalid token id \"%s\" in option \"logit_bias\"", key),
-					 errhint("llama2_tokenize() tells the ids of a text's tokens.")));
-		(void) JsonbIteratorNext(&iterator, &item, true);
-		if (item.type == jbvBool && !item.val.boolean)
-			add_logit_bias(id, -INFINITY, options);
-		else
-			add_logit_bias(id, logit_bias_number(&item, id), options);
-	}
-}
-
-static double
-logit_bias_number(const JsonbValue *value, int64 token)
-{
-	double		bias = json_number(value, "logit_bias");
-
-	if (bias < -MAX_LOGIT_BIAS || bias > MAX_LOGIT_BIAS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("bias %g of token " INT64_FORMAT " in option \"logit_bias\" is out of range",
-						bias, token),
-				 errdetail("It must be at least -%d and at most %d, or false to ban the token.",
-						   MAX_LOGIT_BIAS, MAX_LOGIT_BIAS)));
-	return bias;
-}
-
-static void
-add_logit_bias(int64 token, double bias, Llama2Options *options)
-{
-	LlmSamplingOptions *sampling = &options->sampling;
-
-	if (sampling->n_logit_bias == LLM_MAX_LOGIT_BIAS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("too many tokens in option \"logit_bias\""),
-				 errdetail("There can be at most %d.", LLM_MAX_LOGIT_BIAS)));
-	sampling->logit_bias_token[sampling->n_logit_bias] = (int32) token;
-	sampling->logit_bias_value[sampling->n_logit_bias++] = (float) bias;
-}
-
-static double
-json_number(const JsonbValue *value, const char *name)
-{
-	if (value->type != jbvNumeric)
-		Llama2WrongOption(name, "a number");
-	return DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric)));
-}
-
-/* Name the option that was probably meant. */
-static void
-unknown_option(const char *name)
-{
-	const char *nearest = NULL;
-	int			nearest_distance = 4;
-
-	for (size_t i = 0; i < lengthof(option_entries); i++)
-	{
-		const char *candidate = option_entries[i].name;
-		int			distance = varstr_levenshtein_less_equal(name, Min(strlen(name), 63), candidate,
-															 strlen(candidate), 1, 1, 1,
-															 nearest_distance, true);
-
-		if (distance < nearest_distance)
-		{
-			nearest = candidate;
-			nearest_distance = distance;
-		}
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized option \"%s\"", name),
-			 nearest ? errhint("Perhaps you meant the option \"%s\".", nearest) :
-			 errhint("Options are max_tokens, temperature, top_p, top_k, min_p, seed, stop, repeat_penalty, "
-					 "frequency_penalty, presence_penalty, repeat_last_n, min_tokens, ignore_eos, logit_bias, "
-					 "grammar, regex, choices, json_schema, json, on_limit and on_error.")));
+					 errmsg("option \"%s\" is not possible here", checks[i].name),
+					 errhint("%s", checks[i].hint)));
 }

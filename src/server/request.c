@@ -148,6 +148,12 @@ Llama2RequestVector(const Llama2Request *request, int *n)
 	return (const float *) (request->payload + request->slot->results_offset);
 }
 
+const LlmSample *
+Llama2RequestTop(const Llama2Request *request, int32 result)
+{
+	return (const LlmSample *) (request->payload + request->slot->top_offset) + (Size) result * request->slot->n_top;
+}
+
 const Llama2RequestSlot *
 Llama2RequestSlotOf(const Llama2Request *request)
 {
@@ -343,14 +349,18 @@ collect(Llama2Request *request)
 {
 	int32		n_results = Llama2RequestWait(request, PG_INT32_MAX);
 	Size		bytes = mul_size(result_size(request->slot->kind), n_results);
-	char	   *copy = MemoryContextAllocHuge(TopMemoryContext,
-											  add_size(MAXALIGN(sizeof(Llama2RequestSlot)), bytes));
+	Size		top_bytes = mul_size(sizeof(LlmSample) * request->slot->n_top, n_results);
+	Size		top_offset = MAXALIGN(add_size(MAXALIGN(sizeof(Llama2RequestSlot)), bytes));
+	char	   *copy = MemoryContextAllocHuge(TopMemoryContext, add_size(top_offset, top_bytes));
 	Llama2RequestSlot *slot = (Llama2RequestSlot *) copy;
 
 	*slot = *request->slot;
 	slot->results_offset = MAXALIGN(sizeof(Llama2RequestSlot));
+	slot->top_offset = top_offset;
 	if (bytes > 0)
 		memcpy(copy + slot->results_offset, Llama2RequestResults(request), bytes);
+	if (top_bytes > 0)
+		memcpy(copy + slot->top_offset, Llama2RequestTop(request, 0), top_bytes);
 	Llama2SlotRelease(request->slot);
 	n_held--;
 	request->slot = slot;
@@ -400,6 +410,10 @@ write_payload(Llama2Request *request, const Llama2RequestSpec *spec)
 	if (spec->n_prompt >= LLAMA2_BEGINNING_TOKENS)
 		slot->beginning = Max(hash_bytes((const unsigned char *) spec->prompt, LLAMA2_BEGINNING_TOKENS * sizeof(int32)), 1);
 	slot->max_tokens = spec->max_tokens;
+	slot->context_length = spec->context_length;
+	slot->shift_context = spec->shift_context;
+	slot->n_keep = spec->n_keep;
+	slot->n_top = spec->n_top;
 	slot->score_from = spec->score_from;
 	slot->pooling = spec->pooling;
 	slot->normalize = spec->normalize;
@@ -407,7 +421,8 @@ write_payload(Llama2Request *request, const Llama2RequestSpec *spec)
 	slot->n_stops = spec->n_stops;
 	slot->strip_leading_space = spec->strip_leading_space;
 	slot->results_offset = MAXALIGN(prompt_bytes);
-	slot->stops_offset = add_size(slot->results_offset, Llama2ResultsBytes(spec));
+	slot->top_offset = MAXALIGN(add_size(slot->results_offset, Llama2ResultsBytes(spec)));
+	slot->stops_offset = add_size(slot->top_offset, mul_size(sizeof(LlmSample) * spec->n_top, spec->max_tokens));
 	slot->grammar_offset = MAXALIGN(add_size(slot->stops_offset, stops_bytes));
 	slot->grammar_bytes = spec->grammar ? spec->grammar->size : 0;
 	slot->on_limit = spec->on_limit;

@@ -20,6 +20,10 @@ typedef struct Llama2RequestSpec
 	const int32 *prompt;
 	int32		n_prompt;
 	int32		max_tokens;
+	int32		context_length; /* 0: the model's */
+	bool		shift_context;
+	int32		n_keep;
+	int32		n_top;			/* likeliest tokens to tell at each place */
 	int32		score_from;
 	LlmPooling	pooling;
 	bool		normalize;
@@ -77,6 +81,9 @@ extern const LlmTokenResult *Llama2RequestResults(const Llama2Request *request);
 
 /* The vector [*n] of an embedding that is done; valid as long. */
 extern const float *Llama2RequestVector(const Llama2Request *request, int *n);
+
+/* The likeliest tokens at the place of a result, best first, [n_top] of the slot; as long. */
+extern const LlmSample *Llama2RequestTop(const Llama2Request *request, int32 result);
 
 /* The slot, for what it says once the request is done; valid as long as the results. */
 extern const Llama2RequestSlot *Llama2RequestSlotOf(const Llama2Request *request);

@@ -212,12 +212,12 @@ static int
 room_for_part(const Llama2Call *call)
 {
 	Llama2Prompt prompt = Llama2PromptFromMessage(call->model, cstring_to_text(INSTRUCTION), call->options.system);
-	int			room = call->model->context_length - prompt.n_ids - call->options.max_tokens - 2;
+	int			room = Llama2ContextLength(call) - prompt.n_ids - call->options.max_tokens - 2;
 
 	if (room < SMALLEST_PART)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("max_tokens %d leaves no room for a text in the context of %d tokens of model \"%s\"",
-						call->options.max_tokens, call->model->context_length, call->model->name)));
+						call->options.max_tokens, Llama2ContextLength(call), call->model->name)));
 	return room;
 }

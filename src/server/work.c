@@ -64,6 +64,17 @@ Llama2AskMade(Llama2Work *work, int number, Llama2PromptMaker make, const void *
 	PG_END_TRY();
 }
 
+void
+Llama2AskAlternatives(Llama2Work *work, int first, int n, Llama2PromptKind kind, Datum value)
+{
+	Llama2Ask(work, first, kind, value);
+	for (int i = 1; i < n; i++)
+	{
+		work->questions[first + i].prompt = work->questions[first].prompt;
+		work->questions[first + i].alternative = i;
+	}
+}
+
 bool
 Llama2IsAnswered(Llama2Work *work, int number)
 {
@@ -157,11 +168,7 @@ Llama2WorkAnswer(FunctionCallInfo fcinfo, Llama2Work *work, Llama2Duplicates *du
 {
 	Datum		value;
 
-	do
-	{
-		(void) Llama2WorkSubmit(work, duplicates, false);
-		wait_for_questions(work);
-	} while (Llama2WorkBeginRound(work));
+	Llama2WorkFinish(work, duplicates);
 	fcinfo->isnull = false;
 	value = answer(fcinfo, work);
 	Llama2WorkEnd(work);
@@ -182,6 +189,16 @@ Llama2WorkEnd(Llama2Work *work)
 	for (int i = 0; i < work->n_questions; i++)
 		count_question(&work->counts, &work->questions[i]);
 	Llama2WorkRelease(work);
+}
+
+void
+Llama2WorkFinish(Llama2Work *work, Llama2Duplicates *duplicates)
+{
+	do
+	{
+		(void) Llama2WorkSubmit(work, duplicates, false);
+		wait_for_questions(work);
+	} while (Llama2WorkBeginRound(work));
 }
 
 void
@@ -259,6 +276,7 @@ question_spec(const Llama2Work *work, const Llama2Question *question, Llama2Requ
 	if (work->kind == LLM_GENERATE)
 	{
 		Llama2CallSpec(&work->call, question->prompt, spec);
+		spec->sampling.seed += question->alternative;
 		return;
 	}
 	memset(spec, 0, sizeof(*spec));

@@ -17,6 +17,7 @@ typedef struct Llama2Question
 {
 	Llama2Prompt prompt;		/* ids NULL: nothing is asked */
 	int32		score_from;		/* of a score: its first token */
+	int			alternative;	/* of several texts for one prompt: its number, from 0 */
 	char	   *trouble;		/* why not, where options->null_on_error makes it no error */
 	Llama2Request *request;		/* once submitted */
 	bool		is_duplicate;	/* somebody else asked the same */
@@ -73,6 +74,9 @@ extern void Llama2Ask(Llama2Work *work, int number, Llama2PromptKind kind, Datum
 typedef Llama2Prompt (*Llama2PromptMaker) (const Llama2Call *call, const void *source);
 extern void Llama2AskMade(Llama2Work *work, int number, Llama2PromptMaker make, const void *source);
 
+/* The same n times, as questions from `first` on: they have different seeds, those of the call and the next ones. */
+extern void Llama2AskAlternatives(Llama2Work *work, int first, int n, Llama2PromptKind kind, Datum value);
+
 /* For answer: has this question an answer?  Where it has none but trouble, gives the warning. */
 extern bool Llama2IsAnswered(Llama2Work *work, int number);
 
@@ -104,6 +108,9 @@ extern Datum Llama2WorkAnswer(FunctionCallInfo fcinfo, Llama2Work *work, Llama2D
 
 /* Has it the same answer whenever it is asked? */
 extern bool Llama2WorkIsReproducible(const Llama2Work *work);
+
+/* The same without making it: submit what is not, and wait for all rounds.  The caller releases. */
+extern void Llama2WorkFinish(Llama2Work *work, Llama2Duplicates *duplicates);
 
 extern void Llama2WorkRelease(Llama2Work *work);
 

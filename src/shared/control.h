@@ -76,6 +76,10 @@ typedef struct Llama2RequestSlot
 	int32		n_prompt;
 	uint32		beginning;		/* hash of its first tokens; 0: too short */
 	int32		max_tokens;
+	int32		context_length; /* 0: the model's */
+	bool		shift_context;
+	int32		n_keep;
+	int32		n_top;
 	int32		score_from;
 	LlmPooling	pooling;
 	bool		normalize;
@@ -86,9 +90,10 @@ typedef struct Llama2RequestSlot
 	LlmOnLimit	on_limit;
 	TimestampTz queued_at;
 
-	/* the payload: prompt ids, room for results, stop strings one after another, a grammar */
+	/* the payload: prompt ids, room for results and top tokens, stop strings one by one, a grammar */
 	dsa_pointer payload;
 	Size		results_offset;
+	Size		top_offset;
 	Size		stops_offset;
 	Size		grammar_offset;
 	Size		grammar_bytes;	/* 0: none */

@@ -186,6 +186,9 @@ start_request(RunningRequest *place, Llama2RequestSlot *slot)
 	request->prompt = (const int32 *) payload;
 	request->n_prompt = slot->n_prompt;
 	request->max_tokens = slot->max_tokens;
+	request->context_length = slot->context_length;
+	request->shift_context = slot->shift_context;
+	request->n_keep = slot->n_keep;
 	request->score_from = slot->score_from;
 	request->pooling = slot->pooling;
 	request->normalize = slot->normalize;
@@ -213,6 +216,8 @@ start_request(RunningRequest *place, Llama2RequestSlot *slot)
 		request->embedding = (float *) (payload + slot->results_offset);
 	else
 		request->results = (LlmTokenResult *) (payload + slot->results_offset);
+	request->n_top = slot->n_top;
+	request->top = (LlmSample *) (payload + slot->top_offset);
 	request->arg = place;
 
 	if (slot->kind == LLM_EMBED && slot->dim != model->weights.config.dim)

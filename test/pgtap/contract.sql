@@ -26,7 +26,12 @@ INSERT INTO expected VALUES
 	('llama2_complete(text,' || :'common_types' || ')',
 		'prompt text, ' || :'common' || ', OUT text text, OUT finish_reason text, OUT model text, OUT seed bigint, '
 		'OUT prompt_tokens integer, OUT cached_tokens integer, OUT completion_tokens integer, OUT queue_ms double precision, '
-		'OUT prefill_ms double precision, OUT decode_ms double precision', 'record', 'v', 1000000, 0, false, true),
+		'OUT prefill_ms double precision, OUT decode_ms double precision, OUT mean_logprob double precision, OUT logprobs jsonb',
+		'record', 'v', 1000000, 0, false, true),
+	('llama2_complete_n(text,integer,' || :'common_types' || ')', 'prompt text, n integer, ' || :'common',
+		'TABLE(number integer, text text, finish_reason text, model text, seed bigint, prompt_tokens integer, cached_tokens integer, '
+		'completion_tokens integer, queue_ms double precision, prefill_ms double precision, decode_ms double precision, '
+		'mean_logprob double precision, logprobs jsonb)', 'v', 1000000, 3, false, true),
 	('llama2_tokenize(text,text)', 'text text, ' || :'model_argument', 'integer[]', 's', 1000, 0, false, true),
 	('llama2_detokenize(integer[],text)', 'tokens integer[], ' || :'model_argument', 'text', 's', 1000, 0, false, true),
 	('llama2_count_tokens(text,text)', 'text text, ' || :'model_argument', 'integer', 's', 1000, 0, false, true),

@@ -33,6 +33,26 @@ FROM (SELECT name, value, detail FROM out_of_range
 		('presence_penalty', '-101', 'It must be at least -100 and at most 100.'),
 		('presence_penalty', '101', 'It must be at least -100 and at most 100.'),
 		('repeat_last_n', '-2', 'It must be at least -1.'),
+		('typical_p', '0', 'It must be greater than 0 and at most 1.'),
+		('typical_p', '1.5', 'It must be greater than 0 and at most 1.'),
+		('top_n_sigma', '-2', 'It must be at least -1 and at most 100.'),
+		('xtc_probability', '-0.1', 'It must be at least 0 and at most 1.'),
+		('xtc_threshold', '1.1', 'It must be at least 0 and at most 1.'),
+		('dynatemp_range', '-1', 'It must be at least 0 and at most 100.'),
+		('dynatemp_exponent', '101', 'It must be at least 0 and at most 100.'),
+		('mirostat', '3', 'It must be at least 0 and at most 2.'),
+		('mirostat_tau', '-1', 'It must be at least 0 and at most 100.'),
+		('mirostat_eta', '1.5', 'It must be at least 0 and at most 1.'),
+		('dry_multiplier', '-1', 'It must be at least 0 and at most 100.'),
+		('dry_base', '0.5', 'It must be at least 1 and at most 100.'),
+		('dry_allowed_length', '0', 'It must be at least 1.'),
+		('dry_penalty_last_n', '-2', 'It must be at least -1.'),
+		('context_length', '1', 'It must be at least 2.'),
+		('n_keep', '-2', 'It must be at least -1.'),
+		('n', '0', 'It must be at least 1 and at most 64.'),
+		('best_of', '65', 'It must be at least 1 and at most 64.'),
+		('top_logprobs', '21', 'It must be at least 0 and at most 20.'),
+		('top_logprobs', '-1', 'It must be at least 0 and at most 20.'),
 		('min_tokens', '-1', 'It must be at least 0.'),
 		('max_tokens', '3000000000', 'It must be at least 1 and at most 2147483647.')) AS ranges;
 SELECT pg_temp.error_is(format('SELECT llama2_generate(''Once'', temperature => %L)', value), '22023', format('temperature %s is out of range', value),
@@ -41,7 +61,10 @@ FROM unnest(ARRAY['NaN', 'Infinity', '-Infinity']) AS value;
 SELECT lives_ok(format('SELECT llama2_generate(''Once'', max_tokens => 2, options => ''{"%s": %s}'')', name, value), name || ' may be ' || value)
 FROM (VALUES ('temperature', '0'), ('temperature', '100'), ('top_p', '1'), ('top_p', '0.000001'), ('top_k', '0'), ('top_k', '2147483647'),
 	('min_p', '0'), ('min_p', '1'), ('repeat_penalty', '100'), ('frequency_penalty', '-100'), ('presence_penalty', '100'), ('repeat_last_n', '-1'),
-	('repeat_last_n', '0'), ('min_tokens', '2147483647'), ('seed', '-5'), ('max_tokens', '4096'), ('ignore_eos', 'false'), ('stop', '[]'),
+	('repeat_last_n', '0'), ('typical_p', '1'), ('top_n_sigma', '-1'), ('top_n_sigma', '100'), ('xtc_probability', '1'), ('xtc_threshold', '0'),
+	('dynatemp_range', '100'), ('dynatemp_exponent', '0'), ('mirostat', '2'), ('mirostat_tau', '0'), ('mirostat_eta', '1'), ('dry_multiplier', '100'),
+	('dry_base', '1'), ('dry_allowed_length', '1'), ('dry_penalty_last_n', '-1'), ('dry_sequence_breakers', '[]'), ('context_length', '512'),
+	('n_keep', '2147483647'), ('n', '1'), ('best_of', '64'), ('logprobs', 'false'), ('top_logprobs', '0'), ('min_tokens', '2147483647'), ('seed', '-5'), ('max_tokens', '4096'), ('ignore_eos', 'false'), ('stop', '[]'),
 	('logit_bias', '{}')) AS limits (name, value);
 
 -- Kinds of JSON
@@ -65,8 +88,25 @@ FROM (VALUES
 	('{"stop": ["a", 1]}', 'option "stop" must be a string or an array of strings', ''),
 	('{"stop": [["a"]]}', 'option "stop" must be a string or an array of strings', ''),
 	('{"stop": ""}', 'a stop string must not be empty', ''),
+	('{"mirostat": 1.5}', 'option "mirostat" must be a whole number', ''),
+	('{"context_shift": 1}', 'option "context_shift" must be true or false', ''),
+	('{"echo": "yes"}', 'option "echo" must be true or false', ''),
+	('{"logprobs": "yes"}', 'option "logprobs" must be true, false or a number', ''),
+	('{"dry_sequence_breakers": 1}', 'option "dry_sequence_breakers" must be a string or an array of strings', ''),
+	('{"dry_sequence_breakers": ["a", null]}', 'option "dry_sequence_breakers" must be a string or an array of strings', ''),
+	('{"dry_sequence_breakers": ["a", ""]}', 'a sequence breaker must not be empty', ''),
+	('{"num_predict": "5"}', 'option "max_tokens" must be a number', ''),
+	('{"format": "yaml"}', 'option "format" must be "json" or a JSON schema', ''),
+	('{"format": true}', 'option "format" must be "json" or a JSON schema', ''),
+	('{"response_format": {"type": "json_schema"}}', 'option "format" must be an object with a schema in "json_schema"', ''),
 	('{"logit_bias": [5]}', 'option "logit_bias" must be an object from token ids to numbers', ''),
 	('{"logit_bias": 5}', 'option "logit_bias" must be an object from token ids to numbers', ''),
+	('{"logit_bias": [[5]]}', 'option "logit_bias" must be an object from token ids to numbers', ''),
+	('{"logit_bias": [[5, 1, 2]]}', 'option "logit_bias" must be an object from token ids to numbers', ''),
+	('{"logit_bias": [["5", 1]]}', 'option "logit_bias" must be an object from token ids to numbers', ''),
+	('{"logit_bias": [[5, "a"]]}', 'option "logit_bias" must be a number', ''),
+	('{"logit_bias": [[1.5, 1]]}', 'invalid token id "1.5" in option "logit_bias"', 'llama2_tokenize() tells the ids of a text''s tokens.'),
+	('{"logit_bias": [[-1, 1]]}', 'invalid token id "-1" in option "logit_bias"', 'llama2_tokenize() tells the ids of a text''s tokens.'),
 	('{"logit_bias": {"5": "a"}}', 'option "logit_bias" must be a number', ''),
 	('{"logit_bias": {"5": true}}', 'option "logit_bias" must be a number', ''),
 	('{"logit_bias": {"5": null}}', 'option "logit_bias" must be a number', ''),
@@ -84,7 +124,7 @@ SELECT pg_temp.error_is($$SELECT llama2_generate('Once', options => '{"logit_bia
 	'It must be at least -1000 and at most 1000, or false to ban the token.');
 
 -- Unknown keys
-\set all_options 'Options are max_tokens, temperature, top_p, top_k, min_p, seed, stop, repeat_penalty, frequency_penalty, presence_penalty, repeat_last_n, min_tokens, ignore_eos, logit_bias, grammar, regex, choices, json_schema, json, on_limit and on_error.'
+\set all_options 'Options are max_tokens, temperature, top_p, top_k, min_p, typical_p, top_n_sigma, xtc_probability, xtc_threshold, dynatemp_range, dynatemp_exponent, mirostat, mirostat_tau, mirostat_eta, seed, repeat_penalty, frequency_penalty, presence_penalty, repeat_last_n, dry_multiplier, dry_base, dry_allowed_length, dry_penalty_last_n, dry_sequence_breakers, logit_bias, ignore_eos, min_tokens, stop, context_length, context_shift, n_keep, n, best_of, echo, logprobs, top_logprobs, grammar, regex, choices, json_schema, json, format, on_limit and on_error.'
 SELECT pg_temp.error_is(format('SELECT llama2_generate(''Once'', options => %L)', jsonb_build_object(name, 1)), '22023',
 	format('unrecognized option "%s"', name), '', hint)
 FROM (VALUES
@@ -92,9 +132,54 @@ FROM (VALUES
 	('temprature', 'Perhaps you meant the option "temperature".'),
 	('topk', 'Perhaps you meant the option "top_k".'),
 	('Seed', 'Perhaps you meant the option "seed".'),
+	('numpredict', 'Perhaps you meant the option "num_predict".'),
+	('mirostat_tao', 'Perhaps you meant the option "mirostat_tau".'),
+	('MAX_TOKENS', :'all_options'),
+	('m', :'all_options'),
+	('', :'all_options'),
 	('colour', :'all_options'),
 	(repeat('x', 300), :'all_options')
 ) AS unknown (name, hint);
+
+-- Other names for the same option: given with the option's own name, each is told to be the same
+CREATE TEMPORARY TABLE aliases (name text, alias text, value jsonb);
+INSERT INTO aliases VALUES
+	('max_tokens', 'num_predict', '3'), ('max_tokens', 'n_predict', '3'), ('max_tokens', 'max_new_tokens', '3'),
+	('max_tokens', 'max_completion_tokens', '3'), ('max_tokens', 'max_output_tokens', '3'), ('temperature', 'temp', '0'),
+	('typical_p', 'typ_p', '0.5'), ('typical_p', 'typical', '0.5'), ('top_n_sigma', 'top_nsigma', '1'), ('top_n_sigma', 'nsigma', '1'),
+	('dynatemp_exponent', 'dynatemp_exp', '1'), ('mirostat', 'mirostat_mode', '2'), ('mirostat_tau', 'mirostat_ent', '3'),
+	('mirostat_eta', 'mirostat_lr', '0.2'), ('seed', 'random_seed', '3'), ('repeat_penalty', 'repetition_penalty', '2'),
+	('repeat_last_n', 'penalty_last_n', '5'), ('dry_sequence_breakers', 'dry_sequence_breaker', '"x"'), ('min_tokens', 'min_new_tokens', '2'),
+	('stop', 'stop_sequences', '["x"]'), ('stop', 'stop_strings', '["x"]'), ('context_length', 'num_ctx', '30'), ('context_length', 'n_ctx', '30'),
+	('context_length', 'ctx_size', '30'), ('context_length', 'max_model_len', '30'), ('context_shift', 'shift', 'true'), ('n_keep', 'num_keep', '4'),
+	('n', 'num_return_sequences', '1'), ('n', 'n_cmpl', '1'), ('echo', 'return_full_text', 'true'), ('top_logprobs', 'n_probs', '2'),
+	('grammar', 'guided_grammar', '"root ::= \"x\""'), ('regex', 'guided_regex', '"x"'), ('choices', 'guided_choice', '["x"]'),
+	('json_schema', 'guided_json', '{}'), ('format', 'response_format', '{"type": "text"}');
+SELECT pg_temp.error_is(format('SELECT llama2_complete(''Once'', options => %L)', jsonb_build_object(name, value, alias, value)), '22023',
+	format('options "%s" and "%s" are the same', first, second))
+FROM aliases, LATERAL (SELECT min(n COLLATE "C") FILTER (WHERE length(n) = least(length(name), length(alias))) AS first FROM unnest(ARRAY[name, alias]) AS n) AS f,
+	LATERAL (SELECT CASE WHEN first = name THEN alias ELSE name END AS second) AS s;
+CREATE FUNCTION pg_temp.result(name text, options jsonb) RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws(' | ', text, finish_reason, seed, completion_tokens, logprobs)
+	FROM llama2_complete('Once upon a time', max_tokens => CASE WHEN name <> 'max_tokens' THEN 12 END,
+		temperature => CASE WHEN name <> 'temperature' THEN 1 END, seed => CASE WHEN name <> 'seed' THEN 8 END, options => options)
+$$;
+SELECT is(pg_temp.result(name, extra || jsonb_build_object(alias, value)), pg_temp.result(name, extra || jsonb_build_object(name, value)), alias || ' is ' || name)
+FROM aliases, LATERAL (SELECT CASE WHEN name LIKE 'mirostat_%' THEN '{"mirostat": 1}' WHEN name = 'n_keep' THEN '{"context_shift": true, "context_length": 12}'
+	ELSE '{}' END::jsonb AS extra) AS e;
+SELECT lives_ok(format('SELECT llama2_generate(''Once'', max_tokens => 2, options => %L)', jsonb_object_agg(alias, NULL)), 'NULL is none given, under any name') FROM aliases;
+SELECT is(llama2_generate('Once upon a time', temperature => 0, options => '{"num_predict": 3, "max_tokens": null}'),
+	llama2_generate('Once upon a time', temperature => 0, max_tokens => 3), 'nor is it the same');
+
+-- Formats
+SELECT is(llama2_generate('Once upon a time', temperature => 0, max_tokens => 30, options => options),
+	llama2_generate('Once upon a time', temperature => 0, max_tokens => 30, options => meant), options::text || ' means ' || meant::text)
+FROM (VALUES
+	('{"format": "json"}'::jsonb, '{"json": true}'::jsonb), ('{"format": {"type": "boolean"}}', '{"json_schema": {"type": "boolean"}}'),
+	('{"response_format": {"type": "text"}}', '{}'), ('{"response_format": {"type": "json_object"}}', '{"json": true}'),
+	('{"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": {"type": "boolean"}}}}',
+	 '{"json_schema": {"type": "boolean"}}')) AS formats (options, meant);
+SELECT pg_temp.error_is($$SELECT llama2_generate('Once', options => '{"format": "json", "regex": "a"}')$$, '22023', 'options "regex" and "json" exclude each other');
 
 -- How many
 SELECT pg_temp.error_is($$SELECT llama2_generate('Once', stop => array_agg('stop ' || n)) FROM generate_series(1, 17) AS n$$, '22023',
@@ -106,6 +191,13 @@ SELECT lives_ok($$SELECT llama2_generate('Once', max_tokens => 2, stop => array_
 	'16 long stop strings');
 SELECT pg_temp.error_is($$SELECT llama2_generate('Once', options => jsonb_build_object('logit_bias', jsonb_object_agg(n, 1))) FROM generate_series(1, 65) AS n$$,
 	'22023', 'too many tokens in option "logit_bias"', 'There can be at most 64.');
+
+SELECT pg_temp.error_is($$SELECT llama2_generate('Once', options => jsonb_build_object('dry_sequence_breakers', jsonb_agg('stop ' || n))) FROM generate_series(1, 17) AS n$$, '22023',
+	'too many sequence breakers', 'There can be at most 16.');
+SELECT pg_temp.error_is($$SELECT llama2_generate('Once', options => jsonb_build_object('dry_sequence_breakers', repeat('a', 41)))$$, '22023', 'sequence breaker of 41 bytes is too long',
+	'It can have at most 40 bytes.');
+SELECT lives_ok($$SELECT llama2_generate('Once', max_tokens => 5, options => jsonb_build_object('dry_multiplier', 1, 'dry_sequence_breakers', jsonb_agg(repeat('a', 38) || n)))
+	FROM generate_series(10, 25) AS n$$, '16 long ones');
 
 -- Greedy, in four ways
 CREATE TEMPORARY TABLE greedy AS SELECT llama2_generate('Once upon a time', temperature => 0, max_tokens => 40) AS text;
@@ -156,6 +248,9 @@ SELECT is((SELECT bool_or(s.token_id = t.token_id) FROM llama2_generate_stream('
 FROM first_token AS t, generate_series(1, 3) AS seed;
 SELECT is((SELECT array_agg(DISTINCT token_id) FROM llama2_generate_stream('Once upon a time', max_tokens => 10, options => '{"logit_bias": {"300": 100}}')),
 	ARRAY[300], 'a token with a large bias always comes');
+SELECT is(llama2_generate('Once upon a time', temperature => 0, max_tokens => 10, options => jsonb_build_object('logit_bias', format('[[%s, false], [300, 1.5]]', token_id)::jsonb)),
+	llama2_generate('Once upon a time', temperature => 0, max_tokens => 10, options => jsonb_build_object('logit_bias', jsonb_build_object(token_id, false, 300, 1.5))), 'biases as pairs')
+FROM first_token;
 SELECT is((SELECT logprob FROM llama2_generate_stream('Once upon a time', temperature => 0, max_tokens => 1, options => jsonb_build_object('logit_bias', jsonb_build_object(token_id, 50)))),
 	(SELECT logprob FROM llama2_generate_stream('Once upon a time', temperature => 0, max_tokens => 1)), 'the log-probability is the model''s, without bias')
 FROM first_token;

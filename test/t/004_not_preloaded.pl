@@ -20,7 +20,7 @@ $node->safe_psql('postgres', 'CREATE EXTENSION llama2');
 my @calls = (
 	q{llama2_generate('Once')}, q{llama2_generate(ARRAY['Once'])}, q{llama2_chat('Hello')},
 	q{llama2_chat('[{"role": "user", "content": "Hello"}]'::jsonb)}, q{llama2_generate_stream('Once')},
-	q{llama2_chat_stream('Hello')}, q{llama2_chat_stream('[]'::jsonb)}, q{llama2_complete('Once')},
+	q{llama2_chat_stream('Hello')}, q{llama2_chat_stream('[]'::jsonb)}, q{llama2_complete('Once')}, q{llama2_complete_n('Once', 2)},
 	q{llama2_tokenize('Once')}, q{llama2_detokenize(ARRAY[5])}, q{llama2_count_tokens('Once')},
 	q{llama2_chat_prompt('[]')}, q{llama2_logprobs('Once', ' upon')}, q{llama2_perplexity('Once')},
 	q{llama2_embed('Once')}, q{llama2_embed(ARRAY['Once'])}, q{llama2_similarity('Once', 'Twice')},

@@ -49,6 +49,11 @@ is($node->safe_psql('db_latin1', q{SELECT count(*) FROM generate_series(1, 10) A
 	'random tokens make valid text');
 is($node->safe_psql('db_latin1', q{SELECT string_agg(token, '' ORDER BY seq) = llama2_generate('Once', seed => 3, temperature => 10, top_k => 0, top_p => 1, max_tokens => 60)
 	FROM llama2_generate_stream('Once', seed => 3, temperature => 10, top_k => 0, top_p => 1, max_tokens => 60)}), 't', 'streams, too');
+is($node->safe_psql('db_latin1', q{SELECT string_agg(token->>'token', '' ORDER BY seq) = min(text) AND bool_and(jsonb_array_length(token->'top_logprobs') = 20)
+	FROM llama2_complete('Once', seed => 3, temperature => 10, top_k => 0, top_p => 1, max_tokens => 60, options => '{"top_logprobs": 20}') AS c,
+	jsonb_array_elements(logprobs) WITH ORDINALITY AS t (token, seq)}), 't', 'and log-probabilities');
+is($node->safe_psql('db_latin1', q{SELECT starts_with(llama2_generate('Gr' || chr(252), max_tokens => 3, options => '{"echo": true}'), 'Gr' || chr(252))}), 't',
+	'a prompt is repeated');
 is($node->safe_psql('db_latin1', q{SELECT strpos(llama2_generate('Once', temperature => 0, max_tokens => 5, options => '{"logit_bias": {"198": 100}}', stop => ARRAY[chr(195)]), '?')}), 1,
 	'a stop string is compared in UTF-8');
 

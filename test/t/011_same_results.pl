@@ -21,15 +21,19 @@ my @prompts = (
 		'I was charged twice for the office chair.'),
 	'Once upon a time', 'one two one two one two one two one', "Review: The soup was cold.\nSentiment:",
 	"a b c d a b c d a b c d a b");
-my @requests = map { my $prompt = $_; map { [ $prompt, $_ ] } 0, 0.9, 'mean', 'last' } @prompts;
+my @requests = map { my $prompt = $_; map { [ $prompt, $_, '' ] } 0, 0.9, 'mean', 'last' } @prompts;
+push @requests, map { [ $prompts[4], 0.9, ", $_" ] } (
+	'"mirostat": 1, "mirostat_tau": 2', '"mirostat": 2, "mirostat_tau": 2', '"dry_multiplier": 1', '"xtc_probability": 0.3',
+	'"typical_p": 0.5, "top_n_sigma": 2', '"dynatemp_range": 0.5', '"context_shift": true, "context_length": 20, "n_keep": 2',
+	'"best_of": 3');
 
 sub call
 {
-	my ($prompt, $temperature) = @{ $_[0] };
+	my ($prompt, $temperature, $options) = @{ $_[0] };
 	$prompt =~ s/'/''/g;
 	return qq{SELECT llama2_embed('$prompt', options => '{"pooling": "$temperature"}')} if $temperature =~ /[a-z]/;
 	return qq{SELECT llama2_generate('$prompt', temperature => $temperature, seed => 11, max_tokens => 40,
-		options => '{"ignore_eos": true}')};
+		options => '{"ignore_eos": true$options}')};
 }
 
 # The texts, or vectors, of all requests, one after the other or all at once.

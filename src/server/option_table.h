@@ -1,0 +1,42 @@
+/*
+ * option_table.h
+ *		The options of generating functions: their names, where their values go, what values they take.
+ */
+#ifndef LLAMA2_OPTION_TABLE_H
+#define LLAMA2_OPTION_TABLE_H
+
+#include "server/options.h"
+#include "utils/jsonb.h"
+
+typedef enum Llama2OptionKind
+{
+	LLAMA2_OPTION_INT,
+	LLAMA2_OPTION_BIGINT,		/* the seed */
+	LLAMA2_OPTION_FLOAT,
+	LLAMA2_OPTION_BOOL,
+	LLAMA2_OPTION_VALUE			/* read by its own function */
+} Llama2OptionKind;
+
+typedef void (*Llama2ReadValue) (const char *name, const JsonbValue *value, Llama2Options *options);
+
+#define LLAMA2_MAX_ALIASES 5
+
+typedef struct Llama2OptionEntry
+{
+	const char *name;
+	const char *aliases[LLAMA2_MAX_ALIASES];	/* as other systems call it; NULL behind the last */
+	Llama2OptionKind kind;
+	size_t		offset;			/* of a number or boolean, in Llama2Options */
+	double		min;
+	double		max;
+	bool		min_exclusive;
+	Llama2ReadValue read;		/* of LLAMA2_OPTION_VALUE */
+} Llama2OptionEntry;
+
+extern const Llama2OptionEntry Llama2OptionTable[];
+extern const int Llama2OptionCount;
+
+/* The number of the option that has this name or alias; raises an error with the nearest one where none has. */
+extern int	Llama2FindOption(const char *name);
+
+#endif							/* LLAMA2_OPTION_TABLE_H */
