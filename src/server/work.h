@@ -96,6 +96,9 @@ extern int	Llama2WorkCountPending(const Llama2Work *work);
 /* Of a round that is done: leave the questions of the next; false where there is none, or some question has trouble. */
 extern bool Llama2WorkBeginRound(Llama2Work *work);
 
+/* Has it the same answer whenever it is asked? */
+extern bool Llama2WorkIsReproducible(const Llama2Work *work);
+
 /* Has a question that is done no answer? */
 extern bool Llama2WorkHasTrouble(const Llama2Work *work);
 
@@ -105,9 +108,6 @@ extern bool Llama2WorkHasTrouble(const Llama2Work *work);
  */
 extern Datum Llama2WorkAnswer(FunctionCallInfo fcinfo, Llama2Work *work, Llama2Duplicates *duplicates,
 							  Llama2AnswerFunction answer);
-
-/* Has it the same answer whenever it is asked? */
-extern bool Llama2WorkIsReproducible(const Llama2Work *work);
 
 /* The same without making it: submit what is not, and wait for all rounds.  The caller releases. */
 extern void Llama2WorkFinish(Llama2Work *work, Llama2Duplicates *duplicates);
