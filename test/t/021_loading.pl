@@ -289,6 +289,7 @@ is(value("SELECT llama2_count_tokens('Once', '$refused')"), 1, 'who asks for one
 is(state_of($first), 'available', 'and it takes the place of the first');
 
 # Names that cannot be
+$client->query('ALTER SYSTEM RESET ALL');
 $node->stop;
 $node->append_conf('postgresql.conf', "llama2.preload = 'tinychat-6m, ../x'");
 $node->start;
