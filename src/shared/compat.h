@@ -47,7 +47,7 @@
 	((void) (variable), PG_WAIT_EXTENSION)
 #endif
 
-/* 15: parameters of a prefix are reserved under a new name. */
+/* 15: the function that guards a prefix against misspelt parameters was renamed; before, it warned only. */
 #if PG_VERSION_NUM < 150000
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif

@@ -8,24 +8,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "sampler_draws.h"
 #include "tap.h"
 
 #define N_SMALL 8
 #define N_LARGE 32000
 
 static const float small_logits[N_SMALL] = {1.0f, 3.0f, -2.0f, 2.5f, 0.0f, 3.0f, -1.0f, 0.5f};
-
-static LlmSamplingOptions
-plain_options(void)
-{
-	LlmSamplingOptions options;
-
-	llm_sampling_defaults(&options);
-	options.temperature = 1.0f;
-	options.top_p = 1.0f;
-	options.top_k = 0;
-	return options;
-}
 
 static LlmSample
 sample_at(LlmSampler *sampler, const LlmSamplingOptions *options, float *logits, const int32_t *history,
@@ -74,7 +63,7 @@ random_logits(float *logits, int32_t n, uint64_t seed)
 static void
 test_greedy(LlmSampler *sampler)
 {
-	LlmSamplingOptions options = plain_options();
+	LlmSamplingOptions options = open_options();
 	double		sum = 0;
 	LlmSample	sample;
 
@@ -85,13 +74,13 @@ test_greedy(LlmSampler *sampler)
 		sum += exp(small_logits[i]);
 	ok(fabs(sample.logprob - (3.0 - log(sum))) < 1e-5, "logprob is the log-softmax");
 
-	options = plain_options();
+	options = open_options();
 	options.top_k = 1;
 	ok(tokens_seen(sampler, &options) == 1u << 1, "top_k = 1 is greedy at any temperature");
-	options = plain_options();
+	options = open_options();
 	options.top_p = 1e-9f;
 	ok(tokens_seen(sampler, &options) == 1u << 1, "so is the least top_p");
-	options = plain_options();
+	options = open_options();
 	options.temperature = 1e-30f;
 	ok((tokens_seen(sampler, &options) & ~(1u << 1 | 1u << 5)) == 0,
 	   "a temperature near 0 leaves the greatest only");
@@ -100,7 +89,7 @@ test_greedy(LlmSampler *sampler)
 static void
 test_cuts(LlmSampler *sampler)
 {
-	LlmSamplingOptions options = plain_options();
+	LlmSamplingOptions options = open_options();
 
 	ok(tokens_seen(sampler, &options) == 0xff, "without cuts every token comes up");
 	options.top_k = 3;
@@ -109,7 +98,7 @@ test_cuts(LlmSampler *sampler)
 	ok(tokens_seen(sampler, &options) == 0xff, "a top_k beyond the vocabulary is off");
 
 	/* Sorted probabilities: 0.3450 (1), 0.3450 (5), 0.2092 (3), 0.0467 (0), 0.0283 (7), ... */
-	options = plain_options();
+	options = open_options();
 	options.top_p = 0.5f;
 	ok(tokens_seen(sampler, &options) == (1u << 1 | 1u << 5), "top_p = 0.5 keeps two");
 	options.top_p = 0.9f;
@@ -119,7 +108,7 @@ test_cuts(LlmSampler *sampler)
 	ok(tokens_seen(sampler, &options) == (1u << 1 | 1u << 5 | 1u << 3),
 	   "top_p is of what top_k left");
 
-	options = plain_options();
+	options = open_options();
 	options.min_p = 0.6f;
 	ok(tokens_seen(sampler, &options) == (1u << 1 | 1u << 5 | 1u << 3),
 	   "min_p = 0.6: exp(-0.5) = 0.607 stays");
@@ -136,7 +125,7 @@ test_cuts(LlmSampler *sampler)
 static void
 test_distribution(LlmSampler *sampler, float temperature, bool by_seed)
 {
-	LlmSamplingOptions options = plain_options();
+	LlmSamplingOptions options = open_options();
 	int			n_draws = 50000;
 	int			counts[N_SMALL] = {0};
 	double		sum = 0;
@@ -166,7 +155,7 @@ static void
 test_penalties(const LlmKernels *kernels)
 {
 	LlmSampler *sampler = llm_sampler_create(kernels, N_SMALL, 7, 64, NULL, NULL);
-	LlmSamplingOptions options = plain_options();
+	LlmSamplingOptions options = open_options();
 	const int32_t history[] = {2, 1, 3, 1, 5, 1, 6};
 	float		logits[N_SMALL];
 	float		original[N_SMALL] = {1.0f, 3.0f, -2.0f, 2.5f, 0.0f, 3.0f, -1.0f, NAN};
@@ -203,7 +192,7 @@ static void
 test_bias_and_end(const LlmKernels *kernels)
 {
 	LlmSampler *sampler = llm_sampler_create(kernels, N_SMALL, 1, 64, NULL, NULL);
-	LlmSamplingOptions options = plain_options();
+	LlmSamplingOptions options = open_options();
 	LlmSample	sample;
 
 	options.n_logit_bias = 2;
@@ -225,7 +214,7 @@ test_bias_and_end(const LlmKernels *kernels)
 	ok(sample_small(sampler, &options, 0).token == 5 && sample_small(sampler, &options, 1).token == 5 &&
 	   sample_small(sampler, &options, 2).token == 1, "min_tokens bans the end of text before");
 
-	options = plain_options();
+	options = open_options();
 	sample = sample_small(sampler, &options, 9);
 	options.n_logit_bias = 1;
 	options.logit_bias_token[0] = sample.token;
@@ -248,7 +237,7 @@ test_hostile_logits(LlmSampler *sampler)
 
 	for (int round = 0; round < 20000; round++)
 	{
-		LlmSamplingOptions options = plain_options();
+		LlmSamplingOptions options = open_options();
 		float		logits[N_SMALL];
 		float		copy[N_SMALL];
 		LlmSample	sample;
@@ -322,7 +311,7 @@ static void
 test_large_vocabulary(const LlmKernels *kernels)
 {
 	LlmSampler *sampler = llm_sampler_create(kernels, N_LARGE, 2, 64, NULL, NULL);
-	LlmSamplingOptions options = plain_options();
+	LlmSamplingOptions options = open_options();
 	float	   *logits = malloc(N_LARGE * sizeof(float));
 	int32_t    *ids = malloc(N_LARGE * sizeof(int32_t));
 	double		total = 0;
@@ -362,7 +351,7 @@ static void
 show_speed(const LlmKernels *kernels, const char *name, float temperature, int32_t top_k, float top_p)
 {
 	LlmSampler *sampler = llm_sampler_create(kernels, N_LARGE, 2, 64, NULL, NULL);
-	LlmSamplingOptions options = plain_options();
+	LlmSamplingOptions options = open_options();
 	float	   *logits = malloc(N_LARGE * sizeof(float));
 	int			n_samples = 200;
 	clock_t		started;

@@ -158,13 +158,7 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 			PanelPointers next[TILE_PANELS];
 
 			panels = last - panel < TILE_PANELS ? last - panel : TILE_PANELS;
-			for (int p = 0; p < panels; p++)
-			{
-				PanelPointers pointers = panel_pointers(w, planes, panel + p);
-
-				unpack_stretch(type, true, &pointers, g, count, scratch.codes[p], scratch.scales[p]);
-				next[p] = panel_pointers(w, planes, later_panel(w, panel + panels + p));
-			}
+			unpack_panels(type, true, w, planes, panel, panels, g, count, &scratch, next);
 			for (int i = 0; i < n_tiles * panels; i++)
 			{
 				const int	c = i / panels * TILE_COLUMNS;

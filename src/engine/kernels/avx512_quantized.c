@@ -274,13 +274,7 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 			PanelPointers next[TILE_PANELS];
 
 			panels = tile_panels(last - panel);
-			for (int p = 0; p < panels; p++)
-			{
-				PanelPointers pointers = panel_pointers(w, planes, panel + p);
-
-				unpack_stretch(type, false, &pointers, g, count, scratch.codes[p], scratch.scales[p]);
-				next[p] = panel_pointers(w, planes, later_panel(w, panel + panels + p));
-			}
+			unpack_panels(type, false, w, planes, panel, panels, g, count, &scratch, next);
 			for (int t = 0; t < n_tiles; t++)
 			{
 				const int	c = t * TILE_COLUMNS;

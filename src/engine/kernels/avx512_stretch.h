@@ -139,6 +139,20 @@ unpack_stretch(LlmTensorType type, bool is_signed, const PanelPointers *panel, i
 	}
 }
 
+/* A stretch of `panels` panels from `panel` on to the scratch; next: the panels that come after them. */
+AVX512_INLINE void
+unpack_panels(LlmTensorType type, bool is_signed, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t panel,
+			  int panels, int64_t first, int count, Scratch *scratch, PanelPointers *next)
+{
+	for (int p = 0; p < panels; p++)
+	{
+		PanelPointers pointers = panel_pointers(w, planes, panel + p);
+
+		unpack_stretch(type, is_signed, &pointers, first, count, scratch->codes[p], scratch->scales[p]);
+		next[p] = panel_pointers(w, planes, later_panel(w, panel + panels + p));
+	}
+}
+
 /* --- activations ------------------------------------------------------------- */
 
 /* What the sum of codes times q is started with. */
