@@ -194,11 +194,11 @@ bench_case(const Options *options, const LlmKernels *kernels, const Shape *shape
 	run_step(&c, 0, threads);
 	for (int i = 0; i < n; i++)
 	{
-		double		read = read_gbytes(memory, 2 * i);
+		double		read = read_gbytes(memory);
 		double		peak = peak_gops(loop, PEAK_ROUNDS, threads);
 		double		seconds = run_step(&c, 1 + i, threads);
 
-		read = (read + read_gbytes(memory, 2 * i + 1)) / 2;
+		read = (read + read_gbytes(memory)) / 2;
 		peak = (peak + peak_gops(loop, PEAK_ROUNDS, threads)) / 2;
 		best = fmin(best, seconds);
 		of_memory[i] = 100 * bytes / seconds * 1e-9 / read;

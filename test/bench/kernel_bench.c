@@ -214,7 +214,7 @@ bench_columns(const Options *options, const LlmKernels *kernels, const ReadMemor
 	for (int slice = 0; slice < SLICES; slice++)
 	{
 		double		peak = peak_gops(loop, PEAK_ROUNDS, options->threads);
-		double		memory_peak = read_gbytes(memory, 2 * slice);
+		double		memory_peak = read_gbytes(memory);
 		double		start = seconds_now();
 		double		each;
 		int			products = 0;
@@ -225,7 +225,7 @@ bench_columns(const Options *options, const LlmKernels *kernels, const ReadMemor
 			products++;
 		}
 		each = (seconds_now() - start) / products;
-		memory_peak = (memory_peak + read_gbytes(memory, 2 * slice + 1)) / 2;
+		memory_peak = (memory_peak + read_gbytes(memory)) / 2;
 		peak = (peak + peak_gops(loop, PEAK_ROUNDS, options->threads)) / 2;
 		gops[slice] = operations / each * 1e-9;
 		of_peak[slice] = 100 * gops[slice] / peak;

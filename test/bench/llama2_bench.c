@@ -26,6 +26,7 @@
 #define BUNDLED_MODEL "models/tinychat-6m.gguf"
 #define MAX_BATCHES 16
 #define MAX_REPETITIONS 100
+#define REPETITIONS 7			/* of the limits that are printed */
 
 typedef struct BenchOptions
 {
@@ -55,8 +56,14 @@ typedef struct Bench
 	LlmVocabulary *vocabulary;
 	double		load_seconds;
 	LlmEngine  *engine;
-	MachineLimits limits;
 } Bench;
+
+typedef enum Test
+{
+	TEST_PREFILL,
+	TEST_DECODE,
+	TEST_REQUESTS				/* answers, prompts counted in the time */
+} Test;
 
 /* What one run gave. */
 typedef struct Timing
@@ -74,11 +81,15 @@ static void load(Bench *bench);
 static void count_weights(Bench *bench);
 static void create_engine(Bench *bench);
 static Timing run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens);
-static double median_rate(const Bench *bench, int n_sequences, bool decode);
-static double median_of_requests(const Bench *bench, int n_requests);
+static void measure(const Bench *bench, Test test, int n_sequences);
+static MachineLimits limits_of(const Bench *bench, int repetitions);
+static double rate_of(const Bench *bench, Test test, int n_sequences);
 static void print_machine(const Bench *bench);
-static void print_rate(const Bench *bench, const char *test, int n_sequences, double rate, bool decode);
-static double peak_of(const Bench *bench);
+static void print_rate(const Bench *bench, Test test, int n_sequences, double rate, double of_read,
+					   double of_peak);
+static double gbytes_of(const Bench *bench, int n_sequences, double rate);
+static double gops_of(const Bench *bench, double rate);
+static double peak_of(const Bench *bench, const MachineLimits *limits);
 static void *claim(uint64_t bytes, bool shared);
 static void fail(const char *message, const char *hint);
 
@@ -91,17 +102,15 @@ main(int argc, char **argv)
 	parse_options(argc, argv, &options);
 	load(&bench);
 	create_engine(&bench);
-	bench.limits = measure_machine_limits(llm_engine_n_threads(bench.engine),
-										  llm_engine_kernels(bench.engine), bench.image, bench.image_bytes);
 	print_machine(&bench);
 
 	run(&bench, 1, options.n_prompt > 0 ? options.n_prompt : options.depth, 2); /* touches every page */
 	if (options.n_prompt > 0)
-		print_rate(&bench, "prefill", 1, median_rate(&bench, 1, false), false);
+		measure(&bench, TEST_PREFILL, 1);
 	for (int i = 0; i < options.n_batches; i++)
-		print_rate(&bench, "decode", options.batches[i], median_rate(&bench, options.batches[i], true), true);
+		measure(&bench, TEST_DECODE, options.batches[i]);
 	if (options.n_requests > 0)
-		print_rate(&bench, "requests", options.n_requests, median_of_requests(&bench, options.n_requests), false);
+		measure(&bench, TEST_REQUESTS, options.n_requests);
 	return 0;
 }
 
@@ -349,31 +358,55 @@ run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens)
 	return timing;
 }
 
-static double
-median_rate(const Bench *bench, int n_sequences, bool decode)
+/*
+ * Medians of the repetitions.  The speed of a shared machine changes from one moment to the
+ * next, so what a repetition reached is compared with the limits just before and after it.
+ */
+static void
+measure(const Bench *bench, Test test, int n_sequences)
 {
 	double		rates[MAX_REPETITIONS];
+	double		of_read[MAX_REPETITIONS];
+	double		of_peak[MAX_REPETITIONS];
 	int			n = bench->options->n_repetitions;
 
 	for (int i = 0; i < n; i++)
 	{
-		if (decode)
-			rates[i] = run(bench, n_sequences, bench->options->depth, bench->options->n_tokens).decode_rate;
-		else
-			rates[i] = run(bench, n_sequences, bench->options->n_prompt, 2).prefill_rate;
+		MachineLimits before = limits_of(bench, 1);
+		MachineLimits after;
+		double		peak;
+
+		rates[i] = rate_of(bench, test, n_sequences);
+		after = limits_of(bench, 1);
+		peak = peak_of(bench, &before) + peak_of(bench, &after);
+		of_read[i] = test != TEST_DECODE ? 0 :
+			100 * gbytes_of(bench, n_sequences, rates[i]) / ((before.read_gbytes + after.read_gbytes) / 2);
+		of_peak[i] = peak > 0 ? 100 * gops_of(bench, rates[i]) / (peak / 2) : 0;
 	}
-	return median_of(rates, n);
+	print_rate(bench, test, n_sequences, median_of(rates, n), median_of(of_read, n), median_of(of_peak, n));
+}
+
+static MachineLimits
+limits_of(const Bench *bench, int repetitions)
+{
+	return measure_machine_limits(llm_engine_n_threads(bench->engine), llm_engine_kernels(bench->engine),
+								  bench->image, bench->image_bytes, repetitions);
 }
 
 static double
-median_of_requests(const Bench *bench, int n_requests)
+rate_of(const Bench *bench, Test test, int n_sequences)
 {
-	double		rates[MAX_REPETITIONS];
-	int			n = bench->options->n_repetitions;
+	const BenchOptions *options = bench->options;
 
-	for (int i = 0; i < n; i++)
-		rates[i] = run(bench, n_requests, bench->options->depth, bench->options->n_tokens).rate;
-	return median_of(rates, n);
+	switch (test)
+	{
+		case TEST_PREFILL:
+			return run(bench, n_sequences, options->n_prompt, 2).prefill_rate;
+		case TEST_DECODE:
+			return run(bench, n_sequences, options->depth, options->n_tokens).decode_rate;
+		default:
+			return run(bench, n_sequences, options->depth, options->n_tokens).rate;
+	}
 }
 
 static void
@@ -381,6 +414,7 @@ print_machine(const Bench *bench)
 {
 	const BenchOptions *options = bench->options;
 	const LlmModelConfig *config = &bench->model.config;
+	MachineLimits limits;
 
 	if (options->csv)
 	{
@@ -393,44 +427,56 @@ print_machine(const Bench *bench)
 		   config->n_weights, (double) bench->image_bytes * 1e-9, bench->load_seconds);
 	printf("engine   %s kernels, %d threads%s; median of %d\n", llm_engine_kernels(bench->engine),
 		   llm_engine_n_threads(bench->engine), options->use_blas ? ", BLAS" : "", options->n_repetitions);
+	limits = limits_of(bench, REPETITIONS);
 	printf("machine  reads %.1f GB/s; float32 %.0f GFLOPS, bfloat16 %.0f, int8 %.0f GOPS\n\n",
-		   bench->limits.read_gbytes, bench->limits.float_gflops, bench->limits.bf16_gflops, bench->limits.int8_gops);
+		   limits.read_gbytes, limits.float_gflops, limits.bf16_gflops, limits.int8_gops);
 	printf("%-10s %9s %10s %10s %8s %10s %8s\n", "test", "sequences", "tokens/s", "GB/s read",
 		   "of limit", "GOPS", "of peak");
 }
 
-/* A step reads the weights once for all its tokens; 0 is what does not apply. */
+/* 0 is what does not apply. */
 static void
-print_rate(const Bench *bench, const char *test, int n_sequences, double rate, bool decode)
+print_rate(const Bench *bench, Test test, int n_sequences, double rate, double of_read, double of_peak)
 {
+	static const char *const names[] = {"prefill", "decode", "requests"};
 	const BenchOptions *options = bench->options;
 	const LlmModelConfig *config = &bench->model.config;
-	double		peak = peak_of(bench);
-	double		gbytes = decode ? rate / n_sequences * (double) bench->step_bytes * 1e-9 : 0;
-	double		gops = rate * 2.0 * (double) bench->step_weights * 1e-9;
-	double		of_read = 100 * gbytes / bench->limits.read_gbytes;
-	double		of_peak = peak > 0 ? 100 * gops / peak : 0;
+	double		gbytes = test == TEST_DECODE ? gbytes_of(bench, n_sequences, rate) : 0;
+	double		gops = gops_of(bench, rate);
 
 	if (options->csv)
-		printf("%s,%s,%s,%s,%d,%d,%d,%.3f,%.3f,%.1f,%.2f,%.1f,%.3f\n", test, config->name, config->type_name,
+		printf("%s,%s,%s,%s,%d,%d,%d,%.3f,%.3f,%.1f,%.2f,%.1f,%.3f\n", names[test], config->name, config->type_name,
 			   llm_engine_kernels(bench->engine), llm_engine_n_threads(bench->engine), options->use_blas,
 			   n_sequences, rate, gbytes, of_read, gops, of_peak, bench->load_seconds);
 	else
-		printf("%-10s %9d %10.2f %10.2f %7.1f%% %10.1f %7.1f%%\n", test, n_sequences, rate, gbytes,
+		printf("%-10s %9d %10.2f %10.2f %7.1f%% %10.1f %7.1f%%\n", names[test], n_sequences, rate, gbytes,
 			   of_read, gops, of_peak);
 	fflush(stdout);
 }
 
+/* A step reads the weights once for all its tokens. */
+static double
+gbytes_of(const Bench *bench, int n_sequences, double rate)
+{
+	return rate / n_sequences * (double) bench->step_bytes * 1e-9;
+}
+
+static double
+gops_of(const Bench *bench, double rate)
+{
+	return rate * 2.0 * (double) bench->step_weights * 1e-9;
+}
+
 /* Of the multiply-adds that most of the weights take. */
 static double
-peak_of(const Bench *bench)
+peak_of(const Bench *bench, const MachineLimits *limits)
 {
 	const LlmTensorType type = bench->model.layers[0].gate.type;
 
 	if (llm_type_takes_int8(type))
-		return bench->limits.int8_gops;
-	return type == LLM_BF16 && bench->limits.bf16_gflops > 0 ? bench->limits.bf16_gflops :
-		bench->limits.float_gflops;
+		return limits->int8_gops;
+	return type == LLM_BF16 && limits->bf16_gflops > 0 ? limits->bf16_gflops :
+		limits->float_gflops;
 }
 
 static void *

@@ -3,8 +3,11 @@
  *		What this machine can do at most: memory bandwidth and arithmetic peaks.
  *
  * Each is measured by the plainest loop that reaches it.  Whatever else the
- * machine does only lowers them: so measure_machine_limits takes the best of several
- * measurements (of each part of the memory), and other programs may measure once more beside what they compare.
+ * machine does only lowers them: so measure_machine_limits takes the best of the repetitions
+ * asked for.  Where the machine is shared, measure once before and once after what is compared.
+ *
+ * Memory is read from end to end, pass after pass, as a step reads weights: a part that is
+ * read twice in a row would come from the cache, which may hold hundreds of megabytes.
  */
 #ifndef MACHINE_LIMITS_H
 #define MACHINE_LIMITS_H
@@ -22,8 +25,9 @@
 #endif
 
 #define READ_BYTES ((size_t) 1 << 30)	/* more than any cache holds */
-#define READ_SLICES 8			/* of it, to be read one at a time */
-#define REPETITIONS 7
+#define READ_BLOCK ((size_t) 1 << 20)	/* which a thread reads in so many places at once: */
+#define READ_STREAMS 8
+#define READ_AHEAD 1024			/* bytes */
 #define ROUNDS 2000000
 
 typedef struct MachineLimits
@@ -50,7 +54,7 @@ static inline double seconds_now(void);
 static inline double median_of(double *values, int n);
 static inline ReadMemory map_read_memory(int n_threads);
 static inline void unmap_read_memory(ReadMemory *memory);
-static inline double read_gbytes(const ReadMemory *memory, int slice);
+static inline double read_gbytes(const ReadMemory *memory);
 static inline double peak_gops(Loop loop, long rounds, int n_threads);
 static inline Loop float_loop(const char *kernels);
 static inline Loop int8_loop(const char *kernels);
@@ -60,34 +64,24 @@ static inline int compare_doubles(const void *a, const void *b);
 /*
  * Measure with n_threads threads, with the instructions of a kernel set ("avx2",
  * "avx512"; for others only memory is measured).  What is given is read where it is large enough, since
- * parts of a machine's memory may differ in speed, else a gigabyte of our own.  Takes about a second.
+ * parts of a machine's memory may differ in speed, else a gigabyte of our own.
  */
 static inline MachineLimits
-measure_machine_limits(int n_threads, const char *kernels, const void *given, size_t n_bytes)
+measure_machine_limits(int n_threads, const char *kernels, const void *given, size_t n_bytes, int repetitions)
 {
 	MachineLimits limits = {0};
 	bool		use_given = n_bytes >= READ_BYTES / 2;
 	ReadMemory	memory = use_given ? (ReadMemory) {given, n_bytes, n_threads} : map_read_memory(n_threads);
 
-	double		read_time = 0;	/* of a gigabyte from every slice */
-
-	for (int slice = 0; slice < READ_SLICES; slice++)
+	for (int k = 0; k < repetitions; k++)
 	{
-		double		best = 0;
-
-		for (int k = 0; k < REPETITIONS; k++)
-			best = fmax(best, read_gbytes(&memory, slice));
-		read_time += 1 / best;
-	}
-	limits.read_gbytes = READ_SLICES / read_time;
-	if (!use_given)
-		unmap_read_memory(&memory);
-	for (int k = 0; k < REPETITIONS; k++)
-	{
+		limits.read_gbytes = fmax(limits.read_gbytes, read_gbytes(&memory));
 		limits.float_gflops = fmax(limits.float_gflops, peak_gops(float_loop(kernels), ROUNDS, n_threads));
 		limits.int8_gops = fmax(limits.int8_gops, peak_gops(int8_loop(kernels), ROUNDS, n_threads));
 		limits.bf16_gflops = fmax(limits.bf16_gflops, peak_gops(bf16_loop(kernels), ROUNDS, n_threads));
 	}
+	if (!use_given)
+		unmap_read_memory(&memory);
 	return limits;
 }
 
@@ -134,24 +128,37 @@ unmap_read_memory(ReadMemory *memory)
 		munmap((void *) memory->words, memory->n_bytes);
 }
 
-/* Measured once, on one slice; take them in turn. */
+/*
+ * One pass over it.  A core that reads in several places at once is faster than in one, since it
+ * fetches ahead in each; one word of a cache line brings the line.
+ */
 static inline double
-read_gbytes(const ReadMemory *memory, int slice)
+read_gbytes(const ReadMemory *memory)
 {
-	size_t		n = memory->n_bytes / sizeof(uint64_t) / READ_SLICES;
-	const uint64_t *words = memory->words + (size_t) (slice % READ_SLICES) * n;
+	const size_t stream_words = READ_BLOCK / READ_STREAMS / sizeof(uint64_t);
+	size_t		n_blocks = memory->n_bytes / READ_BLOCK;
 	double		started = seconds_now();
 	uint64_t	sum = 0;
 
 	if (memory->words == NULL)
 		return 0;
 
-	/* One word of each cache line: the line is read whole. */
 #pragma omp parallel for num_threads(memory->n_threads) schedule(static) reduction(+:sum)
-	for (size_t i = 0; i < n; i += 8)
-		sum += words[i];
+	for (size_t block = 0; block < n_blocks; block++)
+	{
+		const uint64_t *words = memory->words + block * (READ_BLOCK / sizeof(uint64_t));
+
+		for (size_t i = 0; i < stream_words; i += 8)
+			for (size_t stream = 0; stream < READ_STREAMS; stream++)
+			{
+				const uint64_t *word = words + stream * stream_words + i;
+
+				__builtin_prefetch((const char *) word + READ_AHEAD);
+				sum += *word;
+			}
+	}
 	__asm__ volatile("" : : "r"(sum));
-	return (double) (n * sizeof(uint64_t)) / (seconds_now() - started) * 1e-9;
+	return (double) (n_blocks * READ_BLOCK) / (seconds_now() - started) * 1e-9;
 }
 
 /* Measured once; 0 without a loop. */
