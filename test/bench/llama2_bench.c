@@ -26,6 +26,7 @@
 #define BUNDLED_MODEL "models/tinychat-6m.gguf"
 #define MAX_BATCHES 16
 #define MAX_REPETITIONS 100
+#define SPARE_PROMPT 64			/* fewer prompt tokens than a step computes */
 #define REPETITIONS 7			/* of the limits that are printed */
 
 typedef struct BenchOptions
@@ -80,7 +81,8 @@ static void usage(void);
 static void load(Bench *bench);
 static void count_weights(Bench *bench);
 static void create_engine(Bench *bench);
-static Timing run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens);
+static Timing run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens, int n_spare);
+static int	spare_tokens(const Bench *bench, int n_sequences);
 static void measure(const Bench *bench, Test test, int n_sequences);
 static MachineLimits limits_of(const Bench *bench, int repetitions);
 static double rate_of(const Bench *bench, Test test, int n_sequences);
@@ -104,7 +106,7 @@ main(int argc, char **argv)
 	create_engine(&bench);
 	print_machine(&bench);
 
-	run(&bench, 1, options.n_prompt > 0 ? options.n_prompt : options.depth, 2); /* touches every page */
+	run(&bench, 1, options.n_prompt > 0 ? options.n_prompt : options.depth, 2, 0);	/* touches every page */
 	if (options.n_prompt > 0)
 		measure(&bench, TEST_PREFILL, 1);
 	for (int i = 0; i < options.n_batches; i++)
@@ -292,7 +294,7 @@ create_engine(Bench *bench)
 			engine_options.max_sequences = options->batches[i];
 	}
 	engine_options.context_length = (options->n_prompt > options->depth ? options->n_prompt : options->depth) +
-		options->n_tokens;
+		options->n_tokens + spare_tokens(bench, engine_options.max_sequences);
 	pages = (uint64_t) engine_options.max_sequences *
 		(((uint64_t) engine_options.context_length + LLM_KV_PAGE - 1) / LLM_KV_PAGE);
 	engine_options.kv_bytes = pages * llm_kv_page_bytes(&bench->model.config, engine_options.kv_type);
@@ -303,19 +305,23 @@ create_engine(Bench *bench)
 
 /*
  * n_sequences greedy requests at once.  Prompts count until the last has its
- * first token, the rest of the time is decoding.
+ * first token, the rest of the time is decoding.  By then the first ones have decoded for a while: each
+ * may go on for n_spare tokens more, so that all decode together until the last has its n_tokens.
  */
 static Timing
-run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens)
+run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens, int n_spare)
 {
+	const int	most = n_tokens + n_spare;
 	LlmRequest *requests = calloc(n_sequences, sizeof(LlmRequest));
-	LlmTokenResult *results = calloc((size_t) n_sequences * n_tokens, sizeof(LlmTokenResult));
+	LlmTokenResult *results = calloc((size_t) n_sequences * most, sizeof(LlmTokenResult));
 	int32_t    *prompts = calloc((size_t) n_sequences * n_prompt, sizeof(int32_t));
 	int32_t		n_vocabulary = bench->model.config.vocabulary_size;
 	LlmError	error = {0};
 	double		started = seconds_now();
-	double		prefilled = 0;
+	double		prefilled;
+	double		ended;
 	bool		decoding = false;
+	uint32_t	cancel = 0;
 	int64_t		n_before = 0;
 	int64_t		n_after = 0;
 	Timing		timing;
@@ -327,7 +333,7 @@ run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens)
 		requests[i] = (LlmRequest)
 		{
 			.kind = LLM_GENERATE, .prompt = prompts + (size_t) i * n_prompt, .n_prompt = n_prompt,
-			.max_tokens = n_tokens, .results = results + (size_t) i * n_tokens
+			.max_tokens = most, .results = results + (size_t) i * most, .cancel = &cancel
 		};
 		llm_sampling_defaults(&requests[i].sampling);
 		requests[i].sampling.temperature = 0;
@@ -344,18 +350,33 @@ run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens)
 	prefilled = seconds_now();
 	for (int i = 0; i < n_sequences; i++)
 		n_before += requests[i].n_results;
+	for (int steps = 1; (n_spare == 0 || steps < n_tokens) && llm_engine_step(bench->engine) > 0; steps++)
+		;
+	ended = seconds_now();
+	for (int i = 0; i < n_sequences; i++)
+	{
+		n_after += requests[i].n_results;
+		if (n_spare > 0 && requests[i].n_results == most)
+			fail("a sequence ended before the others", "Let it have more tokens to spare.");
+	}
+	cancel = 1;
 	while (llm_engine_step(bench->engine) > 0)
 		;
-	for (int i = 0; i < n_sequences; i++)
-		n_after += requests[i].n_results;
 
 	timing.prefill_rate = n_sequences * n_prompt / (prefilled - started);
-	timing.decode_rate = (double) (n_after - n_before) / (seconds_now() - prefilled);
-	timing.rate = (double) n_after / (seconds_now() - started);
+	timing.decode_rate = (double) (n_after - n_before) / (ended - prefilled);
+	timing.rate = (double) n_after / (ended - started);
 	free(requests);
 	free(results);
 	free(prompts);
 	return timing;
+}
+
+/* More than the first sequence can decode while the others' prompts are computed. */
+static int
+spare_tokens(const Bench *bench, int n_sequences)
+{
+	return n_sequences == 1 ? 0 : n_sequences * (bench->options->depth / SPARE_PROMPT + 1);
 }
 
 /*
@@ -401,11 +422,12 @@ rate_of(const Bench *bench, Test test, int n_sequences)
 	switch (test)
 	{
 		case TEST_PREFILL:
-			return run(bench, n_sequences, options->n_prompt, 2).prefill_rate;
+			return run(bench, n_sequences, options->n_prompt, 2, 0).prefill_rate;
 		case TEST_DECODE:
-			return run(bench, n_sequences, options->depth, options->n_tokens).decode_rate;
+			return run(bench, n_sequences, options->depth, options->n_tokens,
+					   spare_tokens(bench, n_sequences)).decode_rate;
 		default:
-			return run(bench, n_sequences, options->depth, options->n_tokens).rate;
+			return run(bench, n_sequences, options->depth, options->n_tokens, 0).rate;
 	}
 }
 
