@@ -3,9 +3,12 @@
  *		The same weights as Hugging Face, Meta and GGUF files have them, imported: the same
  *		matrices, the same logits.
  *
- * The GGUF fixture has its norms in float32, the others in the type of their matrices:
- * so those are compared with the norms that rounding gives, and the folders with each other.
+ * The GGUF fixture has matrices in F16 and norms in F32, the folders both in the type of their
+ * matrices: F16, and BF16 rounded from the same weights.  A file with its norms rounded to that type
+ * is what ties each folder to the GGUF fixture, to the bit.
  */
+#include <fcntl.h>
+
 #include "../engine/loaded_model.h"
 #include "../engine/reference_logits.h"
 #include "engine/half.h"
@@ -16,8 +19,28 @@
 /* Rounding the weights to BF16, of which 8 bits count, moves logits so far. */
 #define BF16_LIMIT 2e-2
 
+/* In F32 they differ by the rounding of sums alone. */
+#define F32_LIMIT 1e-6
+
+typedef float (*Rounding) (float);
+
 static SmallSource *folder;		/* for its folder alone */
 static Reference reference;
+
+static float
+as_f16(float value)
+{
+	return llm_half_value(llm_half_nearest(value));
+}
+
+/* Nearest even; norms are finite. */
+static float
+as_bf16(float value)
+{
+	uint32_t	bits = llm_bits_of_float(value);
+
+	return llm_float_of_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);
+}
 
 static const char *
 import_fixture(const char *fixture, const char *type, const char *name)
@@ -77,29 +100,59 @@ same_bits(const float *a, const float *b)
 				  (size_t) reference.vocabulary_size) == 0;
 }
 
-/* Matrices bit by bit; norms as F16 has them. */
+/* Round the norms of one of our files, which are in F32 as in every file that is imported. */
+static void
+round_norms(const char *path, Rounding rounding)
+{
+	LlmModelFile *file = llm_model_open(path, NULL);
+	int			descriptor = open(path, O_WRONLY);
+
+	if (file == NULL || descriptor < 0)
+		abort();
+	for (int32_t slot = 0; slot < file->n_slots; slot++)
+	{
+		const LlmGgufTensor *tensor = file->tensors[slot];
+		float		norms[256];
+
+		if (tensor == NULL || !llm_role_is_norm(llm_slot_role(slot)))
+			continue;
+		if (tensor->type != LLM_F32 || tensor->n_bytes > sizeof(norms) ||
+			!llm_gguf_read(file->gguf, tensor->file_offset, norms, tensor->n_bytes, NULL))
+			abort();
+		for (int64_t i = 0; i < tensor->dims[0]; i++)
+			norms[i] = rounding(norms[i]);
+		if (pwrite(descriptor, norms, tensor->n_bytes, (off_t) tensor->file_offset) !=
+			(ssize_t) tensor->n_bytes)
+			abort();
+	}
+	close(descriptor);
+	llm_model_close(file);
+}
+
+/* Where there is no classifier of its own the embedding serves. */
+static const LlmGgufTensor *
+tensor_of(const LlmModelFile *file, int32_t slot)
+{
+	return file->tensors[slot] != NULL ? file->tensors[slot] : file->tensors[LLM_ROLE_EMBEDDING];
+}
+
 static bool
 same_tensors(const char *path, const char *expected_path)
 {
 	LlmModelFile *file = llm_model_open(path, NULL);
 	LlmModelFile *expected = llm_model_open(expected_path, NULL);
-	bool		same = file != NULL && expected != NULL;
+	bool		same = file != NULL && expected != NULL && file->n_slots == expected->n_slots;
 
 	for (int32_t slot = 0; same && slot < expected->n_slots; slot++)
 	{
-		const LlmGgufTensor *a = file->tensors[slot];
-		const LlmGgufTensor *b = expected->tensors[slot];
+		const LlmGgufTensor *a = tensor_of(file, slot);
+		const LlmGgufTensor *b = tensor_of(expected, slot);
 		uint8_t    *bytes = malloc(a->n_bytes + b->n_bytes);
-		float	   *left = (float *) (void *) bytes;
-		float	   *right = (float *) (void *) (bytes + a->n_bytes);
 
-		same = a->type == b->type && a->n_bytes == b->n_bytes &&
-			llm_gguf_read(file->gguf, a->file_offset, left, a->n_bytes, NULL) &&
-			llm_gguf_read(expected->gguf, b->file_offset, right, b->n_bytes, NULL);
-		if (same && a->type == LLM_F32)
-			for (int64_t i = 0; i < b->dims[0]; i++)
-				right[i] = llm_half_value(llm_half_nearest(right[i]));
-		same = same && memcmp(left, right, a->n_bytes) == 0;
+		same = bytes != NULL && a->type == b->type && a->n_bytes == b->n_bytes &&
+			llm_gguf_read(file->gguf, a->file_offset, bytes, a->n_bytes, NULL) &&
+			llm_gguf_read(expected->gguf, b->file_offset, bytes + a->n_bytes, b->n_bytes, NULL) &&
+			memcmp(bytes, bytes + a->n_bytes, a->n_bytes) == 0;
 		free(bytes);
 	}
 	llm_model_close(file);
@@ -107,16 +160,94 @@ same_tensors(const char *path, const char *expected_path)
 	return same;
 }
 
+/* Both have the same weights, and logits whose bits are those of expected, which are returned. */
+static float *
+compare_forms(const char *path, const char *expected_path, const char *what)
+{
+	float	   *ours = logits_of(path);
+	float	   *expected = logits_of(expected_path);
+
+	ok(same_tensors(path, expected_path), "%s: the same weights, bit by bit", what);
+	ok(same_bits(ours, expected), "%s: the same logits, bit by bit", what);
+	free(ours);
+	return expected;
+}
+
+/* A path that later ones do not overwrite. */
+static char *
+imported(const char *fixture, const char *type, const char *name)
+{
+	char	   *path = strdup(import_fixture(fixture, type, name));
+
+	if (path == NULL)
+		abort();
+	return path;
+}
+
+static void
+test_formats(void)
+{
+	char	   *gguf = strdup(fixture_path("formats/model.gguf"));
+	char	   *again = imported("formats/model.gguf", NULL, "again");
+	char	   *f16 = imported("formats/model.gguf", "f16", "f16");
+	char	   *bf16 = imported("formats/model.gguf", "bf16", "bf16");
+	char	   *hf = imported("formats/hf", NULL, "hf");
+	char	   *shards = imported("formats/meta-2shards", NULL, "shards");
+	char	   *shard = imported("formats/meta", NULL, "shard");
+	char	   *shard_f32 = imported("formats/meta", "f32", "shard-f32");
+	float	   *logits = compare_forms(again, gguf, "GGUF imported as it is");
+	float	   *rounded;
+	float	   *wide;
+
+	free(logits);
+	ok(same_tensors(f16, gguf), "and so it is with the type that it has");
+	round_norms(f16, as_f16);
+	logits = compare_forms(hf, f16, "Hugging Face's folder and GGUF, in F16");
+	free(logits);
+	logits = compare_forms(shards, f16, "two shards from Meta and GGUF, in F16");
+	ok(relative_difference(logits, reference.logits) <= reference.peer_error,
+	   "as near to the reference, %.2e, as llama.cpp's, %.2e",
+	   relative_difference(logits, reference.logits), reference.peer_error);
+
+	round_norms(bf16, as_bf16);
+	rounded = compare_forms(shard, bf16, "a shard from Meta and GGUF, in BF16");
+	ok(relative_difference(rounded, reference.logits) <= BF16_LIMIT, "%.2e from the reference",
+	   relative_difference(rounded, reference.logits));
+	wide = logits_of(shard_f32);
+	ok(relative_difference(wide, rounded) <= 1e-5, "and the same logits as in F32, within %.1e",
+	   relative_difference(wide, rounded));
+
+	free(logits);
+	free(rounded);
+	free(wide);
+	free(gguf);
+	free(again);
+	free(f16);
+	free(bf16);
+	free(hf);
+	free(shards);
+	free(shard);
+	free(shard_f32);
+}
+
+/* llama2.c's file, and the GGUF file of the same model that others made. */
+static void
+test_llama2c(void)
+{
+	char	   *bin = imported("stories260K/stories260K.bin", NULL, "bin");
+	char	   *gguf = strdup(fixture_path("stories260K/stories260K.gguf"));
+	float	   *logits = compare_forms(bin, gguf, "llama2.c's file and GGUF, in F32");
+
+	ok(relative_difference(logits, reference.logits) <= F32_LIMIT, "%.2e from the reference",
+	   relative_difference(logits, reference.logits));
+	free(logits);
+	free(bin);
+	free(gguf);
+}
+
 int
 main(void)
 {
-	char		model[4096];
-	float	   *expected;
-	float	   *hf;
-	float	   *shards;
-	float	   *bf16;
-	float	   *again;
-
 	if (!read_reference(&reference, "formats/logits.json", NULL, "formats/logits.f32"))
 	{
 		skip("fixture is absent");
@@ -124,35 +255,12 @@ main(void)
 	}
 	notices_off();
 	folder = small_source_create();
-	snprintf(model, sizeof(model), "%s", fixture_path("formats/model.gguf"));
-	expected = logits_of(model);
-	again = logits_of(import_fixture("formats/model.gguf", "f16", "again"));
-	ok(same_bits(again, expected), "a GGUF file imported again: the same logits, bit by bit");
-
-	ok(same_tensors(import_fixture("formats/hf", NULL, "hf"), model),
-	   "Hugging Face folder: the same matrices");
-	hf = logits_of(small_path(folder, "hf.gguf"));
-	ok(same_tensors(import_fixture("formats/meta-2shards", NULL, "shards"), model),
-	   "two shards: the same matrices");
-	shards = logits_of(small_path(folder, "shards.gguf"));
-	ok(same_bits(hf, shards), "both: the same logits, bit by bit");
-	ok(relative_difference(hf, reference.logits) <= reference.peer_error,
-	   "and as near to the reference, %.2e, as llama.cpp's of the GGUF file, %.2e",
-	   relative_difference(hf, reference.logits), reference.peer_error);
-
-	bf16 = logits_of(import_fixture("formats/meta", NULL, "bf16"));
-	ok(relative_difference(bf16, reference.logits) <= BF16_LIMIT,
-	   "a shard in BF16: %.2e from the reference",
-	   relative_difference(bf16, reference.logits));
-	free(again);
-	again = logits_of(import_fixture("formats/meta", "f32", "bf16-f32"));
-	ok(relative_difference(again, bf16) <= 1e-5, "and the same logits as in F32, within %.1e",
-	   relative_difference(again, bf16));
-	free(expected);
-	free(again);
-	free(hf);
-	free(shards);
-	free(bf16);
+	test_formats();
+	free(reference.logits);
+	if (read_reference(&reference, "logits.json", "stories260K", "stories260K/logits.f32"))
+		test_llama2c();
+	else
+		skip("fixture is absent");
 	free(reference.logits);
 	small_source_free(folder);
 	return done_testing();
