@@ -16,8 +16,27 @@
 
 #define CONTROL_GROUPS "/sys/fs/cgroup"
 
-static uint64 control_group_available(void);
-static void find_control_group(char *path, size_t size);
+/* Where a version of control groups has what it says of memory. */
+typedef struct ControlGroups
+{
+	const char *controllers;	/* in a line of /proc/self/cgroup */
+	const char *root;
+	const char *limit;
+	const char *used;
+	const char *cache;			/* a key of memory.stat */
+} ControlGroups;
+
+static const ControlGroups version_2 = {
+	"::", CONTROL_GROUPS, "memory.max", "memory.current", "inactive_file"
+};
+
+static const ControlGroups version_1 = {
+	":memory:", CONTROL_GROUPS "/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+	"total_inactive_file"
+};
+
+static uint64 control_group_available(const ControlGroups *groups);
+static void find_control_group(const ControlGroups *groups, char *path, size_t size);
 static bool read_number(const char *path, uint64 *number);
 static uint64 read_key(const char *path, const char *key);
 static uint64 free_space(const char *folder);
@@ -28,7 +47,8 @@ Llama2ReadSystemMemory(Llama2SystemMemory *memory)
 	uint64		kilobytes = read_key("/proc/meminfo", "MemAvailable:");
 
 	memory->available = kilobytes == PG_UINT64_MAX ? PG_UINT64_MAX : kilobytes * 1024;
-	memory->available = Min(memory->available, control_group_available());
+	memory->available = Min(memory->available, control_group_available(&version_2));
+	memory->available = Min(memory->available, control_group_available(&version_1));
 	memory->shared = PG_UINT64_MAX;
 	memory->reserved = (uint64) min_dynamic_shared_memory * 1024 * 1024;
 	memory->shared_place[0] = '\0';
@@ -40,9 +60,9 @@ Llama2ReadSystemMemory(Llama2SystemMemory *memory)
 		memory->shared = free_space(memory->shared_place);
 }
 
-/* Of the limit of this process's control group; version 2 alone is asked. */
+/* Of the limit of this process's control group. */
 static uint64
-control_group_available(void)
+control_group_available(const ControlGroups *groups)
 {
 	char		group[MAXPGPATH];
 	char		path[MAXPGPATH + 32];
@@ -50,15 +70,15 @@ control_group_available(void)
 	uint64		used;
 	uint64		cache;
 
-	find_control_group(group, sizeof(group));
-	snprintf(path, sizeof(path), "%s/memory.max", group);
+	find_control_group(groups, group, sizeof(group));
+	snprintf(path, sizeof(path), "%s/%s", group, groups->limit);
 	if (!read_number(path, &limit))
 		return PG_UINT64_MAX;
-	snprintf(path, sizeof(path), "%s/memory.current", group);
+	snprintf(path, sizeof(path), "%s/%s", group, groups->used);
 	if (!read_number(path, &used))
 		return PG_UINT64_MAX;
 	snprintf(path, sizeof(path), "%s/memory.stat", group);
-	cache = read_key(path, "inactive_file");
+	cache = read_key(path, groups->cache);
 	if (cache != PG_UINT64_MAX)
 		used -= Min(used, cache);
 	return limit > used ? limit - used : 0;
@@ -66,20 +86,23 @@ control_group_available(void)
 
 /* In a container the group is the root of what is mounted, whatever its name. */
 static void
-find_control_group(char *path, size_t size)
+find_control_group(const ControlGroups *groups, char *path, size_t size)
 {
 	char		line[MAXPGPATH];
 	FILE	   *file = AllocateFile("/proc/self/cgroup", "r");
 
-	strlcpy(path, CONTROL_GROUPS, size);
+	strlcpy(path, groups->root, size);
 	while (file && fgets(line, sizeof(line), file) != NULL)
 	{
-		if (strncmp(line, "0::", 3) != 0)
+		/* number:controllers:path */
+		const char *controllers = line + strcspn(line, ":");
+
+		if (strncmp(controllers, groups->controllers, strlen(groups->controllers)) != 0)
 			continue;
 		line[strcspn(line, "\n")] = '\0';
-		snprintf(path, size, "%s%s", CONTROL_GROUPS, line + 3);
+		snprintf(path, size, "%s%s", groups->root, controllers + strlen(groups->controllers));
 		if (access(path, R_OK) != 0)
-			strlcpy(path, CONTROL_GROUPS, size);
+			strlcpy(path, groups->root, size);
 	}
 	if (file)
 		FreeFile(file);
