@@ -2,9 +2,10 @@
  * load_bench.c
  *		How fast a model's file becomes a model in shared memory, beside cp of the same file.
  *
- *	load_bench [-t THREADS] [-n ROUNDS] MODEL.gguf
+ *	load_bench [-c] [-t THREADS] [-n ROUNDS] MODEL.gguf
  *
  * The two alternate, each from the page cache, into new memory in /dev/shm.  Prints the median of each and their ratio.
+ * With -c the file is cold each time, and beside the load is "cat" of it to nowhere: what the disk gives.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,7 +23,8 @@
 #define PLACE "/dev/shm/llama2_load_bench"
 
 static void warm(const char *path);
-static double copy(const char *path);
+static void chill(const char *path);
+static double run(char *const *command);
 static double load(const char *path, int n_threads, double *megabytes);
 static double median(double *values, int n);
 static double now(void);
@@ -33,33 +35,44 @@ main(int argc, char **argv)
 {
 	int			n_threads = llm_processor_count();
 	int			n_rounds = 5;
-	double		copies[MAX_ROUNDS];
+	double		others[MAX_ROUNDS];
 	double		loads[MAX_ROUNDS];
 	double		megabytes = 0;
+	void		(*before) (const char *path) = warm;
+	const char *other = "cp";
 	int			option;
 
-	while ((option = getopt(argc, argv, "t:n:")) != -1)
+	while ((option = getopt(argc, argv, "ct:n:")) != -1)
 	{
-		if (option == 't')
+		if (option == 'c')
+		{
+			before = chill;
+			other = "cat";
+		}
+		else if (option == 't')
 			n_threads = atoi(optarg);
 		else if (option == 'n')
 			n_rounds = atoi(optarg);
 	}
 	if (optind != argc - 1 || n_threads < 1 || n_rounds < 1 || n_rounds > MAX_ROUNDS)
 	{
-		fprintf(stderr, "usage: %s [-t THREADS] [-n ROUNDS] MODEL.gguf\n", argv[0]);
+		fprintf(stderr, "usage: %s [-c] [-t THREADS] [-n ROUNDS] MODEL.gguf\n", argv[0]);
 		return 1;
 	}
 	for (int i = 0; i < n_rounds; i++)
 	{
-		copies[i] = copy(argv[optind]);
+		char	   *const command[] = {(char *) other, argv[optind], before == warm ? PLACE : NULL, NULL};
+
+		before(argv[optind]);
+		others[i] = run(command);
+		before(argv[optind]);
 		loads[i] = load(argv[optind], n_threads, &megabytes);
-		printf("cp %.3f s, load %.3f s\n", copies[i], loads[i]);
+		printf("%s %.3f s, load %.3f s\n", other, others[i], loads[i]);
 	}
-	printf("%.0f MB, %d threads: cp %.3f s (%.0f MB/s), load %.3f s (%.0f MB/s), %.2f of cp's speed\n",
-		   megabytes, n_threads, median(copies, n_rounds), megabytes / median(copies, n_rounds),
+	printf("%.0f MB, %d threads: %s %.3f s (%.0f MB/s), load %.3f s (%.0f MB/s), %.2f of %s's speed\n",
+		   megabytes, n_threads, other, median(others, n_rounds), megabytes / median(others, n_rounds),
 		   median(loads, n_rounds), megabytes / median(loads, n_rounds),
-		   median(copies, n_rounds) / median(loads, n_rounds));
+		   median(others, n_rounds) / median(loads, n_rounds), other);
 	return 0;
 }
 
@@ -82,24 +95,39 @@ warm(const char *path)
 	free(buffer);
 }
 
+/* Out of the page cache; what was written to it must be on disk first. */
+static void
+chill(const char *path)
+{
+	int			descriptor = open(path, O_RDONLY);
+
+	if (descriptor < 0 || fsync(descriptor) != 0 ||
+		posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) != 0)
+		fail("could not take the file out of the page cache");
+	close(descriptor);
+}
+
+/* The seconds that a command takes, its output to nowhere. */
 static double
-copy(const char *path)
+run(char *const *command)
 {
 	double		started;
 	int			status;
 	pid_t		child;
 
-	warm(path);
 	unlink(PLACE);
 	started = now();
 	child = fork();
 	if (child == 0)
 	{
-		execlp("cp", "cp", path, PLACE, (char *) NULL);
+		int			nowhere = open("/dev/null", O_WRONLY);
+
+		dup2(nowhere, STDOUT_FILENO);
+		execvp(command[0], command);
 		_exit(127);
 	}
 	if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0)
-		fail("could not copy the file");
+		fail("could not run the command");
 	started = now() - started;
 	unlink(PLACE);
 	return started;
@@ -116,7 +144,6 @@ load(const char *path, int n_threads, double *megabytes)
 	void	   *image;
 	int			descriptor;
 
-	warm(path);
 	unlink(PLACE);
 	started = now();
 	file = llm_model_open(path, &error);
