@@ -17,5 +17,4 @@ SET llama2.temperature = -1;
 SET llama2.model = 'a/b';
 SET llama2.threads = 1;
 SET llama2.kernels = 'avx2';
-SET llama2.unknown = 1;
 ALTER SYSTEM SET llama2.kernels = 'mmx';

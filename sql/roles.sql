@@ -19,7 +19,10 @@ SELECT llama2_load('tinychat-6m');
 SELECT llama2_unload('tinychat-6m');
 SELECT llama2_stats_reset();
 SELECT count(*) FROM llama2_status WHERE model = 'tinychat-6m';
+-- in other words up to version 14
+\set VERBOSITY sqlstate
 ALTER SYSTEM SET llama2.model_directory = '/';
+\set VERBOSITY default
 
 \c - llama2_writer
 SELECT completion_tokens, seed FROM llama2_complete('Once upon a time');

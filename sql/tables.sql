@@ -34,7 +34,7 @@ EXPLAIN (COSTS OFF, VERBOSE) SELECT llama2_chat(body) FROM reviews ORDER BY star
 EXPLAIN (COSTS OFF) SELECT llama2_chat_stream(body) FROM reviews LIMIT 2;
 EXPLAIN (COSTS OFF) SELECT * FROM reviews, llama2_generate_stream(body);
 SET llama2.batch_scan = off;
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) SELECT llama2_chat(body) FROM reviews WHERE id = 1;
+EXPLAIN (COSTS OFF) SELECT llama2_chat(body) FROM reviews WHERE id = 1;
 RESET llama2.batch_scan;
 
 -- LIMIT costs what it asks for

@@ -125,10 +125,12 @@ run_pgtap()
 }
 
 # The programs make clusters with PostgreSQL's own module, which looks for
-# pg_regress and its temporary folder in the environment.
+# pg_regress and its temporary folders in the environment: TESTDIR up to version
+# 15, the other two since.
 run_tap_programs()
 {
 	PATH=$PRIVATE_BINDIR:$PATH TESTDIR=$work PGPORT=65432 \
+		TESTDATADIR=$work/tmp_check TESTLOGDIR=$work/tmp_check/log \
 		PG_REGRESS=$pgxs_test/regress/pg_regress run_tap perl "$@"
 }
 

@@ -15,6 +15,8 @@
 #include "utils/inval.h"
 #include "utils/syscache.h"
 
+#include "shared/compat.h"
+
 static const Llama2BatchFunction functions[] = {
 	{"llama2_generate", Llama2PrepareGenerate, Llama2AnswerText},
 	{"llama2_generate_array", Llama2PrepareGenerateArray, Llama2AnswerArray},

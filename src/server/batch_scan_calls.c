@@ -10,6 +10,7 @@
  */
 #include "server/batch_scan.h"
 
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/execExpr.h"
 #include "executor/executor.h"
@@ -430,7 +431,7 @@ function_is_fallible(Oid function, void *context)
 		case F_RTRIM_TEXT:
 		case F_LEFT:
 		case F_RIGHT:
-		case F_REVERSE:
+		case F_REVERSE_TEXT:
 		case F_REPLACE:
 		case F_LENGTH_TEXT:
 		case F_CHAR_LENGTH_TEXT:

@@ -21,7 +21,7 @@ PG_FUNCTION_INFO_V1(llama2_complete_n);
 
 #define N_DETAILS 12			/* columns of llama2_complete */
 
-static void ask_in_vain(const Llama2Options *options) pg_attribute_noreturn();
+pg_noreturn static void ask_in_vain(const Llama2Options *options);
 static void order_alternatives(const Llama2Work *work, int *order);
 static void fill_details(const Llama2Work *work, int number, Datum *values, bool *nulls);
 

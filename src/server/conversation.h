@@ -10,6 +10,8 @@
 #include "fmgr.h"
 #include "utils/jsonb.h"
 
+#include "shared/compat.h"
+
 /* What to do with the oldest turns when the context is full. */
 typedef enum Llama2OnFull
 {
@@ -71,7 +73,7 @@ extern bool Llama2ConversationInsert(Oid schema, const char *name, text *system,
 extern bool Llama2ConversationLock(const Llama2ConversationKey *key, Llama2Conversation *conversation);
 
 /* There is none: an error. */
-extern void Llama2ConversationMissing(const Llama2ConversationKey *key) pg_attribute_noreturn();
+pg_noreturn extern void Llama2ConversationMissing(const Llama2ConversationKey *key);
 
 /* Messages and answers in turn from the turn first_turn on, with room for one more; returns how many texts. */
 extern int	Llama2ConversationTexts(const Llama2Conversation *conversation, text ***texts);

@@ -11,6 +11,8 @@
 #include "lib/ilist.h"
 #include "utils/memutils.h"
 
+#include "shared/compat.h"
+
 #define N_BUCKETS 1024
 
 typedef struct KnownRequest

@@ -5,6 +5,7 @@
 #ifndef LLAMA2_MODEL_WAIT_H
 #define LLAMA2_MODEL_WAIT_H
 
+#include "shared/compat.h"
 #include "shared/control.h"
 
 /*
@@ -20,6 +21,6 @@ extern int	Llama2WaitForModel(const char *name);
 extern bool Llama2ModelIsReady(const char *name, uint64 *asked);
 
 /* Raise a worker's failure as this backend's error. */
-extern void Llama2RaiseFailure(const Llama2Failure *failure) pg_attribute_noreturn();
+pg_noreturn extern void Llama2RaiseFailure(const Llama2Failure *failure);
 
 #endif							/* LLAMA2_MODEL_WAIT_H */

@@ -23,7 +23,7 @@
 #define BOOLEAN(field) LLAMA2_OPTION_BOOL, PLACE(field), 0, 0, false, NULL
 #define VALUE(function) LLAMA2_OPTION_VALUE, 0, 0, 0, false, function
 
-static void unknown_option(const char *name) pg_attribute_noreturn();
+pg_noreturn static void unknown_option(const char *name);
 static void consider(const char *name, const char *candidate, const char **nearest, int *least);
 static char *list_options(void);
 

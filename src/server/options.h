@@ -11,6 +11,7 @@
 #include "utils/jsonb.h"
 
 #include "engine/engine.h"
+#include "shared/compat.h"
 
 /* One call's texts for one prompt, of which the best are given. */
 #define LLAMA2_MAX_ALTERNATIVES 64
@@ -93,7 +94,7 @@ extern JsonbIterator *Llama2BeginOptions(Jsonb *json);
 /* "on_error": is it "null", rather than "error"? */
 extern bool Llama2ReadOnError(const JsonbValue *value);
 
-extern void Llama2WrongOption(const char *name, const char *wanted) pg_attribute_noreturn();
+pg_noreturn extern void Llama2WrongOption(const char *name, const char *wanted);
 
 /* A text argument as a C string, or NULL. */
 extern char *Llama2StringArgument(FunctionCallInfo fcinfo, int argument);

@@ -16,7 +16,7 @@ static Llama2Prompt prompt_from_messages(const Llama2Model *model, const LlmChat
 static LlmChatMessage read_message(JsonbIterator **iterator, int number);
 static LlmChatRole read_role(const char *role, int number);
 static LlmChatMessage message_from_text(LlmChatRole role, text *content);
-static void malformed_message(int number, const char *problem) pg_attribute_noreturn();
+pg_noreturn static void malformed_message(int number, const char *problem);
 
 Llama2Prompt
 Llama2PromptFromText(const Llama2Model *model, text *value)

@@ -10,6 +10,7 @@
 #include "utils/jsonb.h"
 
 #include "server/model_use.h"
+#include "shared/compat.h"
 #include "text/chat_template.h"
 
 typedef struct Llama2Prompt
@@ -50,6 +51,6 @@ extern Llama2Prompt Llama2Tokenize(const Llama2Model *model, const char *utf8, s
 								   bool with_bos, size_t **offsets);
 
 /* Raise an error of the text or engine library as this backend's. */
-extern void Llama2RaiseEngineError(const LlmError *error) pg_attribute_noreturn();
+pg_noreturn extern void Llama2RaiseEngineError(const LlmError *error);
 
 #endif							/* LLAMA2_PROMPT_H */

@@ -6,7 +6,9 @@
 
 #include "lib/stringinfo.h"
 
-static void malformed(const char *source, const char *problem) pg_attribute_noreturn();
+#include "shared/compat.h"
+
+pg_noreturn static void malformed(const char *source, const char *problem);
 
 Llama2Template *
 Llama2TemplateParse(const char *source)

@@ -2,10 +2,12 @@
  * compat.h
  *		The differences between PostgreSQL 14 and 18 that this project meets.
  *
- * Included after postgres.h.  Wrappers have the newest version's shape.
+ * Wrappers have the newest version's shape.
  */
 #ifndef LLAMA2_COMPAT_H
 #define LLAMA2_COMPAT_H
+
+#include "postgres.h"
 
 #if PG_VERSION_NUM < 140000
 #error "llama2 needs PostgreSQL 14 or newer"
@@ -14,6 +16,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/shmem.h"		/* add_size, mul_size; newer minor releases have them in palloc.h */
 #include "utils/tuplestore.h"
 #include "utils/wait_event.h"
 
@@ -38,6 +41,16 @@
 	((void) ExecInsertIndexTuples((result), (slot), (state), false, false, NULL, NIL))
 #endif
 
+/* 18: there is a second function reverse(), so that the name alone means none. */
+#if PG_VERSION_NUM < 180000
+#define F_REVERSE_TEXT F_REVERSE
+#endif
+
+/* 18: that a function does not return is said before its type. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* 17: an extension can name its wait events. */
 #if PG_VERSION_NUM >= 170000
 #define LLAMA2_WAIT_EVENT(variable, name) \
@@ -45,6 +58,11 @@
 #else
 #define LLAMA2_WAIT_EVENT(variable, name) \
 	((void) (variable), PG_WAIT_EXTENSION)
+#endif
+
+/* 15: what libraries are called was the loader's secret. */
+#ifndef DLSUFFIX
+#define DLSUFFIX ".so"
 #endif
 
 /* 15: the function that guards a prefix against misspelt parameters was renamed; before, it warned only. */

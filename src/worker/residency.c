@@ -35,7 +35,7 @@ static bool map_vocabulary(Llama2Resident *resident, LlmModelFile *file, uint64 
 static bool publish(Llama2Resident *resident, const LlmModelFile *file, TimestampTz started_at);
 static dsm_segment *create_segment(int model, uint64 size, const char *what);
 static bool report_progress(void *arg, uint64_t bytes_done, uint64_t bytes_total);
-static void give_up_on_error(int model, const LlmError *error) pg_attribute_noreturn();
+pg_noreturn static void give_up_on_error(int model, const LlmError *error);
 
 void
 Llama2MakeResident(Llama2Resident *resident, int model)

@@ -6,6 +6,7 @@
 #define LLAMA2_WORKER_H
 
 #include "engine/model.h"
+#include "shared/compat.h"
 #include "shared/control.h"
 #include "shared/failure.h"
 #include "shared/memory_plan.h"
@@ -35,12 +36,11 @@ extern void Llama2Unload(Llama2Resident *resident);
 extern void Llama2UnpinWeights(Llama2ModelEntry *entry);
 
 /* Fail the entry and all requests that wait for it, and exit for good. */
-extern void Llama2GiveUp(int model, int sqlerrcode, const char *message, const char *hint)
-			pg_attribute_noreturn();
-extern void Llama2GiveUpWith(int model, const Llama2Failure *failure) pg_attribute_noreturn();
+pg_noreturn extern void Llama2GiveUp(int model, int sqlerrcode, const char *message, const char *hint);
+pg_noreturn extern void Llama2GiveUpWith(int model, const Llama2Failure *failure);
 
 /* The load was broken off: give the entry back, and exit for good. */
-extern void Llama2BreakOff(int model) pg_attribute_noreturn();
+pg_noreturn extern void Llama2BreakOff(int model);
 
 /* Serve requests until the process ends or the model is to be unloaded. */
 extern void Llama2Serve(Llama2Resident *resident);

@@ -269,7 +269,7 @@ CREATE FUNCTION pg_temp.plan_of(query text, explain_options text) RETURNS text L
 	DECLARE line text; plan text := '';
 	BEGIN
 		FOR line IN EXECUTE format('EXPLAIN (%s) %s', explain_options, query) LOOP plan := plan || line || E'\n'; END LOOP;
-		RETURN plan;
+		RETURN regexp_replace(plan, 'pg_temp_\d+', 'pg_temp', 'g');		-- as since version 15
 	END $$;
 SELECT is(pg_temp.plan_of($$SELECT id, llama2_chat(body) || llama2_generate('x') FROM tickets WHERE llama2_chat(body) <> '' AND customer > 1$$, 'COSTS OFF'),
 $$Custom Scan (Llama2 Batch)

@@ -47,6 +47,10 @@ $$;
 SELECT is(llama2_generate('Once upon a time', temperature => 0, max_tokens => 10), text, 'after 300 failures') FROM answer;
 
 -- Arguments of other types
+SELECT CASE
+	WHEN current_setting('server_version_num')::int < 150000 THEN skip('no prefix is reserved before version 15')
+	ELSE throws_ok('SET llama2.unknown = 1', '42602', 'invalid configuration parameter name "llama2.unknown"')
+END;
 SELECT throws_ok('SELECT llama2_generate(5)', '42883', 'function llama2_generate(integer) does not exist');
 SELECT throws_ok($$SELECT llama2_generate('Once', max_token => 5)$$, '42883');
 SELECT throws_ok($$SELECT llama2_generate('Once', max_tokens => 1.5)$$, '42883');

@@ -72,7 +72,7 @@ is((import_model('--type', 'Q4_K_M', $bundled))[0], 0, 'a mixture, named in capi
 ok(-e "$folder/tinychat-6m-q4_k_m.gguf", 'is part of the default name');
 
 # On a terminal
-my $screen = qx(script -qec "llama2-import -d $folder -f -t q2_k -n screen $bundled" /dev/null 2>/dev/null);
+my $screen = qx(SHELL=/bin/sh script -qec "llama2-import -d $folder -f -t q2_k -n screen $bundled" /dev/null 2>/dev/null);
 like($screen, qr/\r\[#+ *\] +\d+%  [\d.]+ [kM]B of [\d.]+ MB  [\d.]+ [kM]B\/s  \d+:\d\d left/, 'a bar with rate and time left');
 like($screen, qr/\r\[#{30}\] 100%/, 'that gets to its end');
 
