@@ -21,6 +21,8 @@ sub llama2_server
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
 	%settings = (shared_preload_libraries => 'llama2', %settings);
+	# before version 15 a client that is gone is noticed by this alone
+	$settings{client_connection_check_interval} = '100ms' if qx(pg_config --version) =~ /PostgreSQL 14/;
 	$node->init(allows_streaming => 1);
 	$node->append_conf('postgresql.conf',
 		join('', map { "$_ = '$settings{$_}'\n" } sort keys %settings));

@@ -29,8 +29,6 @@ else
 {
 	%settings = (%settings, 'llama2.kernels' => 'generic', 'llama2.threads' => 1);
 }
-# before version 15 a client that is gone is noticed by this alone
-$settings{client_connection_check_interval} = '100ms' if qx(pg_config --version) =~ /PostgreSQL 14/;
 my $node = llama2_server('cancel', %settings);
 my $watcher = RawClient->new($node);
 $watcher->query(q{SELECT llama2_count_tokens('wait for the model')});

@@ -271,6 +271,7 @@ $client = RawClient->new($node);
 my $killed = RawClient->new($node);
 $pid = stopped_load($killed);
 kill 'KILL', $pid;
+answer($killed);
 $node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
 $client = RawClient->new($node);
 is(value(q{SELECT llama2_generate('Once', model => 'large', temperature => 0, max_tokens => 5)}), $text, 'after a crash in a load all is loaded again');
