@@ -21,6 +21,7 @@ typedef struct Product
 } Product;
 
 static const LlmAutomaton *product(LlmBuilder *builder, const LlmAutomaton *a, const LlmAutomaton *b, bool minus);
+static int	divide_classes(LlmBuilder *builder, const LlmAutomaton *automaton, int *class);
 static void cut_ranges(LlmBuilder *builder, Product *product);
 static int	find_range(const LlmAutomaton *automaton, uint32_t character);
 static void step_pair(LlmBuilder *builder, Product *product, int state);
@@ -61,6 +62,52 @@ llm_automaton_minus(LlmBuilder *builder, const LlmAutomaton *a, const LlmAutomat
 	return product(builder, a, b, true);
 }
 
+/* a or b is not (not a and not b). */
+const LlmAutomaton *
+llm_automaton_or(LlmBuilder *builder, const LlmAutomaton *a, const LlmAutomaton *b)
+{
+	const LlmAutomaton *all = llm_automaton_of_length(builder, 0, LLM_REPEAT_FOREVER);
+
+	return llm_automaton_minus(builder, all, llm_automaton_minus(builder, llm_automaton_minus(builder, all, a), b));
+}
+
+/* States that differ are told apart, until nothing changes (Moore 1956). */
+const LlmAutomaton *
+llm_automaton_reduce(LlmBuilder *builder, const LlmAutomaton *automaton)
+{
+	LlmAutomaton *reduced = llm_builder_claim(builder, sizeof(LlmAutomaton));
+	size_t		n = (size_t) automaton->n_states;
+	int		   *class = llm_builder_claim(builder, (n + 1) * sizeof(int));
+	int			n_classes = 0;
+	int			n_before;
+
+	if (n == 0)
+		return automaton;
+	for (size_t i = 0; i < n; i++)
+		class[i] = automaton->accepts[i] ? 1 : 0;
+	do
+	{
+		n_before = n_classes;
+		n_classes = divide_classes(builder, automaton, class);
+	}
+	while (n_classes > n_before);
+	*reduced = (LlmAutomaton) {
+		.n_states = n_classes, .n_ranges = automaton->n_ranges, .ranges = automaton->ranges
+	};
+	reduced->next = llm_builder_claim(builder, (size_t) n_classes * (size_t) automaton->n_ranges * sizeof(int));
+	reduced->accepts = llm_builder_claim(builder, (size_t) n_classes * sizeof(bool));
+	for (size_t i = 0; i < n; i++)
+	{
+		const int  *row = automaton->next + i * (size_t) automaton->n_ranges;
+		int		   *to = reduced->next + class[i] * automaton->n_ranges;
+
+		for (int k = 0; k < automaton->n_ranges; k++)
+			to[k] = row[k] < 0 ? -1 : class[row[k]];
+		reduced->accepts[class[i]] = automaton->accepts[i];
+	}
+	return reduced;
+}
+
 bool
 llm_automaton_is_empty(const LlmAutomaton *automaton)
 {
@@ -95,6 +142,31 @@ product(LlmBuilder *builder, const LlmAutomaton *a, const LlmAutomaton *b, bool 
 	for (int state = 0; state < product.build.n_states; state++)
 		step_pair(builder, &product, state);
 	return llm_automaton_finish(builder, &product.build);
+}
+
+/*
+ * New classes for states of which class and the classes of what follows are the same; how many.  They are numbered as they
+ * come, so that state 0 is in class 0.
+ */
+static int
+divide_classes(LlmBuilder *builder, const LlmAutomaton *automaton, int *class)
+{
+	LlmAutomatonBuild build = {0};
+	int			width = automaton->n_ranges + 1;
+	int		   *members = llm_builder_claim(builder, (size_t) width * sizeof(int));
+	int		   *divided = llm_builder_claim(builder, (size_t) automaton->n_states * sizeof(int));
+
+	for (int i = 0; i < automaton->n_states; i++)
+	{
+		const int  *row = automaton->next + i * automaton->n_ranges;
+
+		members[0] = class[i];
+		for (int k = 1; k < width; k++)
+			members[k] = row[k - 1] < 0 ? -1 : class[row[k - 1]];
+		divided[i] = llm_automaton_state(builder, &build, members, width);
+	}
+	memcpy(class, divided, (size_t) automaton->n_states * sizeof(int));
+	return build.n_states;
 }
 
 /* Ranges that neither automaton divides. */

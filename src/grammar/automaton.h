@@ -29,6 +29,12 @@ extern const LlmAutomaton *llm_automaton_and(LlmBuilder *builder, const LlmAutom
 extern const LlmAutomaton *llm_automaton_minus(LlmBuilder *builder, const LlmAutomaton *a,
 											   const LlmAutomaton *b);
 
+/* What either accepts. */
+extern const LlmAutomaton *llm_automaton_or(LlmBuilder *builder, const LlmAutomaton *a, const LlmAutomaton *b);
+
+/* The same with as few states as possible. */
+extern const LlmAutomaton *llm_automaton_reduce(LlmBuilder *builder, const LlmAutomaton *automaton);
+
 extern bool llm_automaton_is_empty(const LlmAutomaton *automaton);
 extern bool llm_automaton_accepts(const LlmAutomaton *automaton, const char *text, size_t length);
 

@@ -62,6 +62,8 @@ typedef struct LlmRule
 	const char *name;			/* for errors; terminated */
 	const LlmExpr *expr;		/* NULL while undefined */
 	const char *used_at;		/* the place where it was used first */
+	bool		looked_at;		/* by who asks whether nothing matches */
+	bool		never;			/* nothing does */
 } LlmRule;
 
 typedef struct LlmBuilder

@@ -33,6 +33,9 @@ typedef struct LlmJson
 	const struct LlmJson *parent;
 	const struct LlmJson *first;	/* child */
 	const struct LlmJson *next; /* sibling */
+
+	/* for what is not in the text: what has its place in errors; or NULL */
+	const struct LlmJson *made_of;
 } LlmJson;
 
 #endif							/* LLM_JSON_TREE_H */

@@ -25,7 +25,6 @@ typedef struct Fraction
 static void round_bound(LlmBound *bound, bool up);
 static void add_one(LlmDecimal *value);
 static void subtract_one(LlmDecimal *value);
-static LlmBound power_of_ten(int exponent, bool negative);
 static LlmBound free_bound(const LlmBound *other, int n_digits, bool negative);
 static LlmBound magnitude(const LlmBound *bound);
 static LlmBound zero(bool exclusive);
@@ -143,6 +142,18 @@ llm_number_range(LlmBuilder *builder, const LlmBound *low, const LlmBound *high,
 	return with_sign(builder, negative, positive);
 }
 
+LlmBound
+llm_power_of_ten(int n_digits, bool negative)
+{
+	LlmBound	bound = {.given = true, .exclusive = true};
+
+	bound.value.negative = negative;
+	bound.value.n_whole = n_digits + 1;
+	memset(bound.value.whole, '0', (size_t) n_digits + 1);
+	bound.value.whole[0] = '1';
+	return bound;
+}
+
 /* To the next integer inside, which is then inclusive. */
 static void
 round_bound(LlmBound *bound, bool up)
@@ -206,25 +217,13 @@ subtract_one(LlmDecimal *value)
 	}
 }
 
-static LlmBound
-power_of_ten(int exponent, bool negative)
-{
-	LlmBound	bound = {.given = true, .exclusive = true};
-
-	bound.value.negative = negative;
-	bound.value.n_whole = exponent + 1;
-	memset(bound.value.whole, '0', (size_t) exponent + 1);
-	bound.value.whole[0] = '1';
-	return bound;
-}
-
 /* Beyond every number of so many digits, and beyond the other bound. */
 static LlmBound
 free_bound(const LlmBound *other, int n_digits, bool negative)
 {
 	if (other->given && other->value.negative == negative && other->value.n_whole >= n_digits)
 		n_digits = other->value.n_whole + 1;
-	return power_of_ten(n_digits < LLM_MAX_DIGITS ? n_digits : LLM_MAX_DIGITS, negative);
+	return llm_power_of_ten(n_digits < LLM_MAX_DIGITS ? n_digits : LLM_MAX_DIGITS, negative);
 }
 
 static LlmBound

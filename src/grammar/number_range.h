@@ -30,6 +30,9 @@ typedef struct LlmBound
 extern bool llm_decimal_parse(const char *text, size_t length, LlmDecimal *value);
 extern int	llm_decimal_compare(const LlmDecimal *a, const LlmDecimal *b);
 
+/* Beyond every number of so many digits. */
+extern LlmBound llm_power_of_ten(int n_digits, bool negative);
+
 /* NULL where there is none between them; most_fraction digits behind the point, -1: as many as make sense. */
 extern const LlmExpr *llm_integer_range(LlmBuilder *builder, const LlmBound *low, const LlmBound *high);
 extern const LlmExpr *llm_number_range(LlmBuilder *builder, const LlmBound *low, const LlmBound *high,

@@ -8,22 +8,28 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "grammar/automaton.h"
+
 /* Conjunctions that are looked at; a schema that needs more grows without end. */
 #define MAX_WORK 20000
 
+/* How deep is_never looks. */
+#define MAX_DEPTH 1000
+
 static const LlmExpr *conjunction_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const LlmJson *place);
-static const LlmExpr *branches_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, int of,
-									bool exactly_one, const LlmJson *place);
+static const LlmExpr *branches_expr(LlmSchemaCompiler *compiler, const LlmBranches *branches, const LlmJson *place);
+static const LlmExpr *member_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, int of, const LlmJson *place);
+static void begin_alternatives(LlmSchemaCompiler *compiler);
+static void add_alternative(LlmSchemaCompiler *compiler, LlmExprList *list, const LlmConjunction *conjunction,
+							const LlmJson *place);
+static const LlmExpr *alternatives(LlmSchemaCompiler *compiler, const LlmExprList *list, const LlmJson *place);
+static bool is_never(LlmBuilder *builder, const LlmExpr *expr, int depth);
 static const LlmExpr *types_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const LlmJson *place);
-static const LlmExpr *number_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, bool integer,
-								  const LlmJson *place);
+static const LlmExpr *word_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, LlmJsonKind kind, const char *text);
 static int	find_known(const LlmSchemaCompiler *compiler, const LlmConjunction *conjunction);
 static bool same_conjunction(const LlmConjunction *a, const LlmConjunction *b);
-static void check_keywords(LlmSchemaCompiler *compiler, const LlmJson *schema);
 static unsigned type_of_name(LlmSchemaCompiler *compiler, const LlmJson *name);
 static unsigned types_of_schema(LlmSchemaCompiler *compiler, const LlmJson *schema);
-static void tighten(LlmSchemaCompiler *compiler, const LlmJson *schema, const char *name, bool exclusive, bool low, LlmBound *bound);
-static void read_multiple(LlmSchemaCompiler *compiler, const LlmJson *multiple, int *most_fraction);
 static int	write_pointer(const LlmJson *place, char *out, int size);
 
 LlmGrammar *
@@ -59,7 +65,12 @@ llm_schema_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, 
 	const LlmExpr *expr;
 
 	if (rule >= 0)
-		return llm_rule_expr(builder, rule);
+	{
+		expr = llm_rule_expr(builder, rule);
+		if (compiler->alternatives == 0 && llm_schema_is_never(compiler, expr))
+			llm_schema_fail(compiler, place, "nothing is valid here");
+		return expr;
+	}
 	if (conjunction->n == 0)
 		return llm_json_rule(builder, LLM_JSON_ANY_VALUE);
 	if (++compiler->depth > LLM_GRAMMAR_MAX_DEPTH)
@@ -93,7 +104,34 @@ llm_schema_fail(LlmSchemaCompiler *compiler, const LlmJson *place, const char *f
 	llm_builder_fail(compiler->builder, LLM_ERROR_ARGUMENT, "at \"%s\": %s", pointer, message);
 }
 
-void
+const LlmExpr *
+llm_schema_empty(LlmSchemaCompiler *compiler, const LlmJson *place, const char *format,...)
+{
+	char		message[200];
+	va_list		args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	if (compiler->alternatives == 0)
+		llm_schema_fail(compiler, place, "%s", message);
+	if (compiler->first_reason[0] == '\0')
+	{
+		char		pointer[sizeof(compiler->first_reason) / 2];
+
+		write_pointer(place, pointer, (int) sizeof(pointer));
+		snprintf(compiler->first_reason, sizeof(compiler->first_reason), "at \"%s\": %.80s", pointer, message);
+	}
+	return llm_fail_expr(compiler->builder);
+}
+
+bool
+llm_schema_is_never(LlmSchemaCompiler *compiler, const LlmExpr *expr)
+{
+	return is_never(compiler->builder, expr, 0);
+}
+
+bool
 llm_conjunction_add(LlmSchemaCompiler *compiler, LlmConjunction *conjunction, LlmConjunct conjunct)
 {
 	for (int i = 0; i < conjunction->n; i++)
@@ -102,12 +140,14 @@ llm_conjunction_add(LlmSchemaCompiler *compiler, LlmConjunction *conjunction, Ll
 		{
 			conjunction->items[i].without_any_of |= conjunct.without_any_of;
 			conjunction->items[i].without_one_of |= conjunct.without_one_of;
-			return;
+			conjunction->items[i].member |= conjunct.member;
+			return false;
 		}
 	}
 	if (conjunction->n == LLM_MAX_CONJUNCTS)
 		llm_schema_fail(compiler, conjunct.schema, "more than %d schemas hold for one place", LLM_MAX_CONJUNCTS);
 	conjunction->items[conjunction->n++] = conjunct;
+	return true;
 }
 
 const LlmJson *
@@ -135,30 +175,65 @@ llm_keyword_count(LlmSchemaCompiler *compiler, const LlmJson *schema, const char
 	return count;
 }
 
-void
-llm_schema_bounds(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, LlmBound *low, LlmBound *high,
-				  int *most_fraction)
+const LlmJson *
+llm_keyword_checked(LlmSchemaCompiler *compiler, const LlmJson *schema, const char *name, LlmJsonKind kind)
 {
-	memset(low, 0, sizeof(*low));
-	memset(high, 0, sizeof(*high));
-	*most_fraction = -1;
+	const LlmJson *value = llm_keyword(schema, name);
+
+	if (value != NULL && value->kind != kind)
+		llm_schema_fail(compiler, value, "expected an %s", kind == LLM_JSON_ARRAY ? "array" : "object");
+	return value;
+}
+
+void
+llm_schema_counts(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const char *least_name,
+				  const char *most_name, int *least, int *most)
+{
+	*least = 0;
+	*most = LLM_REPEAT_FOREVER;
 	for (int i = 0; i < conjunction->n; i++)
 	{
 		const LlmJson *schema = conjunction->items[i].schema;
-		const LlmJson *multiple = llm_keyword(schema, "multipleOf");
+		int			greatest = llm_keyword_count(compiler, schema, most_name, LLM_REPEAT_FOREVER);
+		int			smallest = llm_keyword_count(compiler, schema, least_name, 0);
 
-		tighten(compiler, schema, "minimum", false, true, low);
-		tighten(compiler, schema, "exclusiveMinimum", true, true, low);
-		tighten(compiler, schema, "maximum", false, false, high);
-		tighten(compiler, schema, "exclusiveMaximum", true, false, high);
-		if (multiple != NULL)
-			read_multiple(compiler, multiple, most_fraction);
+		if (greatest >= 0 && (*most == LLM_REPEAT_FOREVER || greatest < *most))
+			*most = greatest;
+		*least = smallest > *least ? smallest : *least;
+	}
+}
+
+/* What is neither known nor here is a remark. */
+void
+llm_schema_check(LlmSchemaCompiler *compiler, const LlmJson *schema)
+{
+	static const char *const unsupported[] = {
+		"unevaluatedProperties", "unevaluatedItems", "$dynamicRef", "$recursiveRef"
+	};
+
+	for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++)
+	{
+		const LlmJson *found = llm_keyword(schema, unsupported[i]);
+
+		if (found != NULL)
+			llm_schema_fail(compiler, found, "\"%s\" is not supported", unsupported[i]);
 	}
 }
 
 unsigned
 llm_schema_types(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, bool made)
 {
+	static const struct
+	{
+		unsigned	types;
+		const char *keywords[12];
+	}			about[] = {
+		{LLM_TYPE_OBJECT, {"properties", "required", "additionalProperties", "patternProperties", "propertyNames", "minProperties",
+		"maxProperties", "dependentRequired", "dependentSchemas", "dependencies"}},
+		{LLM_TYPE_ARRAY, {"items", "prefixItems", "minItems", "maxItems", "contains", "uniqueItems"}},
+		{LLM_TYPE_STRING, {"pattern", "format", "minLength", "maxLength"}},
+		{LLM_TYPE_INTEGER | LLM_TYPE_NUMBER, {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}}
+	};
 	unsigned	types = LLM_TYPE_ALL;
 	unsigned	implied = 0;
 	bool		given = false;
@@ -166,42 +241,45 @@ llm_schema_types(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction,
 	for (int i = 0; i < conjunction->n; i++)
 	{
 		const LlmJson *schema = conjunction->items[i].schema;
+		const LlmJson *excluded = llm_keyword(schema, LLM_NOT_TYPES);
 
 		if (llm_keyword(schema, "type") != NULL)
 		{
 			types &= types_of_schema(compiler, schema);
 			given = true;
 		}
-		if (llm_keyword(schema, "properties") || llm_keyword(schema, "required") || llm_keyword(schema, "additionalProperties"))
-			implied |= LLM_TYPE_OBJECT;
-		if (llm_keyword(schema, "items") || llm_keyword(schema, "prefixItems") || llm_keyword(schema, "minItems") ||
-			llm_keyword(schema, "maxItems"))
-			implied |= LLM_TYPE_ARRAY;
-		if (llm_keyword(schema, "pattern") || llm_keyword(schema, "format") || llm_keyword(schema, "minLength") ||
-			llm_keyword(schema, "maxLength"))
-			implied |= LLM_TYPE_STRING;
-		if (llm_keyword(schema, "minimum") || llm_keyword(schema, "maximum") || llm_keyword(schema, "exclusiveMinimum") ||
-			llm_keyword(schema, "exclusiveMaximum") || llm_keyword(schema, "multipleOf"))
-			implied |= LLM_TYPE_INTEGER | LLM_TYPE_NUMBER;
+		if (excluded != NULL)
+			types &= ~(unsigned) excluded->position;
+		for (int k = 0; k < 4; k++)
+		{
+			for (const char *const *name = about[k].keywords; *name != NULL; name++)
+				implied |= llm_keyword(schema, *name) != NULL ? about[k].types : 0;
+		}
 	}
-	return given || implied == 0 || !made ? types : implied;
+	return given || (implied & types) == 0 || !made ? types : implied & types;
 }
 
 static const LlmExpr *
 conjunction_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const LlmJson *place)
 {
 	LlmConjunction flat = llm_schema_flatten(compiler, conjunction);
+	LlmBranches branches;
 
 	for (int i = 0; i < flat.n; i++)
-	{
-		check_keywords(compiler, flat.items[i].schema);
-		if (llm_keyword(flat.items[i].schema, "anyOf") && !flat.items[i].without_any_of)
-			return branches_expr(compiler, &flat, i, false, place);
-		if (llm_keyword(flat.items[i].schema, "oneOf") && !flat.items[i].without_one_of)
-			return branches_expr(compiler, &flat, i, true, place);
-	}
+		llm_schema_check(compiler, flat.items[i].schema);
+	if (flat.never != NULL)
+		return llm_schema_empty(compiler, flat.never, "nothing is valid against false");
 	if (flat.n == 0)
 		return llm_json_rule(compiler->builder, LLM_JSON_ANY_VALUE);
+	if (llm_schema_types(compiler, &flat, false) == 0)
+		return llm_schema_empty(compiler, place, "no type is allowed by all schemas that hold here");
+	if (llm_schema_branches(compiler, &flat, &branches))
+		return branches_expr(compiler, &branches, place);
+	for (int i = 0; i < flat.n; i++)
+	{
+		if (llm_keyword(flat.items[i].schema, LLM_SOME_MEMBER) && flat.items[i].member == LLM_MEMBER_OPEN)
+			return member_expr(compiler, &flat, i, place);
+	}
 	if (llm_schema_has_values(&flat))
 		return llm_schema_values(compiler, &flat, place);
 	return types_expr(compiler, &flat, place);
@@ -209,40 +287,79 @@ conjunction_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction,
 
 /* Each branch of "anyOf" or "oneOf" together with all the rest. */
 static const LlmExpr *
-branches_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, int of, bool exactly_one,
-			  const LlmJson *place)
+branches_expr(LlmSchemaCompiler *compiler, const LlmBranches *branches, const LlmJson *place)
 {
-	const LlmJson *branches = llm_keyword(conjunction->items[of].schema, exactly_one ? "oneOf" : "anyOf");
+	LlmExprList list = {0};
+
+	begin_alternatives(compiler);
+	for (const LlmJson *branch = branches->list->first; branch != NULL; branch = branch->next)
+	{
+		LlmConjunction one = llm_schema_branch(compiler, branches, branch);
+
+		add_alternative(compiler, &list, &one, branch);
+	}
+	return alternatives(compiler, &list, branches->list->made_of != NULL ? place : branches->list);
+}
+
+/* A member that must be there is one that some schema names, or another. */
+static const LlmExpr *
+member_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, int of, const LlmJson *place)
+{
+	const LlmJson *member = llm_keyword(conjunction->items[of].schema, LLM_SOME_MEMBER);
+	const LlmAutomaton *keys = llm_schema_strings_of(compiler, llm_keyword(member, "key"));
 	LlmConjunction rest = *conjunction;
 	LlmExprList list = {0};
 
-	if (branches->kind != LLM_JSON_ARRAY || branches->first == NULL)
-		llm_schema_fail(compiler, branches, "expected an array of schemas");
-	if (exactly_one)
-		rest.items[of].without_one_of = true;
-	else
-		rest.items[of].without_any_of = true;
-	for (const LlmJson *branch = branches->first; branch != NULL; branch = branch->next)
+	begin_alternatives(compiler);
+	rest.items[of].member = LLM_MEMBER_DONE;
+	for (int i = 0; i < conjunction->n; i++)
 	{
-		LlmConjunction one = rest;
+		const LlmJson *properties = llm_keyword_checked(compiler, conjunction->items[i].schema, "properties", LLM_JSON_OBJECT);
 
-		llm_conjunction_add(compiler, &one, (LlmConjunct) {.schema = branch});
-		for (const LlmJson *other = branches->first; exactly_one && other != branch; other = other->next)
+		for (const LlmJson *property = properties != NULL ? properties->first : NULL; property != NULL; property = property->next)
 		{
-			LlmConjunction two = rest;
+			LlmConjunction one = rest;
+			LlmConjunct named = {0};
 
-			llm_conjunction_add(compiler, &two, (LlmConjunct) {.schema = other});
-			if (++compiler->work > MAX_WORK)
-				llm_schema_fail(compiler, branches, "the schema is too large");
-			if (!llm_schema_disjoint(compiler, &one, &two))
-				llm_schema_fail(compiler, branches, "a value may be valid against both schema %d and %d; "
-								"use \"anyOf\", or a property with different \"const\"",
-								other->position, branch->position);
+			if (!llm_automaton_accepts(keys, property->name, property->name_length))
+				continue;
+			named.schema = llm_schema_member_named(compiler, member, property->name, property->name_length);
+			llm_conjunction_add(compiler, &one, named);
+			add_alternative(compiler, &list, &one, place);
 		}
-		llm_list_add(compiler->builder, &list, llm_schema_expr(compiler, &one, branch));
 	}
-	(void) place;
-	return llm_choice(compiler->builder, list.n_items, list.items);
+	rest.items[of].member = LLM_MEMBER_UNNAMED;
+	add_alternative(compiler, &list, &rest, place);
+	return alternatives(compiler, &list, place);
+}
+
+/* The reasons that are told are those of the outermost alternatives. */
+static void
+begin_alternatives(LlmSchemaCompiler *compiler)
+{
+	if (compiler->alternatives == 0)
+		compiler->first_reason[0] = '\0';
+}
+
+/* Unless nothing is valid against it. */
+static void
+add_alternative(LlmSchemaCompiler *compiler, LlmExprList *list, const LlmConjunction *conjunction, const LlmJson *place)
+{
+	const LlmExpr *expr;
+
+	compiler->alternatives++;
+	expr = llm_schema_expr(compiler, conjunction, place);
+	compiler->alternatives--;
+	if (!llm_schema_is_never(compiler, expr))
+		llm_list_add(compiler->builder, list, expr);
+}
+
+static const LlmExpr *
+alternatives(LlmSchemaCompiler *compiler, const LlmExprList *list, const LlmJson *place)
+{
+	if (list->n_items == 0)
+		return llm_schema_empty(compiler, place, "no alternative is possible, %s", compiler->first_reason);
+	return llm_choice(compiler->builder, list->n_items, list->items);
 }
 
 static const LlmExpr *
@@ -252,8 +369,6 @@ types_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const
 	unsigned	types = llm_schema_types(compiler, conjunction, true);
 	LlmExprList list = {0};
 
-	if (types == 0)
-		llm_schema_fail(compiler, place, "no type is allowed by all schemas that hold here");
 	if (types & LLM_TYPE_OBJECT)
 		llm_list_add(builder, &list, llm_schema_object(compiler, conjunction, place));
 	if (types & LLM_TYPE_ARRAY)
@@ -261,32 +376,59 @@ types_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const
 	if (types & LLM_TYPE_STRING)
 		llm_list_add(builder, &list, llm_schema_string(compiler, conjunction, place));
 	if (types & (LLM_TYPE_INTEGER | LLM_TYPE_NUMBER))
-		llm_list_add(builder, &list, number_expr(compiler, conjunction, (types & LLM_TYPE_NUMBER) == 0, place));
+		llm_list_add(builder, &list, llm_schema_number(compiler, conjunction, types, place));
 	if (types & LLM_TYPE_BOOLEAN)
-		llm_list_add(builder, &list, llm_or(builder, llm_text(builder, "true"), llm_text(builder, "false")));
+		llm_list_add(builder, &list, llm_or(builder, word_expr(compiler, conjunction, LLM_JSON_TRUE, "true"),
+											word_expr(compiler, conjunction, LLM_JSON_FALSE, "false")));
 	if (types & LLM_TYPE_NULL)
-		llm_list_add(builder, &list, llm_text(builder, "null"));
+		llm_list_add(builder, &list, word_expr(compiler, conjunction, LLM_JSON_NULL, "null"));
 	return llm_choice(builder, list.n_items, list.items);
 }
 
+/* null, true or false, unless it is excluded. */
 static const LlmExpr *
-number_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, bool integer, const LlmJson *place)
+word_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, LlmJsonKind kind, const char *text)
 {
-	LlmBound	low;
-	LlmBound	high;
-	int			most_fraction;
-	const LlmExpr *expr;
+	LlmJson		word = {.kind = kind};
 
-	llm_schema_bounds(compiler, conjunction, &low, &high, &most_fraction);
-	if (!integer && !low.given && !high.given && most_fraction < 0)
-		return llm_json_rule(compiler->builder, LLM_JSON_ANY_NUMBER);
-	if (integer || most_fraction == 0)
-		expr = llm_integer_range(compiler->builder, &low, &high);
-	else
-		expr = llm_number_range(compiler->builder, &low, &high, most_fraction);
-	if (expr == NULL)
-		llm_schema_fail(compiler, place, "no %s lies between minimum and maximum", integer ? "integer" : "number");
-	return expr;
+	return llm_schema_excludes(conjunction, &word) ? llm_fail_expr(compiler->builder) : llm_text(compiler->builder, text);
+}
+
+/* A rule is looked at once: while that goes on, and before it has an expression, it counts as one that matches. */
+static bool
+is_never(LlmBuilder *builder, const LlmExpr *expr, int depth)
+{
+	LlmRule    *rule;
+
+	switch (expr->kind)
+	{
+		case LLM_EXPR_FAIL:
+			return true;
+		case LLM_EXPR_AUTOMATON:
+			return llm_automaton_is_empty(expr->automaton);
+		case LLM_EXPR_REPEAT:
+			return expr->least > 0 && is_never(builder, expr->item, depth + 1);
+		case LLM_EXPR_SEQUENCE:
+		case LLM_EXPR_CHOICE:
+			for (int i = 0; i < expr->n_items; i++)
+			{
+				if (is_never(builder, expr->items[i], depth + 1) == (expr->kind == LLM_EXPR_SEQUENCE))
+					return expr->kind == LLM_EXPR_SEQUENCE;
+			}
+			return expr->kind == LLM_EXPR_CHOICE;
+		case LLM_EXPR_RULE:
+			rule = &builder->rules[expr->rule];
+			if (!rule->looked_at && rule->expr != NULL && depth < MAX_DEPTH)
+			{
+				rule->looked_at = true;
+				rule->never = is_never(builder, rule->expr, depth + 1);
+			}
+			return rule->never;
+		case LLM_EXPR_LITERAL:
+		case LLM_EXPR_CHARS:
+			break;
+	}
+	return false;
 }
 
 static int
@@ -312,33 +454,11 @@ same_conjunction(const LlmConjunction *a, const LlmConjunction *b)
 
 		for (int k = 0; k < b->n && !found; k++)
 			found = a->items[i].schema == b->items[k].schema && a->items[i].without_any_of == b->items[k].without_any_of &&
-				a->items[i].without_one_of == b->items[k].without_one_of;
+				a->items[i].without_one_of == b->items[k].without_one_of && a->items[i].member == b->items[k].member;
 		if (!found)
 			return false;
 	}
 	return true;
-}
-
-/* What is neither known nor here is a remark. */
-static void
-check_keywords(LlmSchemaCompiler *compiler, const LlmJson *schema)
-{
-	static const char *const unsupported[] = {
-		"not", "if", "then", "else", "patternProperties", "propertyNames", "dependencies", "dependentRequired",
-		"dependentSchemas", "unevaluatedProperties", "unevaluatedItems", "contains", "minContains", "maxContains",
-		"minProperties", "maxProperties", "$dynamicRef", "$recursiveRef"
-	};
-	const LlmJson *unique = llm_keyword(schema, "uniqueItems");
-
-	for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++)
-	{
-		const LlmJson *found = llm_keyword(schema, unsupported[i]);
-
-		if (found != NULL)
-			llm_schema_fail(compiler, found, "\"%s\" is not supported", unsupported[i]);
-	}
-	if (unique != NULL && unique->kind != LLM_JSON_FALSE)
-		llm_schema_fail(compiler, unique, "\"uniqueItems\" is not supported");
 }
 
 static unsigned
@@ -377,55 +497,14 @@ type_of_name(LlmSchemaCompiler *compiler, const LlmJson *name)
 	llm_schema_fail(compiler, name, "expected null, boolean, integer, number, string, array or object");
 }
 
-static void
-tighten(LlmSchemaCompiler *compiler, const LlmJson *schema, const char *name, bool exclusive, bool low, LlmBound *bound)
-{
-	const LlmJson *value = llm_keyword(schema, name);
-	LlmDecimal	decimal;
-	int			order;
-
-	if (value == NULL)
-		return;
-	if (value->kind != LLM_JSON_NUMBER)
-		llm_schema_fail(compiler, value, "expected a number");
-	if (!llm_decimal_parse(value->text, value->length, &decimal))
-		llm_schema_fail(compiler, value, "the number has more than %d digits", LLM_MAX_DIGITS);
-	order = bound->given ? llm_decimal_compare(&decimal, &bound->value) : 0;
-	if (bound->given && (low ? order < 0 : order > 0))
-		return;
-	bound->exclusive = exclusive || (bound->given && order == 0 && bound->exclusive);
-	bound->given = true;
-	bound->value = decimal;
-}
-
-/* 1, 0.1, 0.01, ... bound the digits behind the point. */
-static void
-read_multiple(LlmSchemaCompiler *compiler, const LlmJson *multiple, int *most_fraction)
-{
-	LlmDecimal	decimal;
-	bool		power = multiple->kind == LLM_JSON_NUMBER && llm_decimal_parse(multiple->text, multiple->length, &decimal) &&
-		!decimal.negative && decimal.n_whole == 1;
-
-	if (power && decimal.n_fraction == 0)
-		power = decimal.whole[0] == '1';
-	else if (power)
-	{
-		power = decimal.whole[0] == '0' && decimal.fraction[decimal.n_fraction - 1] == '1';
-		for (int i = 0; i < decimal.n_fraction - 1; i++)
-			power = power && decimal.fraction[i] == '0';
-	}
-	if (!power)
-		llm_schema_fail(compiler, multiple, "only 1, 0.1, 0.01 and so on are supported");
-	if (*most_fraction < 0 || decimal.n_fraction < *most_fraction)
-		*most_fraction = decimal.n_fraction;
-}
-
 /* "#/properties/a~1b/items/0"; returns its length, without what does not fit. */
 static int
 write_pointer(const LlmJson *place, char *out, int size)
 {
 	int			length;
 
+	while (place->made_of != NULL)
+		place = place->made_of;
 	if (place->parent == NULL)
 		return snprintf(out, (size_t) size, "#");
 	length = write_pointer(place->parent, out, size);

@@ -1,13 +1,22 @@
 /*
  * schema_flatten.c
- *		"$ref" and "allOf" of a conjunction, and whether two conjunctions exclude each other.
+ *		"$ref", "allOf" and what was rewritten of a conjunction, its alternatives, and whether two conjunctions exclude each
+ *		other.
  */
 #include "grammar/schema.h"
 
 #include <string.h>
 
-static void add_flat(LlmSchemaCompiler *compiler, LlmConjunction *flat, LlmConjunct conjunct, int depth);
-static const LlmJson *resolve(LlmSchemaCompiler *compiler, const LlmJson *reference);
+/* The schemas that led to one. */
+typedef struct Way
+{
+	const LlmJson *schema;
+	const struct Way *before;
+} Way;
+
+static void add_flat(LlmSchemaCompiler *compiler, LlmConjunction *flat, LlmConjunct conjunct, const Way *before);
+static bool add_made(LlmSchemaCompiler *compiler, LlmConjunction *flat, const LlmJson *schema, const Way *way);
+static void add_all(LlmSchemaCompiler *compiler, LlmConjunction *flat, const LlmJson *all, const Way *way);
 static bool is_inside(const LlmJson *reference, const LlmJson *schema);
 static const LlmJson *step(const LlmJson *from, const char *token, size_t length);
 static bool values_differ(const LlmConjunction *a, const LlmConjunction *b);
@@ -25,7 +34,7 @@ llm_schema_flatten(LlmSchemaCompiler *compiler, const LlmConjunction *conjunctio
 	LlmConjunction flat = {0};
 
 	for (int i = 0; i < conjunction->n; i++)
-		add_flat(compiler, &flat, conjunction->items[i], 0);
+		add_flat(compiler, &flat, conjunction->items[i], NULL);
 	return flat;
 }
 
@@ -35,44 +44,120 @@ llm_schema_disjoint(LlmSchemaCompiler *compiler, const LlmConjunction *a, const 
 	return disjoint(compiler, a, b, 0);
 }
 
+bool
+llm_schema_branches(LlmSchemaCompiler *compiler, const LlmConjunction *flat, LlmBranches *branches)
+{
+	for (int i = 0; i < flat->n; i++)
+	{
+		const LlmConjunct *item = &flat->items[i];
+		const LlmJson *any = item->without_any_of ? NULL : llm_keyword(item->schema, "anyOf");
+		const LlmJson *one = item->without_one_of ? NULL : llm_keyword(item->schema, "oneOf");
+
+		if (any == NULL && one == NULL)
+			continue;
+		*branches = (LlmBranches) {any != NULL ? any : one, any == NULL, *flat};
+		if (branches->list->kind != LLM_JSON_ARRAY || branches->list->first == NULL)
+			llm_schema_fail(compiler, branches->list, "expected an array of schemas");
+		if (any != NULL)
+			branches->rest.items[i].without_any_of = true;
+		else
+			branches->rest.items[i].without_one_of = true;
+		return true;
+	}
+	return false;
+}
+
+/* Where exactly one holds, with the negations of the others, but for those that cannot hold beside it. */
+LlmConjunction
+llm_schema_branch(LlmSchemaCompiler *compiler, const LlmBranches *branches, const LlmJson *branch)
+{
+	LlmConjunction one = branches->rest;
+	LlmConjunction with = branches->rest;
+
+	llm_conjunction_add(compiler, &one, (LlmConjunct) {.schema = branch});
+	with = one;
+	for (const LlmJson *other = branches->list->first; branches->exactly_one && other != NULL; other = other->next)
+	{
+		LlmConjunction two = branches->rest;
+
+		if (other == branch)
+			continue;
+		llm_conjunction_add(compiler, &two, (LlmConjunct) {.schema = other});
+		if (!llm_schema_disjoint(compiler, &one, &two))
+			llm_conjunction_add(compiler, &with, (LlmConjunct) {.schema = llm_schema_negation(compiler, other)});
+	}
+	return with;
+}
+
 /* Schemas that say nothing are left out. */
 static void
-add_flat(LlmSchemaCompiler *compiler, LlmConjunction *flat, LlmConjunct conjunct, int depth)
+add_flat(LlmSchemaCompiler *compiler, LlmConjunction *flat, LlmConjunct conjunct, const Way *before)
 {
+	static const char *const dependents[] = {"dependentRequired", "dependentSchemas", "dependencies"};
 	const LlmJson *schema = conjunct.schema;
-	const LlmJson *reference;
-	const LlmJson *all;
+	Way			way = {schema, before};
+	const LlmJson *found;
 
-	if (depth > LLM_MAX_CONJUNCTS)
-		llm_schema_fail(compiler, schema, "the schema refers to itself");
+	for (const Way *at = before; at != NULL; at = at->before)
+	{
+		if (at->schema == schema)
+			llm_schema_fail(compiler, schema, "the schema refers to itself");
+	}
+	if (++compiler->work > 200000)
+		llm_schema_fail(compiler, schema, "the schema is too large");
 	if (schema->kind == LLM_JSON_TRUE)
 		return;
 	if (schema->kind == LLM_JSON_FALSE)
-		llm_schema_fail(compiler, schema, "nothing is valid against false");
+	{
+		flat->never = schema;
+		return;
+	}
 	if (schema->kind != LLM_JSON_OBJECT)
 		llm_schema_fail(compiler, schema, "expected a schema: an object, true or false");
-	if (schema->first != NULL)
-		llm_conjunction_add(compiler, flat, conjunct);
-	reference = llm_keyword(schema, "$ref");
-	if (reference != NULL)
-		add_flat(compiler, flat, (LlmConjunct) {.schema = resolve(compiler, reference)}, depth + 1);
-	all = llm_keyword(schema, "allOf");
-	if (all != NULL)
+	if (schema->first == NULL || add_made(compiler, flat, schema, &way) ||
+		!llm_conjunction_add(compiler, flat, conjunct))
+		return;
+	if ((found = llm_keyword(schema, "$ref")) != NULL)
+		add_flat(compiler, flat, (LlmConjunct) {.schema = llm_schema_resolve(compiler, found)}, &way);
+	if ((found = llm_keyword(schema, "allOf")) != NULL)
+		add_all(compiler, flat, found, &way);
+	if ((found = llm_keyword(schema, "not")) != NULL)
+		add_flat(compiler, flat, (LlmConjunct) {.schema = llm_schema_negation(compiler, found)}, &way);
+	if ((found = llm_schema_conditional(compiler, schema)) != NULL)
+		add_flat(compiler, flat, (LlmConjunct) {.schema = found}, &way);
+	for (int i = 0; i < 3; i++)
 	{
-		if (all->kind != LLM_JSON_ARRAY || all->first == NULL)
-			llm_schema_fail(compiler, all, "expected an array of schemas");
-		for (const LlmJson *part = all->first; part != NULL; part = part->next)
-		{
-			if (++compiler->work > 100000)
-				llm_schema_fail(compiler, all, "the schema is too large");
-			add_flat(compiler, flat, (LlmConjunct) {.schema = part}, depth + 1);
-		}
+		if ((found = llm_schema_dependent(compiler, schema, dependents[i])) != NULL)
+			add_flat(compiler, flat, (LlmConjunct) {.schema = found}, &way);
 	}
 }
 
+/* What stands for another schema, or its negation. */
+static bool
+add_made(LlmSchemaCompiler *compiler, LlmConjunction *flat, const LlmJson *schema, const Way *way)
+{
+	const LlmJson *same = llm_keyword(schema, LLM_MADE_SAME);
+	const LlmJson *other = llm_keyword(schema, LLM_MADE_NOT);
+
+	if (same != NULL)
+		add_flat(compiler, flat, (LlmConjunct) {.schema = same->first}, way);
+	if (other != NULL)
+		add_flat(compiler, flat, (LlmConjunct) {.schema = llm_schema_negation(compiler, other->first)}, way);
+	return same != NULL || other != NULL;
+}
+
+static void
+add_all(LlmSchemaCompiler *compiler, LlmConjunction *flat, const LlmJson *all, const Way *way)
+{
+	if (all->kind != LLM_JSON_ARRAY || all->first == NULL)
+		llm_schema_fail(compiler, all, "expected an array of schemas");
+	for (const LlmJson *part = all->first; part != NULL; part = part->next)
+		add_flat(compiler, flat, (LlmConjunct) {.schema = part}, way);
+}
+
 /* "#", or "#/" and a JSON pointer. */
-static const LlmJson *
-resolve(LlmSchemaCompiler *compiler, const LlmJson *reference)
+const LlmJson *
+llm_schema_resolve(LlmSchemaCompiler *compiler, const LlmJson *reference)
 {
 	const LlmJson *found = compiler->root;
 	size_t		at = 1;
@@ -157,7 +242,7 @@ disjoint(LlmSchemaCompiler *compiler, const LlmConjunction *a, const LlmConjunct
 	unsigned	types = (llm_schema_types(compiler, &flat_a, true) & llm_schema_types(compiler, &flat_b, false)) |
 		(llm_schema_types(compiler, &flat_a, false) & llm_schema_types(compiler, &flat_b, true));
 
-	if (types == 0 || values_differ(&flat_a, &flat_b))
+	if (types == 0 || flat_a.never != NULL || flat_b.never != NULL || values_differ(&flat_a, &flat_b))
 		return true;
 	if ((types & ~(unsigned) (LLM_TYPE_INTEGER | LLM_TYPE_NUMBER)) == 0)
 		return bounds_differ(compiler, &flat_a, &flat_b);

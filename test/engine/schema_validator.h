@@ -80,7 +80,7 @@ compare_exactly(const LlmJson *a, const LlmJson *b)
 	}
 }
 
-/* Digits behind the point; the tests' "multipleOf" are 0.1 and 0.01, and doubles are too coarse for large values. */
+/* Digits behind the point. */
 static inline size_t
 decimals_of(const LlmJson *value)
 {
@@ -93,9 +93,50 @@ decimals_of(const LlmJson *value)
 }
 
 static inline bool
+has_exponent(const LlmJson *value)
+{
+	return memchr(value->text, 'e', value->length) != NULL || memchr(value->text, 'E', value->length) != NULL;
+}
+
+/* Doubles are too coarse for large values. */
+static inline bool
 is_integer(const LlmJson *value)
 {
-	return value->kind == LLM_JSON_NUMBER && number_of(value) == floor(number_of(value));
+	return value->kind == LLM_JSON_NUMBER && (has_exponent(value) ? number_of(value) == floor(number_of(value)) : decimals_of(value) == 0);
+}
+
+/* Digit by digit, as integers of as many decimals as both have. */
+static inline bool
+is_multiple(const LlmJson *value, const LlmJson *step)
+{
+	const LlmJson *numbers[2] = {step, value};
+	size_t		decimals = decimals_of(value) > decimals_of(step) ? decimals_of(value) : decimals_of(step);
+	unsigned	__int128 results[2] = {0, 0};
+
+	if (has_exponent(value) || has_exponent(step))
+		return fmod(number_of(value), number_of(step)) == 0;
+	for (int i = 0; i < 2; i++)
+	{
+		const LlmJson *number = numbers[i];
+		bool		behind = false;
+		size_t		n = 0;
+
+		for (size_t k = number->text[0] == '-'; k < number->length && (!behind || n < decimals_of(number)); k++)
+		{
+			if (number->text[k] == '.')
+			{
+				behind = true;
+				continue;
+			}
+			n += behind;
+			results[i] = results[i] * 10 + (unsigned) (number->text[k] - '0');
+			if (i == 1)
+				results[1] %= results[0];
+		}
+		for (; n < decimals; n++)
+			results[i] = i == 1 ? results[1] * 10 % results[0] : results[i] * 10;
+	}
+	return results[1] == 0;
 }
 
 static inline bool
@@ -222,7 +263,7 @@ is_valid_scalar(const LlmJson *schema, const LlmJson *value)
 			return false;
 		if ((word = keyword(schema, "exclusiveMaximum")) != NULL && compare_exactly(value, word) >= 0)
 			return false;
-		if ((word = keyword(schema, "multipleOf")) != NULL && decimals_of(value) > decimals_of(word))
+		if ((word = keyword(schema, "multipleOf")) != NULL && !is_multiple(value, word))
 			return false;
 	}
 	if (value->kind != LLM_JSON_STRING || value->length > sizeof(text) - 1)
@@ -248,39 +289,109 @@ is_valid_scalar(const LlmJson *schema, const LlmJson *value)
 	return true;
 }
 
-static inline bool
-is_valid_container(const LlmJson *root, const LlmJson *schema, const LlmJson *value)
+/* Of members with the same name the last one counts. */
+static inline size_t
+count_members(const LlmJson *object)
 {
-	const LlmJson *required = keyword(schema, "required");
+	size_t		n = 0;
+
+	for (const LlmJson *child = object->first; child != NULL; child = child->next)
+		n += member(object, child->name, child->name_length) == child;
+	return n;
+}
+
+static inline bool
+has_members(const LlmJson *object, const LlmJson *names)
+{
+	for (const LlmJson *name = names->first; name != NULL; name = name->next)
+	{
+		if (member(object, name->text, name->length) == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* "properties", "patternProperties", and for what neither has "additionalProperties"; every member, though one hides another. */
+static inline bool
+is_valid_member(const LlmJson *root, const LlmJson *schema, const LlmJson *child)
+{
 	const LlmJson *properties = keyword(schema, "properties");
+	const LlmJson *patterns = keyword(schema, "patternProperties");
 	const LlmJson *additional = keyword(schema, "additionalProperties");
-	const LlmJson *prefix = keyword(schema, "prefixItems");
-	const LlmJson *items = keyword(schema, "items");
+	const LlmJson *names = keyword(schema, "propertyNames");
+	const LlmJson *property = properties ? member(properties, child->name, child->name_length) : NULL;
+	LlmJson		name = {.kind = LLM_JSON_STRING, .text = child->name, .length = child->name_length};
+	bool		known = property != NULL;
+	char		key[4096] = {0};
+	char		pattern[512];
+
+	memcpy(key, child->name, child->name_length < 4095 ? child->name_length : 4095);
+	if (known && !is_valid(root, property, child))
+		return false;
+	for (const LlmJson *one = patterns ? patterns->first : NULL; one != NULL; one = one->next)
+	{
+		snprintf(pattern, sizeof(pattern), "%.*s", (int) one->name_length, one->name);
+		if (!matches_regex(pattern, key))
+			continue;
+		known = true;
+		if (!is_valid(root, one, child))
+			return false;
+	}
+	if (!known && additional != NULL && !is_valid(root, additional, child))
+		return false;
+	return names == NULL || is_valid(root, names, &name);
+}
+
+static inline bool
+is_valid_object(const LlmJson *root, const LlmJson *schema, const LlmJson *value)
+{
+	static const char *const dependents[] = {"dependentRequired", "dependentSchemas", "dependencies"};
 	const LlmJson *word;
 
-	if (value->kind == LLM_JSON_OBJECT)
+	if ((word = keyword(schema, "required")) != NULL && !has_members(value, word))
+		return false;
+	if ((word = keyword(schema, "minProperties")) != NULL && (double) count_members(value) < number_of(word))
+		return false;
+	if ((word = keyword(schema, "maxProperties")) != NULL && (double) count_members(value) > number_of(word))
+		return false;
+	for (int i = 0; i < 3; i++)
 	{
-		for (const LlmJson *name = required ? required->first : NULL; name != NULL; name = name->next)
+		word = keyword(schema, dependents[i]);
+		for (const LlmJson *one = word ? word->first : NULL; one != NULL; one = one->next)
 		{
-			if (member(value, name->text, name->length) == NULL)
+			if (member(value, one->name, one->name_length) == NULL)
+				continue;
+			if (one->kind == LLM_JSON_ARRAY ? !has_members(value, one) : !is_valid(root, one, value))
 				return false;
 		}
-		for (const LlmJson *child = value->first; child != NULL; child = child->next)
-		{
-			const LlmJson *property = properties ? member(properties, child->name, child->name_length) : NULL;
-
-			property = property == NULL ? additional : property;
-			if (property != NULL && !is_valid(root, property, child))
-				return false;
-		}
-		return true;
 	}
-	if (value->kind != LLM_JSON_ARRAY)
-		return true;
+	for (const LlmJson *child = value->first; child != NULL; child = child->next)
+	{
+		if (!is_valid_member(root, schema, child))
+			return false;
+	}
+	return true;
+}
+
+static inline bool
+is_valid_array(const LlmJson *root, const LlmJson *schema, const LlmJson *value)
+{
+	const LlmJson *prefix = keyword(schema, "prefixItems");
+	const LlmJson *items = keyword(schema, "items");
+	const LlmJson *contains = keyword(schema, "contains");
+	const LlmJson *word;
+	double		n = 0;
+
 	if ((word = keyword(schema, "minItems")) != NULL && (double) count_items(value) < number_of(word))
 		return false;
 	if ((word = keyword(schema, "maxItems")) != NULL && (double) count_items(value) > number_of(word))
 		return false;
+	if (items != NULL && items->kind == LLM_JSON_ARRAY)
+	{
+		/* as it was before "prefixItems" */
+		prefix = items;
+		items = keyword(schema, "additionalItems");
+	}
 	prefix = prefix ? prefix->first : NULL;
 	for (const LlmJson *child = value->first; child != NULL; child = child->next)
 	{
@@ -289,8 +400,35 @@ is_valid_container(const LlmJson *root, const LlmJson *schema, const LlmJson *va
 		if (item != NULL && !is_valid(root, item, child))
 			return false;
 		prefix = prefix != NULL ? prefix->next : NULL;
+		n += contains != NULL && is_valid(root, contains, child);
+	}
+	if (contains != NULL)
+	{
+		word = keyword(schema, "minContains");
+		if (n < (word != NULL ? number_of(word) : 1))
+			return false;
+		word = keyword(schema, "maxContains");
+		if (word != NULL && n > number_of(word))
+			return false;
+	}
+	word = keyword(schema, "uniqueItems");
+	for (const LlmJson *child = value->first; child != NULL && word != NULL && word->kind == LLM_JSON_TRUE; child = child->next)
+	{
+		for (const LlmJson *other = value->first; other != child; other = other->next)
+		{
+			if (same_value(other, child))
+				return false;
+		}
 	}
 	return true;
+}
+
+static inline bool
+is_valid_container(const LlmJson *root, const LlmJson *schema, const LlmJson *value)
+{
+	if (value->kind == LLM_JSON_OBJECT)
+		return is_valid_object(root, schema, value);
+	return value->kind != LLM_JSON_ARRAY || is_valid_array(root, schema, value);
 }
 
 static inline bool
@@ -349,6 +487,14 @@ is_valid(const LlmJson *root, const LlmJson *schema, const LlmJson *value)
 		for (word = word->first; word != NULL; word = word->next)
 			n += is_valid(root, word, value);
 		if (n != 1)
+			return false;
+	}
+	if ((word = keyword(schema, "not")) != NULL && is_valid(root, word, value))
+		return false;
+	if ((word = keyword(schema, "if")) != NULL)
+	{
+		word = keyword(schema, is_valid(root, word, value) ? "then" : "else");
+		if (word != NULL && !is_valid(root, word, value))
 			return false;
 	}
 	return is_valid_scalar(schema, value) && is_valid_container(root, schema, value);

@@ -2,96 +2,7 @@
  * test_grammar.c
  *		Which texts grammars of every kind allow, byte by byte, and what is wrong with those that are refused.
  */
-#include "engine/parse_states.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-#include "json_tree_parse.h"
-#include "tap.h"
-
-typedef enum Language
-{
-	GBNF,
-	REGEX,
-	SCHEMA
-} Language;
-
-static LlmGrammar *
-make_grammar(Language language, const char *text, LlmError *error)
-{
-	JsonArena	arena = {0};
-	const LlmJson *schema;
-	LlmGrammar *grammar = NULL;
-
-	*error = (LlmError) {0};
-	if (language == GBNF)
-		return llm_grammar_from_gbnf(text, strlen(text), error);
-	if (language == REGEX)
-		return llm_grammar_from_regex(text, strlen(text), error);
-	schema = json_parse(&arena, text, strlen(text));
-	if (schema == NULL)
-		diag("not JSON: %s", text);
-	else
-		grammar = llm_grammar_from_schema(schema, error);
-	free(arena.bytes);
-	return grammar;
-}
-
-static bool
-allows(const LlmGrammar *grammar, const char *text)
-{
-	LlmParseStates *states = llm_parse_states_create(grammar);
-	LlmStateId	state = llm_parse_text(states, llm_parse_start(states), text, strlen(text));
-	bool		allowed = state >= 0 && llm_parse_may_end(states, state);
-
-	llm_parse_states_free(states);
-	return allowed;
-}
-
-/* yes and no are lists that end with NULL. */
-static void
-check(Language language, const char *text, const char *const *yes, const char *const *no)
-{
-	LlmError	error;
-	LlmGrammar *grammar = make_grammar(language, text, &error);
-	bool		right = grammar != NULL && llm_grammar_check(grammar, grammar->size);
-
-	if (grammar == NULL)
-		diag("%s", error.message);
-	for (; right && *yes != NULL; yes++)
-	{
-		if (!allows(grammar, *yes))
-		{
-			diag("does not allow: %s", *yes);
-			right = false;
-		}
-	}
-	for (; right && *no != NULL; no++)
-	{
-		if (allows(grammar, *no))
-		{
-			diag("allows: %s", *no);
-			right = false;
-		}
-	}
-	ok(right, "%.100s", text);
-	free(grammar);
-}
-
-#define YES(...) (const char *const[]) {__VA_ARGS__, NULL}
-#define NO(...) (const char *const[]) {__VA_ARGS__, NULL}
-
-static void
-check_error(Language language, const char *text, const char *message)
-{
-	LlmError	error;
-	LlmGrammar *grammar = make_grammar(language, text, &error);
-
-	if (!ok(grammar == NULL && strcmp(error.message, message) == 0, "%.60s: %s", text, message))
-		diag("%s", grammar == NULL ? error.message : "no error");
-	free(grammar);
-}
+#include "grammar_allows.h"
 
 static void
 test_gbnf(void)
@@ -179,7 +90,7 @@ test_scalars(void)
 	check_error(SCHEMA, "{\"type\": \"text\"}", "at \"#/type\": expected null, boolean, integer, number, string, array or object");
 	check_error(SCHEMA, "{\"type\": \"integer\", \"minimum\": 5, \"maximum\": 4}", "at \"#\": no integer lies between minimum and maximum");
 	check_error(SCHEMA, "{\"type\": \"integer\", \"minimum\": 0.2, \"maximum\": 0.8}", "at \"#\": no integer lies between minimum and maximum");
-	check_error(SCHEMA, "{\"properties\": {\"a/b\": {\"multipleOf\": 3}}}", "at \"#/properties/a~1b/multipleOf\": only 1, 0.1, 0.01 and so on are supported");
+	check_error(SCHEMA, "{\"properties\": {\"a/b\": {\"multipleOf\": 0}}}", "at \"#/properties/a~1b/multipleOf\": expected a number above 0");
 	check_error(SCHEMA, "{\"enum\": []}", "at \"#/enum\": expected an array of values");
 	check_error(SCHEMA, "{\"enum\": [1, 2], \"type\": \"string\"}", "at \"#\": no value of \"enum\" or \"const\" is allowed by everything that holds here");
 }
@@ -243,8 +154,6 @@ test_objects(void)
 	check_error(SCHEMA, "{\"$defs\": {\"a\": {\"$ref\": \"#/$defs/a\"}}, \"$ref\": \"#/$defs/a\"}", "at \"#/$defs/a/$ref\": the schema refers to itself");
 	check_error(SCHEMA, "{\"anyOf\": [{\"$ref\": \"#\"}, {\"type\": \"null\"}]}", "at \"#/anyOf/0/$ref\": the schema refers to itself");
 	check_error(SCHEMA, "{\"type\": \"object\", \"properties\": {\"a\": {\"$ref\": \"#\"}}, \"required\": [\"a\"]}", "the schema at \"#\" can never end");
-	check_error(SCHEMA, "{\"oneOf\": [{\"type\": \"integer\"}, {\"type\": \"number\"}]}", "at \"#/oneOf\": a value may be valid against both schema 0 and 1; use \"anyOf\", or a property with different \"const\"");
-	check_error(SCHEMA, "{\"not\": {}}", "at \"#/not\": \"not\" is not supported");
 	check_error(SCHEMA, "{\"type\": \"array\", \"minItems\": 2, \"items\": false}", "at \"#\": minItems is 2, but only 0 items are allowed");
 	check_error(SCHEMA, "{\"allOf\": [{\"type\": \"string\"}, {\"type\": \"null\"}]}", "at \"#\": no type is allowed by all schemas that hold here");
 	check_error(SCHEMA, "{\"properties\": []}", "at \"#/properties\": expected an object");

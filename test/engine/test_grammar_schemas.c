@@ -2,6 +2,8 @@
  * test_grammar_schemas.c
  *		Random JSON schemas: every text, however early it ends, is valid by a validator of its own.
  */
+#include <locale.h>
+
 #include "constrained_text.h"
 #include "schema_validator.h"
 
@@ -18,6 +20,8 @@ put_number(Writer *writer, bool integer)
 {
 	static const char *const lows[] = {"-1000", "-17", "-9.5", "-1", "-0.25", "0", "0.001", "3", "9.99", "10", "42", "999", "123456789"};
 	static const char *const highs[] = {"123456789.5", "1000", "999.999", "101", "100", "43", "17.25", "12", "11", "10.5"};
+	static const char *const steps[] = {"3", "0.25", "7", "15", "100", "2.5", "0.02", "10", "36"};
+	static const char *const words[] = {"minimum", "maximum", "const", "multipleOf"};
 	uint32_t	low = dice(writer, 13);
 
 	put(writer, "{\"type\": \"%s\"", integer ? "integer" : "number");
@@ -27,6 +31,10 @@ put_number(Writer *writer, bool integer)
 		put(writer, ", \"%s\": %s", dice(writer, 3) ? "maximum" : "exclusiveMaximum", highs[low > 10 ? 0 : dice(writer, low > 8 ? 6 : 10)]);
 	if (!integer && dice(writer, 4) == 0)
 		put(writer, ", \"multipleOf\": %s", dice(writer, 2) ? "0.01" : "0.1");
+	else if (dice(writer, 4) == 0)
+		put(writer, ", \"multipleOf\": %s", steps[dice(writer, 9)]);
+	if (dice(writer, 8) == 0)
+		put(writer, ", \"not\": {\"%s\": %s}", words[dice(writer, 4)], steps[dice(writer, 9)]);
 	put(writer, "}");
 }
 
@@ -49,6 +57,10 @@ put_string(Writer *writer)
 		put(writer, ", \"minLength\": %u, \"maxLength\": %u", dice(writer, 4), 4 + dice(writer, 20));
 	if (kind == 0 && dice(writer, 3) == 0)
 		put(writer, ", \"maxLength\": %u", 8 + dice(writer, 9));
+	if (dice(writer, 8) == 0)
+		put(writer, ", \"not\": {\"pattern\": \"%s\"}", patterns[dice(writer, 10)]);
+	else if (dice(writer, 8) == 0)
+		put(writer, ", \"not\": {\"format\": \"%s\"}", formats[dice(writer, 6)]);
 	put(writer, "}");
 }
 
@@ -73,6 +85,21 @@ static void
 put_array(Writer *writer, int depth)
 {
 	put(writer, "{\"type\": \"array\"");
+	if (dice(writer, 6) == 0)
+	{
+		put(writer, ", \"items\": {\"enum\": [1, 1.0, \"a\", null, [2], {\"b\": 1}%s]}, \"uniqueItems\": true", dice(writer, 2) ? ", 4, 5, 6, 7, 8, \"x\"" : "");
+		put(writer, ", \"minItems\": %u, \"maxItems\": %u}", dice(writer, 3), 2 + dice(writer, 3));
+		return;
+	}
+	if (dice(writer, 6) == 0)
+	{
+		put(writer, ", \"contains\": ");
+		put_schema(writer, depth > 1 ? 1 : 0);
+		if (dice(writer, 2))
+			put(writer, ", \"minContains\": %u", dice(writer, 3));
+		if (dice(writer, 3) == 0)
+			put(writer, ", \"maxContains\": %u", 2 + dice(writer, 2));
+	}
 	if (dice(writer, 4) == 0)
 	{
 		put(writer, ", \"prefixItems\": [");
@@ -125,10 +152,78 @@ put_members(Writer *writer, int depth, int first, bool closed)
 	}
 }
 
+/* More about the members, whose names are those from `first` on. */
+static void
+put_rules(Writer *writer, int depth, int first)
+{
+	static const char *const keys[] = {"^[a-z]", "x", "^n[0-9]$", "e$"};
+	const char *one = names[first % N_NAMES];
+	const char *two = names[(first + 1) % N_NAMES];
+
+	switch (dice(writer, 9))
+	{
+		case 0:
+			put(writer, ", \"minProperties\": %u", 1 + dice(writer, 2));
+			break;
+		case 1:
+			put(writer, ", \"maxProperties\": %u", 2 + dice(writer, 3));
+			break;
+		case 2:
+			put(writer, ", \"patternProperties\": {\"%s\": ", keys[dice(writer, 2)]);
+			put_schema(writer, depth > 1 ? 1 : 0);
+			put(writer, ", \"%s\": ", keys[2 + dice(writer, 2)]);
+			put_schema(writer, 0);
+			put(writer, "}");
+			break;
+		case 3:
+			put(writer, ", \"propertyNames\": {\"not\": {\"pattern\": \"%s\"}}", keys[1 + dice(writer, 3)]);
+			break;
+		case 4:
+			put(writer, ", \"propertyNames\": {\"enum\": [\"%s\", \"%s\", \"k\"]}", one, two);
+			break;
+		case 5:
+			put(writer, ", \"dependentRequired\": {\"%s\": [\"%s\"]}", one, two);
+			break;
+		case 6:
+			put(writer, ", \"dependentSchemas\": {\"%s\": {\"properties\": {\"%s\": ", one, two);
+			put_schema(writer, 0);
+			put(writer, "}}}");
+			break;
+		case 7:
+			put(writer, ", \"not\": {");
+			put_members(writer, depth > 1 ? 1 : 0, first, true);
+			put(writer, "}");
+			break;
+		default:
+			put(writer, ", \"if\": {\"required\": [\"%s\"], \"properties\": {\"%s\": ", one, one);
+			put_schema(writer, depth > 1 ? 1 : 0);
+			put(writer, "}}, \"%s\": {\"properties\": {\"%s\": ", dice(writer, 2) ? "then" : "else", two);
+			put_schema(writer, 0);
+			put(writer, "}}");
+	}
+}
+
 static void
 put_alternatives(Writer *writer, int depth)
 {
-	if (dice(writer, 2))
+	uint32_t	kind = dice(writer, 4);
+
+	if (kind == 0)
+	{
+		/* which may overlap */
+		put(writer, "{\"oneOf\": [");
+		put_schema(writer, depth > 2 ? 2 : depth - 1);
+		put(writer, ", ");
+		put_schema(writer, depth > 2 ? 2 : depth - 1);
+		put(writer, "]}");
+	}
+	else if (kind == 1)
+	{
+		put(writer, "{\"type\": [\"object\", \"array\", \"integer\", \"boolean\"], \"not\": ");
+		put_schema(writer, depth > 2 ? 2 : depth - 1);
+		put(writer, "}");
+	}
+	else if (kind == 2)
 	{
 		put(writer, "{\"anyOf\": [");
 		put_schema(writer, depth - 1);
@@ -203,7 +298,13 @@ put_schema(Writer *writer, int depth)
 				put(writer, "}]");
 			}
 			else
-				put_members(writer, depth, (int) dice(writer, (uint32_t) N_NAMES), true);
+			{
+				int			first = (int) dice(writer, (uint32_t) N_NAMES);
+
+				put_members(writer, depth, first, true);
+				if (dice(writer, 3))
+					put_rules(writer, depth, first);
+			}
 			put(writer, "}");
 	}
 }
@@ -222,8 +323,18 @@ put_root(Writer *writer)
 	put(writer, "]}");
 }
 
+/* The keywords that must have come, and how often a schema that was accepted had them. */
+static const char *const keywords[] = {
+	"\"not\"", "\"if\"", "\"then\"", "\"else\"", "\"oneOf\"", "\"anyOf\"", "\"allOf\"", "\"patternProperties\"", "\"propertyNames\"", "\"minProperties\"",
+	"\"maxProperties\"", "\"dependentRequired\"", "\"dependentSchemas\"", "\"additionalProperties\"", "\"prefixItems\"", "\"contains\"", "\"minContains\"",
+	"\"maxContains\"", "\"uniqueItems\"", "\"multipleOf\"", "\"const\"", "\"enum\"", "\"pattern\"", "\"format\"", "\"$ref\""
+};
+
+#define N_KEYWORDS ((int) (sizeof(keywords) / sizeof(keywords[0])))
+
 typedef struct Outcome
 {
+	int			seen[N_KEYWORDS];
 	int			refused;
 	int			texts;
 	int			closed;
@@ -265,6 +376,7 @@ test_schemas(const LlmVocabulary *vocabulary, const char *label, int first, int 
 	ConstrainedText *made = malloc(sizeof(ConstrainedText));
 	Writer	   *writer = malloc(sizeof(Writer));
 	Outcome		outcome = {0};
+	int			rarest = n;
 
 	for (int i = first; i < first + n; i++)
 	{
@@ -285,7 +397,11 @@ test_schemas(const LlmVocabulary *vocabulary, const char *label, int first, int 
 			outcome.wrong += schema == NULL || strncmp(error.message, "at \"#", 5) != 0;
 			if (strncmp(error.message, "at \"#", 5) != 0)
 				diag("%s: %.1000s", error.message, writer->text);
+			if (getenv("SHOW_REFUSED") != NULL)
+				diag("%s", error.message);
 		}
+		for (int k = 0; grammar != NULL && k < N_KEYWORDS; k++)
+			outcome.seen[k] += strstr(writer->text, keywords[k]) != NULL;
 		for (int run = 0; grammar != NULL && run < 4; run++)
 		{
 			LlmOnLimit	on_limit = run == 3 ? LLM_ON_LIMIT_ERROR : LLM_ON_LIMIT_CLOSE;
@@ -302,6 +418,12 @@ test_schemas(const LlmVocabulary *vocabulary, const char *label, int first, int 
 		free(grammar);
 		free(arena.bytes);
 	}
+	for (int k = 0; k < N_KEYWORDS; k++)
+	{
+		if (outcome.seen[k] < rarest)
+			rarest = outcome.seen[k];
+	}
+	ok(rarest >= n / 50, "%s: each of %d keywords is in %d schemas or more", label, N_KEYWORDS, rarest);
 	ok(outcome.wrong == 0 && outcome.closed > n / 10 && outcome.incomplete > n / 50 && outcome.refused < n / 10,
 	   "%s: %d schemas, %d texts (%d closed early, %d told to be incomplete), %d limits refused, %d schemas refused, %d wrong",
 	   label, n, outcome.texts, outcome.closed, outcome.incomplete, outcome.too_short, outcome.refused, outcome.wrong);
@@ -361,6 +483,9 @@ main(void)
 {
 	LlmVocabulary *vocabulary = json_vocabulary();
 
+	/* where "." is a character, for the validator's regular expressions */
+	if (setlocale(LC_CTYPE, "C.UTF-8") == NULL)
+		diag("no locale C.UTF-8");
 	test_schemas(vocabulary, "a small vocabulary", 0, N_SCHEMAS);
 	test_forgetting(vocabulary, 100);
 	free(vocabulary);

@@ -119,18 +119,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
+#define N_WORDS 40
+
 /* Bits of the three languages one after another, so that many of them are valid. */
 static size_t
 make_input(uint64_t *state, uint8_t *data)
 {
-	static const char *const words[3][32] = {
+	static const char *const words[3][N_WORDS] = {
 		{"root ::= ", "\n", "a ::= ", "b ::= ", "a ", "b ", "root ", "\"x\" ", "\"yz\" ", "[a-z] ", "[^\"] ", "( ", ") ", "| ", "* ", "+ ", "? ", "{2} ", "{0,3} ", "{1,} ", ". ",
 		"\"\\n\" ", "[\\x80-\\uFFFF] ", "# c\n", "\"\" ", "{9999} ", "\xC3\xA9", "[", "\"", "\\", "-", "^"},
 		{"a", "b", "[a-c]", "[^x]", "(", ")", "|", "*", "+", "?", "{2}", "{0,3}", "{1,}", ".", "\\d", "\\W", "\\S", "(?:", "^", "$", "\xE2\x82\xAC", "[[:alpha:]]", "\\x41", "{99}", "\\", "]", "-",
 		"[]", "\\u00e9", "()", "{1000}", "x"},
 		{"{", "}", "[", "]", ",", ":", "\"type\":", "\"object\"", "\"string\"", "\"integer\"", "\"properties\":", "\"a\":", "\"required\":[\"a\"]", "\"items\":", "\"anyOf\":[", "\"allOf\":[",
 			"\"$ref\":\"#\"", "\"$ref\":\"#/properties/a\"", "\"minimum\":1.5", "\"maximum\":", "-3", "10", "\"pattern\":\"^a*b$\"", "\"maxLength\":3", "\"enum\":[1,\"x\"]", "\"const\":null", "true", "false",
-		"\"additionalProperties\":", "\"minItems\":2", "\"oneOf\":[", "\"format\":\"date\""}
+			"\"additionalProperties\":", "\"minItems\":2", "\"oneOf\":[", "\"format\":\"date\"", "\"not\":", "\"if\":", "\"then\":", "\"uniqueItems\":true", "\"contains\":", "\"patternProperties\":{\"^a\":", "\"minProperties\":2",
+		"\"multipleOf\":"}
 	};
 	uint32_t	language = fuzz_random(state) % 3;
 	size_t		size = 0;
@@ -144,7 +147,7 @@ make_input(uint64_t *state, uint8_t *data)
 	}
 	for (uint32_t i = 0; i < n && size < FUZZ_LONGEST_INPUT - 64; i++)
 	{
-		const char *word = words[language][fuzz_random(state) % 32];
+		const char *word = words[language][fuzz_random(state) % (language == 2 ? N_WORDS : 32)];
 
 		memcpy(data + size, word, strlen(word));
 		size += strlen(word);
@@ -166,9 +169,12 @@ make_schema(uint64_t *state, uint8_t *data, int depth)
 	};
 	static const char *const forms[] = {
 		"{\"type\":\"object\",\"properties\":{\"a\":@,\"b\":@},\"required\":[\"a\"]}", "{\"anyOf\":[@,@]}", "{\"oneOf\":[@,@]}", "{\"allOf\":[@,@]}", "{\"type\":\"array\",\"items\":@,\"minItems\":1}",
-		"{\"prefixItems\":[@],\"items\":@}", "{\"properties\":{\"a\":@},\"additionalProperties\":@}"
+		"{\"prefixItems\":[@],\"items\":@}", "{\"properties\":{\"a\":@},\"additionalProperties\":@}",
+		"{\"not\":@}", "{\"if\":@,\"then\":@,\"else\":@}", "{\"type\":\"array\",\"contains\":@,\"maxContains\":2,\"items\":@}", "{\"items\":@,\"uniqueItems\":true}",
+		"{\"type\":\"object\",\"patternProperties\":{\"a\":@,\"^b\":@},\"additionalProperties\":@,\"maxProperties\":3}", "{\"propertyNames\":@,\"minProperties\":1,\"additionalProperties\":@}",
+		"{\"properties\":{\"a\":@,\"b\":@},\"dependentRequired\":{\"a\":[\"b\"]},\"dependentSchemas\":{\"b\":@}}", "{\"type\":\"integer\",\"multipleOf\":7,\"not\":@}"
 	};
-	const char *form = depth > 0 && fuzz_random(state) % 4 ? forms[fuzz_random(state) % 7] : scalars[fuzz_random(state) % 14];
+	const char *form = depth > 0 && fuzz_random(state) % 4 ? forms[fuzz_random(state) % (sizeof(forms) / sizeof(forms[0]))] : scalars[fuzz_random(state) % 14];
 	size_t		size = 0;
 
 	for (; *form != '\0'; form++)
