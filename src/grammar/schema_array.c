@@ -418,7 +418,7 @@ find_live(Counting *counting)
 	}
 	for (int i = 0; i < n_steps; i++)
 	{
-		if (!live[counting->steps[i].next])
+		if (counting->steps[i].item != NULL && !live[counting->steps[i].next])
 			counting->steps[i].item = NULL;
 	}
 	return live[0];
