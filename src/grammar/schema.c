@@ -308,29 +308,33 @@ member_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, int 
 	const LlmJson *member = llm_keyword(conjunction->items[of].schema, LLM_SOME_MEMBER);
 	const LlmAutomaton *keys = llm_schema_strings_of(compiler, llm_keyword(member, "key"));
 	LlmConjunction rest = *conjunction;
-	LlmExprList list = {0};
+	LlmExprList cases = {0};
 
 	begin_alternatives(compiler);
 	rest.items[of].member = LLM_MEMBER_DONE;
-	for (int i = 0; i < conjunction->n; i++)
+	for (int i = 0; i < 2 * conjunction->n; i++)
 	{
-		const LlmJson *properties = llm_keyword_checked(compiler, conjunction->items[i].schema, "properties", LLM_JSON_OBJECT);
+		const LlmJson *schema = conjunction->items[i / 2].schema;
+		const LlmJson *list = i % 2 == 0 ? llm_keyword_checked(compiler, schema, "properties", LLM_JSON_OBJECT) :
+			llm_keyword_checked(compiler, schema, "required", LLM_JSON_ARRAY);
 
-		for (const LlmJson *property = properties != NULL ? properties->first : NULL; property != NULL; property = property->next)
+		for (const LlmJson *item = list != NULL ? list->first : NULL; item != NULL; item = item->next)
 		{
+			const char *name = i % 2 == 0 ? item->name : item->text;
+			size_t		length = i % 2 == 0 ? item->name_length : item->length;
 			LlmConjunction one = rest;
 			LlmConjunct named = {0};
 
-			if (!llm_automaton_accepts(keys, property->name, property->name_length))
+			if ((i % 2 == 1 && item->kind != LLM_JSON_STRING) || !llm_automaton_accepts(keys, name, length))
 				continue;
-			named.schema = llm_schema_member_named(compiler, member, property->name, property->name_length);
+			named.schema = llm_schema_member_named(compiler, member, name, length);
 			llm_conjunction_add(compiler, &one, named);
-			add_alternative(compiler, &list, &one, place);
+			add_alternative(compiler, &cases, &one, place);
 		}
 	}
 	rest.items[of].member = LLM_MEMBER_UNNAMED;
-	add_alternative(compiler, &list, &rest, place);
-	return alternatives(compiler, &list, place);
+	add_alternative(compiler, &cases, &rest, place);
+	return alternatives(compiler, &cases, place);
 }
 
 /* The reasons that are told are those of the outermost alternatives. */

@@ -59,7 +59,7 @@ typedef struct LlmSchemaCompiler
 	LlmBuilder *builder;
 	const LlmJson *root;
 	LlmKnownRule *known;
-	LlmRewrite *rewrites;
+	LlmRewrite *rewrites[256];	/* by the schema's address */
 	int			depth;
 	int			work;			/* places looked at */
 	int			alternatives;	/* above 0: what cannot be is left out */

@@ -237,10 +237,7 @@ disjoint(LlmSchemaCompiler *compiler, const LlmConjunction *a, const LlmConjunct
 {
 	LlmConjunction flat_a = llm_schema_flatten(compiler, a);
 	LlmConjunction flat_b = llm_schema_flatten(compiler, b);
-
-	/* what the grammar of one makes, and the other would allow */
-	unsigned	types = (llm_schema_types(compiler, &flat_a, true) & llm_schema_types(compiler, &flat_b, false)) |
-		(llm_schema_types(compiler, &flat_a, false) & llm_schema_types(compiler, &flat_b, true));
+	unsigned	types = llm_schema_types(compiler, &flat_a, false) & llm_schema_types(compiler, &flat_b, false);
 
 	if (types == 0 || flat_a.never != NULL || flat_b.never != NULL || values_differ(&flat_a, &flat_b))
 		return true;

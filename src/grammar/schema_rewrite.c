@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+static int	bucket_of(const LlmJson *schema);
 static LlmJson *wrapped(LlmSchemaCompiler *compiler, const char *keyword, const LlmJson *schema);
 static LlmJson *case_of(LlmSchemaCompiler *compiler, LlmJson *condition, const LlmJson *then);
 static LlmJson *dependence(LlmSchemaCompiler *compiler, const LlmJson *dependent);
@@ -172,7 +173,7 @@ llm_made_property(LlmSchemaCompiler *compiler, const char *name, size_t length, 
 const LlmJson *
 llm_rewrite_find(const LlmSchemaCompiler *compiler, const LlmJson *schema, const void *of)
 {
-	for (const LlmRewrite *rewrite = compiler->rewrites; rewrite != NULL; rewrite = rewrite->next)
+	for (const LlmRewrite *rewrite = compiler->rewrites[bucket_of(schema)]; rewrite != NULL; rewrite = rewrite->next)
 	{
 		if (rewrite->schema == schema && rewrite->of == of)
 			return rewrite->made;
@@ -185,9 +186,17 @@ llm_rewrite_keep(LlmSchemaCompiler *compiler, const LlmJson *schema, const void 
 {
 	LlmRewrite *rewrite = llm_builder_claim(compiler->builder, sizeof(LlmRewrite));
 
-	*rewrite = (LlmRewrite) {schema, of, made, compiler->rewrites};
-	compiler->rewrites = rewrite;
+	*rewrite = (LlmRewrite) {schema, of, made, compiler->rewrites[bucket_of(schema)]};
+	compiler->rewrites[bucket_of(schema)] = rewrite;
 	return made;
+}
+
+static int
+bucket_of(const LlmJson *schema)
+{
+	uintptr_t	address = (uintptr_t) schema;
+
+	return (int) ((address / sizeof(LlmJson) ^ address >> 16) % 256);
 }
 
 static LlmJson *

@@ -35,7 +35,7 @@ static const struct
 	{"uri", "https?://" LABEL "(?:\\." LABEL "){1,3}(?:/[A-Za-z0-9._~-]{0,40}){0,8}(?:\\?[A-Za-z0-9._~=&-]{0,80})?", "[A-Za-z][A-Za-z0-9+.-]*:.*"},
 };
 
-static const LlmAutomaton *string_automaton(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction);
+static const LlmAutomaton *string_automaton(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, bool with_values);
 static const LlmAutomaton *both(LlmBuilder *builder, const LlmAutomaton *a, const LlmAutomaton *b);
 static const LlmAutomaton *without(LlmBuilder *builder, const LlmAutomaton *a, const LlmAutomaton *b);
 static const LlmAutomaton *of_values(LlmSchemaCompiler *compiler, const LlmJson *first, bool list, bool *any);
@@ -47,7 +47,7 @@ const LlmExpr *
 llm_schema_string(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const LlmJson *place)
 {
 	LlmBuilder *builder = compiler->builder;
-	const LlmAutomaton *automaton = string_automaton(compiler, conjunction);
+	const LlmAutomaton *automaton = string_automaton(compiler, conjunction, true);
 	int			least;
 	int			most;
 
@@ -68,7 +68,7 @@ llm_schema_string(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction
 bool
 llm_schema_allows_string(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const LlmJson *value)
 {
-	const LlmAutomaton *automaton = string_automaton(compiler, conjunction);
+	const LlmAutomaton *automaton = string_automaton(compiler, conjunction, false);
 	int			n = count_chars(value);
 	int			least;
 	int			most;
@@ -108,7 +108,7 @@ llm_schema_strings(LlmSchemaCompiler *compiler, const LlmConjunction *conjunctio
 		}
 		else
 		{
-			some = string_automaton(compiler, &flat);
+			some = string_automaton(compiler, &flat, true);
 			llm_schema_counts(compiler, &flat, "minLength", "maxLength", &least, &most);
 			if (most == LLM_REPEAT_FOREVER || least <= most)
 				strings = both(builder, some, llm_automaton_of_length(builder, least, most));
@@ -127,9 +127,9 @@ llm_schema_strings_of(LlmSchemaCompiler *compiler, const LlmJson *schema)
 	return llm_schema_strings(compiler, &one);
 }
 
-/* Of patterns, formats and values; NULL without any. */
+/* Of patterns, formats, and values if these count; NULL without any. */
 static const LlmAutomaton *
-string_automaton(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction)
+string_automaton(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, bool with_values)
 {
 	LlmBuilder *builder = compiler->builder;
 	const LlmAutomaton *automaton = NULL;
@@ -145,14 +145,16 @@ string_automaton(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction)
 			automaton = both(builder, automaton, llm_schema_pattern(compiler, found));
 		if ((found = llm_keyword(schema, "format")) != NULL)
 			automaton = both(builder, automaton, format_automaton(compiler, found, false));
-		if ((found = llm_keyword(schema, "enum")) != NULL)
-			automaton = both(builder, automaton, of_values(compiler, found->first, true, &any));
-		if ((found = llm_keyword(schema, "const")) != NULL)
-			automaton = both(builder, automaton, of_values(compiler, found, false, &any));
 		if ((found = llm_keyword(schema, LLM_NOT_PATTERN)) != NULL)
 			automaton = without(builder, automaton, llm_schema_pattern(compiler, found));
 		if ((found = llm_keyword(schema, LLM_NOT_FORMAT)) != NULL)
 			automaton = without(builder, automaton, format_automaton(compiler, found, true));
+		if (!with_values)
+			continue;
+		if ((found = llm_keyword(schema, "enum")) != NULL)
+			automaton = both(builder, automaton, of_values(compiler, found->first, true, &any));
+		if ((found = llm_keyword(schema, "const")) != NULL)
+			automaton = both(builder, automaton, of_values(compiler, found, false, &any));
 		if ((found = llm_keyword(schema, LLM_NOT_VALUES)) != NULL)
 		{
 			some = of_values(compiler, found->first, true, &any);
