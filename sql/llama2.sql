@@ -589,6 +589,16 @@ AS 'MODULE_PATHNAME', 'llama2_similarity_vectors' LANGUAGE C IMMUTABLE STRICT PA
 COMMENT ON FUNCTION llama2_similarity(real[], real[]) IS
 'cosine of two vectors';
 
+-- Options
+
+CREATE FUNCTION llama2_options() RETURNS TABLE (
+	name text, aliases text[], type text, range text, "default" text, parameter text, description text
+)
+AS 'MODULE_PATHNAME', 'llama2_options' LANGUAGE C STABLE PARALLEL SAFE COST 100 ROWS 46;
+
+COMMENT ON FUNCTION llama2_options() IS
+'keys of the argument options: names, values, defaults in this session';
+
 -- Models
 
 CREATE FUNCTION llama2_models(

@@ -29,7 +29,7 @@ prepare()
 {
 	private_server_folder || exit 1
 	as_private_user mkdir work work/test work/programs || exit 1
-	tar -cf - doc sql expected models/*.gguf test 2>/dev/null |
+	tar -cf - README.md doc sql expected models/*.gguf test 2>/dev/null |
 		as_private_user tar -C work -xf - --no-same-owner || exit 1
 	tar -C "$build" -cf - $(cd "$build" 2>/dev/null && find test fuzz -type f -perm -u+x 2>/dev/null) \
 		2>/dev/null | as_private_user tar -C work/programs -xf - --no-same-owner 2>/dev/null

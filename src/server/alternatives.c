@@ -15,12 +15,29 @@ static bool has_answer(const Llama2Question *question);
 void
 Llama2AskForOne(Llama2Work *work, Llama2PromptKind kind, Datum prompt)
 {
+	const Llama2Options *options = &work->call.options;
 	int			n = Llama2CountAlternatives(work);
+	bool		scores = options->echo && (options->logprobs || options->top_logprobs > 0);
 
 	work->kind = LLM_GENERATE;
 	work->state = DatumGetPointer(prompt);
-	Llama2WorkAllocate(work, n);
+	Llama2WorkAllocate(work, n + scores);
 	Llama2AskAlternatives(work, 0, n, kind, prompt);
+	/* BOS has nothing before it */
+	if (scores && work->questions[0].prompt.n_ids > 1)
+	{
+		work->questions[n].prompt = work->questions[0].prompt;
+		work->questions[n].score_from = 1;
+		work->questions[n].is_score = true;
+	}
+}
+
+const Llama2Request *
+Llama2EchoScores(const Llama2Work *work)
+{
+	int			n = Llama2CountAlternatives(work);
+
+	return work->n_questions > n && has_answer(&work->questions[n]) ? work->questions[n].request : NULL;
 }
 
 text *

@@ -16,8 +16,14 @@ Llama2CountAlternatives(const Llama2Work *work)
 	return Max(options->best_of > 0 ? options->best_of : options->n, 1);
 }
 
-/* For prepare, once the call is begun: the questions of a call that has one prompt, which becomes its state. */
+/*
+ * For prepare, once the call is begun: the questions of a call that has one prompt, which becomes its state.  Where the prompt is
+ * repeated and log-probabilities are asked for, the last question scores it.
+ */
 extern void Llama2AskForOne(Llama2Work *work, Llama2PromptKind kind, Datum prompt);
+
+/* That question's request, or NULL. */
+extern const Llama2Request *Llama2EchoScores(const Llama2Work *work);
 
 /* The text of a question that has an answer, with its prompt before it where the options say so. */
 extern text *Llama2AlternativeText(const Llama2Work *work, int number, Datum prompt);

@@ -44,7 +44,7 @@ Llama2PrepareComplete(FunctionCallInfo fcinfo, Llama2Work *work)
 Datum
 Llama2AnswerDetails(FunctionCallInfo fcinfo, Llama2Work *work)
 {
-	int			best = Llama2BestAlternative(work, 0, work->n_questions);
+	int			best = Llama2BestAlternative(work, 0, Llama2CountAlternatives(work));
 	TupleDesc	row_type;
 	Datum		values[N_DETAILS];
 	bool		nulls[N_DETAILS] = {0};
@@ -80,7 +80,7 @@ llama2_complete_n(PG_FUNCTION_ARGS)
 	Llama2AskForOne(&work, LLAMA2_PROMPT_TEXT, PG_GETARG_DATUM(0));
 	Llama2WorkFinish(&work, NULL);
 
-	order = palloc(sizeof(int) * work.n_questions);
+	order = palloc(sizeof(int) * Llama2CountAlternatives(&work));
 	order_alternatives(&work, order);
 	for (int i = 0; i < options->n; i++)
 	{
@@ -110,7 +110,7 @@ ask_in_vain(const Llama2Options *options)
 static void
 order_alternatives(const Llama2Work *work, int *order)
 {
-	for (int i = 0; i < work->n_questions; i++)
+	for (int i = 0; i < Llama2CountAlternatives(work); i++)
 	{
 		int			place = i;
 
@@ -142,5 +142,5 @@ fill_details(const Llama2Work *work, int number, Datum *values, bool *nulls)
 	nulls[10] = isinf(mean_logprob);
 	nulls[11] = !options->logprobs && options->top_logprobs == 0;
 	if (!nulls[11])
-		values[11] = JsonbPGetDatum(Llama2LogprobsJson(work->call.model->vocabulary, question->request));
+		values[11] = JsonbPGetDatum(Llama2LogprobsJson(work->call.model->vocabulary, Llama2EchoScores(work), question->request));
 }

@@ -13,6 +13,8 @@
 
 #include "server/text_output.h"
 
+static void push_tokens(JsonbParseState **state, const LlmVocabulary *vocabulary, const Llama2Request *request, bool strip_space,
+						uint32 text_bytes);
 static void push_token(JsonbParseState **state, int32 token, char *text, float logprob);
 static void push_top(JsonbParseState **state, const LlmVocabulary *vocabulary, const Llama2Request *request,
 					 int32 result);
@@ -23,28 +25,40 @@ static Datum exact_numeric(float number);
 static char *token_text(const LlmVocabulary *vocabulary, int32 token, bool strip_space);
 
 Jsonb *
-Llama2LogprobsJson(const LlmVocabulary *vocabulary, const Llama2Request *request)
+Llama2LogprobsJson(const LlmVocabulary *vocabulary, const Llama2Request *prompt, const Llama2Request *request)
+{
+	JsonbParseState *state = NULL;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	if (prompt)
+		push_tokens(&state, vocabulary, prompt, true, PG_UINT32_MAX);
+	push_tokens(&state, vocabulary, request, Llama2RequestSlotOf(request)->strip_leading_space,
+				Llama2RequestSlotOf(request)->text_bytes);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
+}
+
+/* An object for each token, of whose text the first bytes are shown. */
+static void
+push_tokens(JsonbParseState **state, const LlmVocabulary *vocabulary, const Llama2Request *request, bool strip_space,
+			uint32 text_bytes)
 {
 	const LlmTokenResult *results = Llama2RequestResults(request);
 	const Llama2RequestSlot *slot = Llama2RequestSlotOf(request);
 	int32		n_results = (int32) pg_atomic_read_u32((pg_atomic_uint32 *) &slot->n_results);
-	JsonbParseState *state = NULL;
 	Llama2TextOutput output;
 
-	Llama2TextBegin(&output, vocabulary, slot->strip_leading_space);
-	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	Llama2TextBegin(&output, vocabulary, strip_space);
 	for (int32 i = 0; i < n_results; i++)
 	{
 		text	   *piece;
 
 		Llama2TextAddToken(&output, results[i].token);
-		piece = Llama2TextRelease(&output, slot->text_bytes, i == n_results - 1);
-		push_token(&state, results[i].token, text_to_cstring(piece), results[i].logprob);
+		piece = Llama2TextRelease(&output, text_bytes, i == n_results - 1);
+		push_token(state, results[i].token, text_to_cstring(piece), results[i].logprob);
 		if (slot->n_top > 0)
-			push_top(&state, vocabulary, request, i);
-		(void) pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+			push_top(state, vocabulary, request, i);
+		(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }
 
 /* The beginning of its object. */

@@ -29,7 +29,7 @@ static char *list_options(void);
 
 const Llama2OptionEntry Llama2OptionTable[] = {
 	{"max_tokens", {"num_predict", "n_predict", "max_new_tokens", "max_completion_tokens", "max_output_tokens"},
-	INTEGER(max_tokens, 1, INT_MAX)},
+	INTEGER(max_tokens, 1, INT_MAX), true},
 	{"temperature", {"temp"}, NUMBER(sampling.temperature, 0, 100)},
 	{"top_p", {NULL}, POSITIVE(sampling.top_p, 1)},
 	{"top_k", {NULL}, INTEGER(sampling.top_k, 0, INT_MAX)},

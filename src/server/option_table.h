@@ -31,6 +31,7 @@ typedef struct Llama2OptionEntry
 	double		max;
 	bool		min_exclusive;
 	Llama2ReadValue read;		/* of LLAMA2_OPTION_VALUE */
+	bool		or_minus_one;	/* -1 is possible, too */
 } Llama2OptionEntry;
 
 extern const Llama2OptionEntry Llama2OptionTable[];

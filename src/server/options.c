@@ -31,7 +31,6 @@ const char *const Llama2ArgumentNames[LLAMA2_ARG_STOP + 1] = {
 	[LLAMA2_ARG_STOP] = "stop"
 };
 
-static void set_defaults(Llama2Options *options);
 static void read_json_options(Jsonb *json, Llama2Options *options);
 static void read_json_option(const Llama2OptionEntry *entry, JsonbValue *value, Llama2Options *options);
 static void read_argument(FunctionCallInfo fcinfo, int argument, const Llama2OptionEntry *entry,
@@ -51,7 +50,7 @@ Llama2ReadOptions(FunctionCallInfo fcinfo, int first_argument, Llama2Options *op
 void
 Llama2ReadOptionsFor(FunctionCallInfo fcinfo, int first_argument, int allowed, Llama2Options *options)
 {
-	set_defaults(options);
+	Llama2DefaultOptions(options);
 	if (!PG_ARGISNULL(first_argument + LLAMA2_ARG_OPTIONS))
 		read_json_options(PG_GETARG_JSONB_P(first_argument + LLAMA2_ARG_OPTIONS), options);
 	for (int i = 0; i <= LLAMA2_ARG_STOP; i++)
@@ -64,6 +63,8 @@ Llama2ReadOptionsFor(FunctionCallInfo fcinfo, int first_argument, int allowed, L
 		options->system = PG_GETARG_TEXT_PP(first_argument + LLAMA2_ARG_SYSTEM);
 	refuse_others(options, options->system ? allowed & ~LLAMA2_ALLOW_ECHO : allowed);
 
+	if (options->max_tokens < 0)
+		options->max_tokens = llama2_max_tokens_limit;
 	if (options->max_tokens > llama2_max_tokens_limit)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -71,6 +72,23 @@ Llama2ReadOptionsFor(FunctionCallInfo fcinfo, int first_argument, int allowed, L
 						options->max_tokens, llama2_max_tokens_limit),
 				 errhint("The limit is the parameter llama2.max_tokens_limit.")));
 	options->model = Llama2StringArgument(fcinfo, first_argument + LLAMA2_ARG_MODEL);
+}
+
+void
+Llama2DefaultOptions(Llama2Options *options)
+{
+	memset(options, 0, sizeof(*options));
+	llm_sampling_defaults(&options->sampling);
+	options->max_tokens = Min(llama2_max_tokens, llama2_max_tokens_limit);
+	options->sampling.temperature = (float) llama2_temperature;
+	options->sampling.top_p = (float) llama2_top_p;
+	options->sampling.top_k = llama2_top_k;
+	options->sampling.min_p = (float) llama2_min_p;
+	options->sampling.repeat_penalty = (float) llama2_repeat_penalty;
+	options->n_keep = -1;
+	options->n = 1;
+	if (llama2_seed >= 0)
+		set_seed(options, llama2_seed);
 }
 
 JsonbIterator *
@@ -147,23 +165,6 @@ char *
 Llama2StringArgument(FunctionCallInfo fcinfo, int argument)
 {
 	return PG_ARGISNULL(argument) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(argument));
-}
-
-static void
-set_defaults(Llama2Options *options)
-{
-	memset(options, 0, sizeof(*options));
-	llm_sampling_defaults(&options->sampling);
-	options->max_tokens = Min(llama2_max_tokens, llama2_max_tokens_limit);
-	options->sampling.temperature = (float) llama2_temperature;
-	options->sampling.top_p = (float) llama2_top_p;
-	options->sampling.top_k = llama2_top_k;
-	options->sampling.min_p = (float) llama2_min_p;
-	options->sampling.repeat_penalty = (float) llama2_repeat_penalty;
-	options->n_keep = -1;
-	options->n = 1;
-	if (llama2_seed >= 0)
-		set_seed(options, llama2_seed);
 }
 
 static void
@@ -252,6 +253,8 @@ set_number(const Llama2OptionEntry *entry, double number, Llama2Options *options
 static void
 check_range(const Llama2OptionEntry *entry, double number)
 {
+	if (entry->or_minus_one && number == -1)
+		return;
 	if (isnan(number) || number < entry->min || number > entry->max ||
 		(entry->min_exclusive && number <= entry->min))
 		ereport(ERROR,

@@ -79,6 +79,9 @@ typedef struct Llama2Options
 extern void Llama2ReadOptions(FunctionCallInfo fcinfo, int first_argument, Llama2Options *options);
 extern void Llama2ReadOptionsFor(FunctionCallInfo fcinfo, int first_argument, int allowed, Llama2Options *options);
 
+/* What a call has that gives nothing. */
+extern void Llama2DefaultOptions(Llama2Options *options);
+
 /* Set an option that is a number, which is checked. */
 extern void Llama2SetOption(const char *name, double number, Llama2Options *options);
 

@@ -273,7 +273,7 @@ prompt_of_value(const Llama2Call *call, const void *source)
 static void
 question_spec(const Llama2Work *work, const Llama2Question *question, Llama2RequestSpec *spec)
 {
-	if (work->kind == LLM_GENERATE)
+	if (work->kind == LLM_GENERATE && !question->is_score)
 	{
 		Llama2CallSpec(&work->call, question->prompt, spec);
 		spec->sampling.seed += question->alternative;
@@ -281,7 +281,7 @@ question_spec(const Llama2Work *work, const Llama2Question *question, Llama2Requ
 	}
 	memset(spec, 0, sizeof(*spec));
 	spec->model = work->call.model;
-	spec->kind = work->kind;
+	spec->kind = question->is_score ? LLM_SCORE : work->kind;
 	spec->prompt = question->prompt.ids;
 	spec->n_prompt = question->prompt.n_ids;
 	spec->score_from = question->score_from;

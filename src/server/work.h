@@ -17,6 +17,7 @@ typedef struct Llama2Question
 {
 	Llama2Prompt prompt;		/* ids NULL: nothing is asked */
 	int32		score_from;		/* of a score: its first token */
+	bool		is_score;		/* beside texts: the prompt's own tokens */
 	int			alternative;	/* of several texts for one prompt: its number, from 0 */
 	char	   *trouble;		/* why not, where options->null_on_error makes it no error */
 	Llama2Request *request;		/* once submitted */

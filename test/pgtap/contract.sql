@@ -51,6 +51,7 @@ INSERT INTO expected VALUES
 	('llama2_embed(text[],text,jsonb)', 'texts text[], ' || :'model_argument' || ', options jsonb DEFAULT NULL::jsonb', 'SETOF real[]', 's', 1000000, 10, false, true),
 	('llama2_similarity(text,text,text,jsonb)', 'a text, b text, ' || :'model_argument' || ', options jsonb DEFAULT NULL::jsonb', 'double precision', 's', 1000000, 0, false, true),
 	('llama2_similarity(real[],real[])', 'a real[], b real[]', 'double precision', 'i', 10, 0, true, true),
+	('llama2_options()', '', 'TABLE(name text, aliases text[], type text, range text, "default" text, parameter text, description text)', 's', 100, 46, false, true),
 	('llama2_models()',
 		'OUT name text, OUT state text, OUT file_bytes bigint, OUT bytes_done bigint, OUT weight_bytes bigint, OUT kv_cache_bytes bigint, '
 		'OUT type text, OUT parameters bigint, OUT layers integer, OUT dim integer, OUT vocabulary integer, OUT context_length integer, '

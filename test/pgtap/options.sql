@@ -313,5 +313,20 @@ SELECT is((SELECT completion_tokens FROM llama2_complete('Once upon a time')), 1
 SELECT is((SELECT completion_tokens FROM llama2_complete('Once upon a time', max_tokens => 10, options => '{"ignore_eos": true, "min_tokens": 100}')), 10,
 	'and whatever the other options are');
 
+-- The list of all of them
+SELECT is('Options are ' || string_agg(name, ', ') FILTER (WHERE name <> 'on_error') || ' and on_error.', (SELECT 'Options are ' || string_agg(name, ', ' ORDER BY place) || ' and on_error.'
+	FROM regexp_split_to_table(substr(:'all_options', 13), ', | and |\.$') WITH ORDINALITY AS t (name, place) WHERE name NOT IN ('', 'on_error')), 'llama2_options: every name')
+FROM (SELECT o.name FROM llama2_options() AS o JOIN regexp_split_to_table(substr(:'all_options', 13), ', | and |\.$') WITH ORDINALITY AS t (name, place) USING (name) ORDER BY place) AS o;
+SELECT is((SELECT count(*) FROM llama2_options()), (SELECT count(*) - 1 FROM regexp_split_to_table(substr(:'all_options', 13), ', | and |\.$')), 'and no other');
+SELECT lives_ok(format('SELECT llama2_generate(''Once'', max_tokens => 1, options => %L)', jsonb_build_object(alias, null)), 'alias ' || alias)
+FROM llama2_options(), unnest(aliases) AS alias;
+SELECT is("default", current_setting(parameter), 'default of ' || name) FROM llama2_options() WHERE parameter IS NOT NULL;
+SET LOCAL llama2.top_k = 7;
+SELECT is("default", '7', 'a default that was changed') FROM llama2_options() WHERE name = 'top_k';
+RESET llama2.top_k;
+SELECT results_eq($$SELECT type, range, "default", parameter FROM llama2_options() WHERE name IN ('min_tokens', 'typical_p', 'echo', 'seed', 'on_limit') ORDER BY name COLLATE "C"$$,
+	$$VALUES ('boolean', 'boolean', 'false', NULL), ('integer', '0 …', '0', NULL), ('string', '"close", "error"', '"close"', NULL), ('bigint', 'bigint', '-1', 'llama2.seed'),
+		('number', 'above 0 … 1', '1', NULL)$$, 'types, ranges and defaults');
+
 SELECT * FROM finish();
 ROLLBACK;

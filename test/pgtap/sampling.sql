@@ -132,6 +132,31 @@ FROM llama2_complete_n('Once upon a time', 3, max_tokens => 3, temperature => 1,
 SELECT is(logprobs, '[]', 'none of an empty text') FROM llama2_complete('Once', max_tokens => 3, options => '{"logprobs": true, "logit_bias": {"2": 1000}}');
 SELECT is(mean_logprob, NULL, 'nor their mean') FROM llama2_complete('Once', max_tokens => 3, options => '{"logit_bias": {"2": 1000}}');
 
+-- The prompt's tokens before them, with echo
+CREATE TEMPORARY TABLE echoed AS
+	SELECT prompt, c.*, (SELECT jsonb_agg(token ORDER BY seq) FROM jsonb_array_elements(c.logprobs) WITH ORDINALITY AS t (token, seq) WHERE seq < c.prompt_tokens) AS before
+	FROM unnest(ARRAY['Once upon a time', 'red blue green', E'A line.\nAnother']) AS prompt, LATERAL llama2_complete(prompt, max_tokens => 6, temperature => 1, seed => 3, options => '{"echo": true, "top_logprobs": 2}') AS c;
+SELECT is((SELECT string_agg(token->>'token', '' ORDER BY seq) FROM jsonb_array_elements(logprobs) WITH ORDINALITY AS t (token, seq)), text, 'echo: all tokens are the whole text of ' || prompt) FROM echoed;
+SELECT is(jsonb_array_length(logprobs), prompt_tokens - 1 + completion_tokens, 'as many as both have, but BOS, of ' || prompt) FROM echoed;
+SELECT results_eq($$SELECT (token->>'token_id')::int, (token->>'logprob')::float4 FROM echoed, jsonb_array_elements(before) AS token$$,
+	$$SELECT token_id, logprob FROM echoed, llama2_logprobs('', prompt)$$, 'those of the prompt are llama2_logprobs of it, to the last bit');
+SELECT ok(bool_and(token->'top_logprobs' IS NULL), 'without others that were likely') FROM echoed, jsonb_array_elements(before) AS token;
+SELECT results_eq($$SELECT seed, mean_logprob, logprobs->-1 FROM echoed$$,
+	$$SELECT c.seed, c.mean_logprob, c.logprobs->-1 FROM echoed, llama2_complete(prompt, max_tokens => 6, temperature => 1, seed => 3, options => '{"top_logprobs": 2}') AS c$$,
+	'what follows is that of a call without echo');
+SELECT results_eq($$SELECT c.logprobs FROM echoed, llama2_complete_n(prompt, 2, max_tokens => 6, temperature => 1, seed => 2, options => '{"echo": true, "top_logprobs": 2}') AS c WHERE c.number = 2$$,
+	'SELECT logprobs FROM echoed', 'of several texts, each');
+SELECT is(jsonb_array_length(logprobs), 2, 'an empty prompt has none') FROM llama2_complete('', max_tokens => 2, options => '{"echo": true, "logprobs": true, "ignore_eos": true}');
+
+-- As many tokens as can be
+SELECT ok(prompt_tokens + completion_tokens = 512 AND finish_reason = 'length', 'max_tokens -1: until the context is full') FROM llama2_complete('Once upon a time', max_tokens => -1, options => '{"ignore_eos": true}');
+SELECT is(llama2_generate('Once upon a time', temperature => 0, options => '{"num_predict": -1}'), llama2_generate('Once upon a time', temperature => 0, max_tokens => 500), 'or the text ends by itself');
+SET LOCAL llama2.max_tokens_limit = 7;
+SELECT is(completion_tokens, 7, 'or the limit is reached') FROM llama2_complete('Once upon a time', max_tokens => -1);
+RESET llama2.max_tokens_limit;
+SELECT pg_temp.error_is($$SELECT llama2_generate('Once', max_tokens => -2)$$, '22023', 'max_tokens -2 is out of range', 'It must be at least 1.');
+SELECT is(llama2_chat('Is this a table?', temperature => 0, max_tokens => -1, options => '{"choices": ["yes", "no"]}') IN ('yes', 'no'), true, 'and with a constraint');
+
 -- The context
 SELECT is(prompt_tokens + completion_tokens, 40, 'a context of one''s own is full') FROM llama2_complete('Once upon a time', options => '{"context_length": 40, "ignore_eos": true}');
 SELECT pg_temp.error_is($$SELECT llama2_generate('Once', options => '{"context_length": 513}')$$, '22023',
