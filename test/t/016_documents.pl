@@ -1,5 +1,5 @@
 # What the documents show is what comes out: every block of SQL in doc/*.md is run, each document in one session, and
-# the block of output that follows it is compared.
+# the block of output that follows it is compared.  Together they call every function of the extension.
 
 use strict;
 use warnings;
@@ -12,7 +12,7 @@ use Llama2Server;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = llama2_server('documents');
+my $node = llama2_server('documents', track_functions => 'all');
 my @documents = sort glob 'doc/*.md';
 
 # The blocks of a document: [language, content, number of its first line]
@@ -38,7 +38,10 @@ sub blocks
 	return @blocks;
 }
 
-ok((grep { $_ eq 'doc/evaluation.md' } @documents), 'there are documents');
+for my $name ('evaluation', 'functions', 'json-schema')
+{
+	ok((grep { $_ eq "doc/$name.md" } @documents), "there is doc/$name.md");
+}
 for my $document (@documents)
 {
 	my @blocks = blocks(slurp_file($document));
@@ -48,6 +51,8 @@ for my $document (@documents)
 	my ($name) = $document =~ m{(\w+)\.md$};
 
 	$node->safe_psql('postgres', "CREATE DATABASE $name");
+	# so that each call is one of the function, which is counted
+	$node->safe_psql('postgres', "ALTER DATABASE $name SET llama2.batch_scan = off") if $name eq 'functions';
 	$node->safe_psql($name, 'CREATE EXTENSION llama2');
 	my ($out, $err) = ('', '');
 	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($name), '-f', '-' ], '<', \$script, '>', \$out, '2>', \$err);
@@ -63,6 +68,16 @@ for my $document (@documents)
 		is($got[$i] =~ s/\A\n+\z//r, $expected, "$document: the SQL at line $blocks[$sql[$i]][2]");
 	}
 }
+
+# Aggregates and what they call are not counted; functions of views are known by these.
+is($node->safe_psql('functions', q{
+		SELECT f.oid::regprocedure FROM pg_proc AS f JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND d.deptype = 'e'
+		JOIN pg_extension AS e ON d.refobjid = e.oid AND e.extname = 'llama2'
+		LEFT JOIN pg_stat_user_functions AS s ON s.funcid = f.oid
+		WHERE f.prokind <> 'a' AND s.calls IS NULL AND to_regclass(f.proname) IS NULL
+			AND NOT EXISTS (SELECT FROM pg_aggregate WHERE f.oid IN (aggtransfn, aggfinalfn))
+		ORDER BY 1}),
+	'', 'doc/functions.md calls every function');
 
 $node->stop;
 done_testing();
