@@ -189,7 +189,11 @@ CREATE TABLE llama2_job (
 ALTER SEQUENCE llama2_job_id OWNED BY llama2_job.id;
 CREATE INDEX llama2_job_unfinished ON llama2_job (owner, id) WHERE finished_at IS NULL;
 
+-- Without indexes, so that a trigger costs little: the worker moves its rows.  Whoever reads llama2_job sees them, a dump too.
+CREATE TABLE llama2_job_new () INHERITS (llama2_job);
+
 COMMENT ON TABLE llama2_job IS 'jobs and their results; written by llama2''s functions and job worker';
+COMMENT ON TABLE llama2_job_new IS 'jobs of triggers that the job worker has not seen yet; part of llama2_job';
 
 -- A dump keeps jobs, but not those of roles that are gone: another role may get the number.
 SELECT pg_catalog.pg_extension_config_dump('llama2_job', 'WHERE owner IN (SELECT oid FROM pg_catalog.pg_roles)');
@@ -242,7 +246,7 @@ DECLARE
 	job record;
 BEGIN
 	LOOP
-		SELECT j.state, j.result, j.error INTO job FROM @extschema@.llama2_job AS j
+		SELECT j.state, j.result, j.error INTO job FROM ONLY @extschema@.llama2_job AS j
 		WHERE j.id = llama2_result.id AND j.relation IS NULL;
 		IF NOT FOUND AND id IS NOT NULL THEN
 			RAISE undefined_object USING MESSAGE = format('there is no job %s', id),
@@ -266,9 +270,18 @@ COMMENT ON FUNCTION llama2_result(bigint, interval) IS
 CREATE FUNCTION llama2_cancel(id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE COST 1000 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	UPDATE @extschema@.llama2_job AS j SET state = 'cancelled', finished_at = clock_timestamp()
-	WHERE j.id = llama2_cancel.id AND j.state IN ('queued', 'bundled', 'running');
-	RETURN FOUND;
+	-- the worker may just move it from one table to the other
+	LOOP
+		UPDATE @extschema@.llama2_job AS j SET state = 'cancelled', finished_at = clock_timestamp()
+		WHERE j.id = llama2_cancel.id AND j.state IN ('queued', 'bundled', 'running');
+		IF FOUND THEN
+			RETURN true;
+		END IF;
+		PERFORM FROM @extschema@.llama2_job AS j
+		WHERE j.id = llama2_cancel.id AND j.state IN ('queued', 'bundled', 'running');
+		EXIT WHEN NOT FOUND;
+	END LOOP;
+	RETURN false;
 END
 $$;
 

@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 
 #include "server/enrich_rows.h"
+#include "server/enrich_trigger.h"
 #include "shared/compat.h"
 
 PG_FUNCTION_INFO_V1(llama2_enrich);

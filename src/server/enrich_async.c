@@ -18,7 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "server/enrich_target.h"
+#include "server/enrich_trigger.h"
 #include "server/job_submit.h"
 #include "shared/compat.h"
 
@@ -31,31 +31,24 @@ PG_FUNCTION_INFO_V1(llama2_enrich_async);
 typedef struct PendingRows
 {
 	SubTransactionId subtransaction;
-	Oid			trigger;
-	Oid			relid;
+	const Llama2EnrichTrigger *trigger;
 	Oid			schema;
 	Oid			owner;
-	char	   *column;
-	text	   *source;
-	Llama2Settings settings;
 	Jsonb	   *options;
-	int			n_keys;			/* columns of a key */
 	int			n_rows;
 	int			capacity;
-	Datum	   *keys;			/* [capacity][n_keys], text */
-	MemoryContext context;		/* all of the above */
+	Datum	   *keys;			/* [capacity][columns of the key], text */
+	MemoryContext context;		/* options and keys */
 } PendingRows;
 
-static PendingRows *pending_rows(FunctionCallInfo fcinfo, const Llama2EnrichTrigger *trigger);
-static void note_row(PendingRows *rows, const Llama2EnrichTarget *target, TupleTableSlot *row);
+static PendingRows *pending_rows(FunctionCallInfo fcinfo, Llama2EnrichTrigger *trigger);
+static void note_row(PendingRows *rows, TupleTableSlot *row);
 static void insert_job(PendingRows *rows);
 static void insert_all(void);
 static void drop_rows(PendingRows *rows);
 static void at_transaction_event(XactEvent event, void *arg);
 static void at_subtransaction_event(SubXactEvent event, SubTransactionId subtransaction,
 									SubTransactionId parent, void *arg);
-static Jsonb *copy_jsonb(const Jsonb *json);
-static text *copy_text(const text *value);
 
 static List *pending = NIL;		/* of PendingRows, in the transaction's memory */
 static bool callbacks_registered = false;
@@ -80,25 +73,24 @@ llama2_enrich_async(PG_FUNCTION_ARGS)
 		old = is_update ? data->tg_trigslot : NULL;
 		new = is_update ? data->tg_newslot : data->tg_trigslot;
 		if (Llama2EnrichWanted(&trigger->target, old, new))
-			note_row(pending_rows(fcinfo, trigger), &trigger->target, new);
+			note_row(pending_rows(fcinfo, trigger), new);
 		PG_RETURN_POINTER(NULL);
 	}
 	Llama2TransitionBegin(&scan, data, "llama2_enrich_async");
 	while (Llama2TransitionNext(&scan, &old, &new))
 		if (Llama2EnrichWanted(&trigger->target, old, new))
-			note_row(pending_rows(fcinfo, trigger), &trigger->target, new);
+			note_row(pending_rows(fcinfo, trigger), new);
 	Llama2TransitionEnd(&scan);
 	PG_RETURN_POINTER(NULL);
 }
 
 /* Where rows of this call are noted; the youngest is looked at first. */
 static PendingRows *
-pending_rows(FunctionCallInfo fcinfo, const Llama2EnrichTrigger *trigger)
+pending_rows(FunctionCallInfo fcinfo, Llama2EnrichTrigger *trigger)
 {
-	TriggerData *data = (TriggerData *) fcinfo->context;
 	SubTransactionId subtransaction = GetCurrentSubTransactionId();
 	Oid			owner = GetUserId();
-	const Llama2Settings *settings = trigger->settings;
+	const Jsonb *options;
 	MemoryContext context;
 	MemoryContext old;
 	PendingRows *rows;
@@ -106,8 +98,7 @@ pending_rows(FunctionCallInfo fcinfo, const Llama2EnrichTrigger *trigger)
 	for (int i = list_length(pending) - 1; i >= 0; i--)
 	{
 		rows = list_nth(pending, i);
-		if (rows->trigger == data->tg_trigger->tgoid && rows->subtransaction == subtransaction &&
-			rows->owner == owner)
+		if (rows->trigger == trigger && rows->subtransaction == subtransaction && rows->owner == owner)
 			return rows;
 	}
 	if (!callbacks_registered)
@@ -116,26 +107,19 @@ pending_rows(FunctionCallInfo fcinfo, const Llama2EnrichTrigger *trigger)
 		RegisterSubXactCallback(at_subtransaction_event, NULL);
 		callbacks_registered = true;
 	}
+	options = Llama2EnrichJobOptions(trigger);
 	context = AllocSetContextCreate(TopTransactionContext, "llama2 pending rows", ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(context);
 	rows = palloc0(sizeof(PendingRows));
 	rows->context = context;
 	rows->subtransaction = subtransaction;
-	rows->trigger = data->tg_trigger->tgoid;
-	rows->relid = trigger->target.relid;
+	rows->trigger = trigger;
 	rows->schema = get_func_namespace(fcinfo->flinfo->fn_oid);
 	rows->owner = owner;
-	rows->column = pstrdup(trigger->target.column.name);
-	rows->source = cstring_to_text(trigger->target.source);
-	rows->settings.chat = settings->chat;
-	if (settings->system)
-		rows->settings.system = copy_text(settings->system);
-	if (settings->model)
-		rows->settings.model = pstrdup(settings->model);
-	rows->options = copy_jsonb(Llama2SettingsForLater(settings));
-	rows->n_keys = trigger->target.n_keys;
+	rows->options = palloc(VARSIZE(options));
+	memcpy(rows->options, options, VARSIZE(options));
 	rows->capacity = 8;
-	rows->keys = palloc(sizeof(Datum) * rows->n_keys * rows->capacity);
+	rows->keys = palloc(sizeof(Datum) * trigger->target.n_keys * rows->capacity);
 	MemoryContextSwitchTo(TopTransactionContext);
 	pending = lappend(pending, rows);
 	MemoryContextSwitchTo(old);
@@ -143,20 +127,21 @@ pending_rows(FunctionCallInfo fcinfo, const Llama2EnrichTrigger *trigger)
 }
 
 static void
-note_row(PendingRows *rows, const Llama2EnrichTarget *target, TupleTableSlot *row)
+note_row(PendingRows *rows, TupleTableSlot *row)
 {
+	const Llama2EnrichTarget *target = &rows->trigger->target;
 	MemoryContext old = MemoryContextSwitchTo(rows->context);
 
 	if (rows->n_rows == rows->capacity)
 	{
 		rows->capacity *= 2;
-		rows->keys = repalloc(rows->keys, sizeof(Datum) * rows->n_keys * rows->capacity);
+		rows->keys = repalloc(rows->keys, sizeof(Datum) * target->n_keys * rows->capacity);
 	}
-	for (int i = 0; i < rows->n_keys; i++)
+	for (int i = 0; i < target->n_keys; i++)
 	{
 		char	   *key = Llama2EnrichValue(&target->keys[i], row);
 
-		rows->keys[rows->n_rows * rows->n_keys + i] = CStringGetTextDatum(key);
+		rows->keys[rows->n_rows * target->n_keys + i] = CStringGetTextDatum(key);
 		pfree(key);
 	}
 	MemoryContextSwitchTo(old);
@@ -170,21 +155,22 @@ note_row(PendingRows *rows, const Llama2EnrichTarget *target, TupleTableSlot *ro
 static void
 insert_job(PendingRows *rows)
 {
+	const Llama2EnrichTarget *target = &rows->trigger->target;
 	Llama2JobSpec spec = {0};
-	int			dimensions[2] = {rows->n_rows, rows->n_keys};
+	int			dimensions[2] = {rows->n_rows, target->n_keys};
 	int			lower[2] = {1, 1};
 	bool		single = rows->n_rows == 1;
 
 	spec.schema = rows->schema;
 	spec.owner = rows->owner;
-	spec.relid = rows->relid;
-	spec.column = rows->column;
+	spec.relid = target->relid;
+	spec.column = target->column.name;
 	spec.bundled = !single;
 	spec.keys = PointerGetDatum(construct_md_array(rows->keys, NULL, single ? 1 : 2,
 												   single ? dimensions + 1 : dimensions, lower,
 												   TEXTOID, -1, false, TYPALIGN_INT));
-	spec.prompt = rows->source;
-	spec.settings = &rows->settings;
+	spec.prompt = cstring_to_text(target->source);
+	spec.settings = rows->trigger->settings;
 	spec.options = rows->options;
 	(void) Llama2JobInsert(&spec);
 }
@@ -247,22 +233,4 @@ at_subtransaction_event(SubXactEvent event, SubTransactionId subtransaction,
 		else
 			drop_rows(rows);
 	}
-}
-
-static Jsonb *
-copy_jsonb(const Jsonb *json)
-{
-	Jsonb	   *copy = palloc(VARSIZE_ANY(json));
-
-	memcpy(copy, json, VARSIZE_ANY(json));
-	return copy;
-}
-
-static text *
-copy_text(const text *value)
-{
-	text	   *copy = palloc(VARSIZE_ANY(value));
-
-	memcpy(copy, value, VARSIZE_ANY(value));
-	return copy;
 }

@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 
 #include "server/enrich_rows.h"
+#include "server/generate_batch.h"
 #include "shared/compat.h"
 
 PG_FUNCTION_INFO_V1(llama2_enrich_table);

@@ -90,46 +90,6 @@ Llama2EnrichTargetKeys(Llama2EnrichTarget *target, Relation relation)
 	index_close(index, AccessShareLock);
 }
 
-Llama2EnrichTrigger *
-Llama2EnrichTriggerOf(FunctionCallInfo fcinfo, const char *function)
-{
-	TriggerData *data = (TriggerData *) fcinfo->context;
-	Llama2EnrichTrigger *trigger = fcinfo->flinfo->fn_extra;
-	Trigger    *definition;
-	MemoryContext old;
-
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by a trigger", function)));
-	if (trigger)
-		return trigger;
-	Llama2RequirePreload();
-	definition = data->tg_trigger;
-	if (definition->tgnargs < 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("trigger \"%s\" gives function \"%s\" too few arguments",
-						definition->tgname, function),
-				 errhint("They are the column to fill, the prompt template, and options if wanted: "
-						 "%s('summary', 'Summarize: {body}', 'max_tokens=40').", function)));
-	if (!TRIGGER_FIRED_BY_INSERT(data->tg_event) && !TRIGGER_FIRED_BY_UPDATE(data->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("trigger \"%s\" must be fired for INSERT or UPDATE", definition->tgname)));
-
-	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	trigger = palloc0(sizeof(Llama2EnrichTrigger));
-	Llama2EnrichTargetInit(&trigger->target, data->tg_relation, definition->tgargs[0],
-						   definition->tgargs[1]);
-	if (!TRIGGER_FIRED_BEFORE(data->tg_event))
-		Llama2EnrichTargetKeys(&trigger->target, data->tg_relation);
-	trigger->settings = Llama2ReadSettings(definition->tgargs + 2, definition->tgnargs - 2);
-	MemoryContextSwitchTo(old);
-	fcinfo->flinfo->fn_extra = trigger;
-	return trigger;
-}
-
 char *
 Llama2EnrichPrompt(const Llama2EnrichTarget *target, TupleTableSlot *row)
 {

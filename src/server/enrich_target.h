@@ -9,10 +9,8 @@
 
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
-#include "fmgr.h"
 #include "utils/rel.h"
 
-#include "server/generate_batch.h"
 #include "server/template.h"
 
 /* A column as its rows are read and written: by its type's text form. */
@@ -38,25 +36,12 @@ typedef struct Llama2EnrichTarget
 	Oid		   *key_operators;	/* equality, one for each column of the key */
 } Llama2EnrichTarget;
 
-/* What a trigger was created with: the target and how to generate. */
-typedef struct Llama2EnrichTrigger
-{
-	Llama2EnrichTarget target;
-	Llama2Settings *settings;
-} Llama2EnrichTrigger;
-
 /* Looks the columns up; what does not exist or cannot be written is an error that names it. */
 extern void Llama2EnrichTargetInit(Llama2EnrichTarget *target, Relation relation, const char *column,
 								   const char *template);
 
 /* Looks the primary key up, without which no row can be found again. */
 extern void Llama2EnrichTargetKeys(Llama2EnrichTarget *target, Relation relation);
-
-/*
- * The trigger's arguments, read and checked at its first call in a statement and kept from
- * then on; with the key, unless the trigger is fired before a row is stored.  Raises an error where the function was not called as a trigger.
- */
-extern Llama2EnrichTrigger *Llama2EnrichTriggerOf(FunctionCallInfo fcinfo, const char *function);
 
 /* The prompt of a row, or NULL where a column of the template is null. */
 extern char *Llama2EnrichPrompt(const Llama2EnrichTarget *target, TupleTableSlot *row);

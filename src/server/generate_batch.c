@@ -8,76 +8,90 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
-#include "utils/memutils.h"
 
 #include "server/parameters.h"
 #include "server/text_output.h"
 #include "shared/compat.h"
 #include "shared/model_table.h"
 
-/* So many settings a session keeps. */
-#define KEPT_SETTINGS 16
+/* The session's parameters that a job has to know. */
+typedef struct Defaults
+{
+	int			max_tokens;
+	int			top_k;
+	int			seed;
+	double		temperature;
+	double		top_p;
+	double		min_p;
+	double		repeat_penalty;
+} Defaults;
 
 static text *take_answer(const Llama2Model *model, Llama2Request *request, Llama2Progress *progress);
-static Llama2Settings *read_settings(char *const *words, int n_words);
 static Jsonb *settings_word(const char *word);
 static bool is_json_value(const char *value);
 static Jsonb *concat(Jsonb *first, Jsonb *second);
 static JsonbValue *take_key(Jsonb **options, const char *key, JsonbValue *value);
 static text *take_text(Jsonb **options, const char *key);
 
-/*
- * The same words are read for every statement that fires a trigger: so the first ones are kept to the
- * end of the session, and never freed, as callers keep pointers to them.
- */
 Llama2Settings *
 Llama2ReadSettings(char *const *words, int n_words)
 {
-	static struct
-	{
-		char	   *words;
-		Llama2Settings *settings;
-		int			checked_limit;	/* llama2.max_tokens_limit when they were checked */
-	}			kept[KEPT_SETTINGS];
-	static int	n_kept = 0;
-	StringInfoData all;
-	MemoryContext context;
-	MemoryContext old;
-	Llama2Settings *settings;
+	Llama2Settings *settings = palloc0(sizeof(Llama2Settings));
 	Llama2Options options;
+	JsonbValue	value;
+	text	   *model;
 
-	initStringInfo(&all);
+	settings->options = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
 	for (int i = 0; i < n_words; i++)
-		appendStringInfo(&all, "%zu %s", strlen(words[i]), words[i]);
-	for (int i = 0; i < n_kept; i++)
-		if (strcmp(kept[i].words, all.data) == 0)
-		{
-			if (kept[i].checked_limit != llama2_max_tokens_limit)
-				Llama2CheckSettings(kept[i].settings, &options);
-			kept[i].checked_limit = llama2_max_tokens_limit;
-			return kept[i].settings;
-		}
-	if (n_kept == KEPT_SETTINGS)
-		return read_settings(words, n_words);
-
-	context = AllocSetContextCreate(CurrentMemoryContext, "llama2 settings", ALLOCSET_SMALL_SIZES);
-	old = MemoryContextSwitchTo(context);
-	settings = read_settings(words, n_words);
-	kept[n_kept].words = pstrdup(all.data);
-	kept[n_kept].settings = settings;
-	kept[n_kept].checked_limit = llama2_max_tokens_limit;
-	MemoryContextSwitchTo(old);
-	MemoryContextSetParent(context, TopMemoryContext);
-	n_kept++;
+		settings->options = concat(settings->options, settings_word(words[i]));
+	settings->system = take_text(&settings->options, "system");
+	model = take_text(&settings->options, "model");
+	if (model)
+		settings->model = text_to_cstring(model);
+	if (settings->model && !Llama2ModelNameIsValid(settings->model))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid model name \"%s\"", settings->model)));
+	settings->chat = true;
+	if (take_key(&settings->options, "chat", &value))
+	{
+		if (value.type != jbvBool)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("option \"chat\" must be true or false")));
+		settings->chat = value.val.boolean;
+	}
+	Llama2CheckSettings(settings, &options);
 	return settings;
 }
 
-/* A session's parameters seldom change: their jsonb is kept. */
+uint64
+Llama2DefaultsVersion(void)
+{
+	static Defaults seen;
+	static uint64 version = 0;
+	Defaults	now;
+
+	/* with its padding, as it is compared as bytes */
+	memset(&now, 0, sizeof(now));
+	now.max_tokens = Min(llama2_max_tokens, llama2_max_tokens_limit);
+	now.top_k = llama2_top_k;
+	now.seed = llama2_seed;
+	now.temperature = llama2_temperature;
+	now.top_p = llama2_top_p;
+	now.min_p = llama2_min_p;
+	now.repeat_penalty = llama2_repeat_penalty;
+	if (version == 0 || memcmp(&now, &seen, sizeof(now)) != 0)
+	{
+		seen = now;
+		version++;
+	}
+	return version;
+}
+
 Jsonb *
 Llama2SettingsForLater(const Llama2Settings *settings)
 {
-	static char *kept_text = NULL;
-	static Jsonb *kept = NULL;
 	StringInfoData defaults;
 
 	initStringInfo(&defaults);
@@ -88,21 +102,8 @@ Llama2SettingsForLater(const Llama2Settings *settings)
 	if (llama2_seed >= 0)
 		appendStringInfo(&defaults, ", \"seed\": %d", llama2_seed);
 	appendStringInfoChar(&defaults, '}');
-	if (kept_text == NULL || strcmp(kept_text, defaults.data) != 0)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-		Jsonb	   *json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(defaults.data)));
-
-		if (kept)
-		{
-			pfree(kept_text);
-			pfree(kept);
-		}
-		kept = json;
-		kept_text = pstrdup(defaults.data);
-		MemoryContextSwitchTo(old);
-	}
-	return concat(kept, Llama2OptionsByName(settings->options));
+	return concat(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(defaults.data))),
+				  Llama2OptionsByName(settings->options));
 }
 
 void
@@ -196,38 +197,6 @@ take_answer(const Llama2Model *model, Llama2Request *request, Llama2Progress *pr
 	answer = Llama2DoneText(model, request);
 	Llama2RequestRelease(request);
 	return answer;
-}
-
-static Llama2Settings *
-read_settings(char *const *words, int n_words)
-{
-	Llama2Settings *settings = palloc0(sizeof(Llama2Settings));
-	Llama2Options options;
-	JsonbValue	value;
-	text	   *model;
-
-	settings->options = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
-	for (int i = 0; i < n_words; i++)
-		settings->options = concat(settings->options, settings_word(words[i]));
-	settings->system = take_text(&settings->options, "system");
-	model = take_text(&settings->options, "model");
-	if (model)
-		settings->model = text_to_cstring(model);
-	if (settings->model && !Llama2ModelNameIsValid(settings->model))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid model name \"%s\"", settings->model)));
-	settings->chat = true;
-	if (take_key(&settings->options, "chat", &value))
-	{
-		if (value.type != jbvBool)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("option \"chat\" must be true or false")));
-		settings->chat = value.val.boolean;
-	}
-	Llama2CheckSettings(settings, &options);
-	return settings;
 }
 
 /* One name=value, or a JSON object, as jsonb. */

@@ -28,6 +28,9 @@ extern Llama2Settings *Llama2ReadSettings(char *const *words, int n_words);
 /* The options with the session's parameters where they give none, for a process that has others. */
 extern Jsonb *Llama2SettingsForLater(const Llama2Settings *settings);
 
+/* Another number whenever these parameters, and so the options for later, are not what they were. */
+extern uint64 Llama2DefaultsVersion(void);
+
 /* Options and model of a call; the model is waited for. */
 extern void Llama2BeginCallWith(const Llama2Settings *settings, Llama2Call *call);
 

@@ -2,6 +2,9 @@
  * job_queue.c
  *		The table llama2_job, as the worker of a database reads and changes it.
  *
+ * Jobs of triggers are in llama2_job_new first, which has no indexes and inherits from it: so whoever looks at
+ * llama2_job sees both.
+ *
  * All statements run as the worker's own role, a superuser, with every name qualified.
  * They are prepared once for each extension, as it can be dropped and made again.
  */
@@ -16,6 +19,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "server/job_rows.h"
 #include "server/parameters.h"
 #include "shared/compat.h"
 
@@ -31,7 +35,7 @@ typedef struct Statement
 
 /* A job whose server or worker died in the middle of it, again and again, is not tried for ever. */
 static Statement recover = {
-	"UPDATE %1$s.llama2_job SET started_at = NULL, "
+	"UPDATE ONLY %1$s.llama2_job SET started_at = NULL, "
 	"state = CASE WHEN attempts > $1 THEN 'failed' ELSE 'queued' END, "
 	"error = CASE WHEN attempts > $1 THEN 'the server or the worker ended while the job ran, at each of its attempts' END, "
 	"finished_at = CASE WHEN attempts > $1 THEN pg_catalog.clock_timestamp() END "
@@ -41,11 +45,11 @@ static Statement recover = {
 
 /* Who has jobs, found in the index without reading these. */
 #define OWNERS \
-	"WITH RECURSIVE owners(owner) AS ((SELECT q.owner FROM %1$s.llama2_job AS q WHERE q.finished_at IS NULL " \
-	"ORDER BY q.owner LIMIT 1) UNION ALL SELECT (SELECT q.owner FROM %1$s.llama2_job AS q WHERE q.finished_at IS NULL " \
+	"WITH RECURSIVE owners(owner) AS ((SELECT q.owner FROM ONLY %1$s.llama2_job AS q WHERE q.finished_at IS NULL " \
+	"ORDER BY q.owner LIMIT 1) UNION ALL SELECT (SELECT q.owner FROM ONLY %1$s.llama2_job AS q WHERE q.finished_at IS NULL " \
 	"AND q.owner > o.owner ORDER BY q.owner LIMIT 1) FROM owners AS o WHERE o.owner IS NOT NULL), "
 #define QUEUED_OF_OWNER \
-	"FROM %1$s.llama2_job AS q WHERE q.owner = o.owner AND q.finished_at IS NULL AND q.state = 'queued' " \
+	"FROM ONLY %1$s.llama2_job AS q WHERE q.owner = o.owner AND q.finished_at IS NULL AND q.state = 'queued' " \
 	"AND q.run_after <= pg_catalog.clock_timestamp() "
 
 /* Owners take turns; those of $2, who have jobs running, have had theirs. */
@@ -53,7 +57,7 @@ static Statement claim = {
 	OWNERS "turns AS (SELECT w.id, pg_catalog.row_number() OVER (PARTITION BY o.owner ORDER BY w.id) + "
 	"(SELECT pg_catalog.count(*) FROM pg_catalog.unnest($2) AS r(owner) WHERE r.owner = o.owner) AS turn FROM owners AS o, "
 	"LATERAL (SELECT q.id " QUEUED_OF_OWNER "ORDER BY q.id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) AS w) "
-	"UPDATE %1$s.llama2_job AS j SET state = 'running', attempts = j.attempts + 1, "
+	"UPDATE ONLY %1$s.llama2_job AS j SET state = 'running', attempts = j.attempts + 1, "
 	"started_at = pg_catalog.clock_timestamp() FROM (SELECT t.id FROM turns AS t ORDER BY t.turn, t.id LIMIT $1) AS c "
 	"WHERE j.id = c.id RETURNING j.id, j.owner::pg_catalog.oid, j.relation::pg_catalog.oid, j.attname, j.keys, "
 	"j.prompt, j.system, j.model, j.chat, j.options, j.attempts",
@@ -67,7 +71,7 @@ static Statement claim = {
 static Statement unbundle = {
 	OWNERS "few AS MATERIALIZED (SELECT o.owner FROM owners AS o WHERE "
 	"(SELECT pg_catalog.count(*) FROM (SELECT " QUEUED_OF_OWNER "LIMIT $1) AS n) < $1), "
-	"bundle AS (DELETE FROM %1$s.llama2_job AS j WHERE j.id = (SELECT o.id FROM few, LATERAL (SELECT b.id FROM %1$s.llama2_job AS b "
+	"bundle AS (DELETE FROM ONLY %1$s.llama2_job AS j WHERE j.id = (SELECT o.id FROM few, LATERAL (SELECT b.id FROM ONLY %1$s.llama2_job AS b "
 	"WHERE b.owner = few.owner AND b.finished_at IS NULL AND b.state = 'bundled' ORDER BY b.id LIMIT 1 FOR UPDATE SKIP LOCKED) AS o "
 	"ORDER BY o.id LIMIT 1) RETURNING j.*) "
 	"INSERT INTO %1$s.llama2_job (owner, relation, attname, keys, prompt, system, model, chat, options, queued_at) "
@@ -79,30 +83,30 @@ static Statement unbundle = {
 };
 
 static Statement done = {
-	"UPDATE %1$s.llama2_job SET state = 'done', result = $2, error = NULL, finished_at = pg_catalog.clock_timestamp() "
+	"UPDATE ONLY %1$s.llama2_job SET state = 'done', result = $2, error = NULL, finished_at = pg_catalog.clock_timestamp() "
 	"WHERE id = $1 AND state = 'running'",
 	2, {INT8OID, TEXTOID}
 };
 
 static Statement failed = {
-	"UPDATE %1$s.llama2_job SET state = 'failed', error = $2, finished_at = pg_catalog.clock_timestamp() "
+	"UPDATE ONLY %1$s.llama2_job SET state = 'failed', error = $2, finished_at = pg_catalog.clock_timestamp() "
 	"WHERE id = $1 AND state = 'running'",
 	2, {INT8OID, TEXTOID}
 };
 
 static Statement removed = {
-	"DELETE FROM %1$s.llama2_job WHERE id = $1 AND state = 'running'",
+	"DELETE FROM ONLY %1$s.llama2_job WHERE id = $1 AND state = 'running'",
 	1, {INT8OID}
 };
 
 static Statement retry = {
-	"UPDATE %1$s.llama2_job SET state = 'queued', started_at = NULL, attempts = $3, error = $4, "
+	"UPDATE ONLY %1$s.llama2_job SET state = 'queued', started_at = NULL, attempts = $3, error = $4, "
 	"run_after = pg_catalog.clock_timestamp() + $2 * '1 ms'::pg_catalog.interval WHERE id = $1 AND state = 'running'",
 	4, {INT8OID, INT8OID, INT4OID, TEXTOID}
 };
 
 static Statement still_running = {
-	"SELECT id FROM %1$s.llama2_job WHERE id = ANY ($1) AND state = 'running'",
+	"SELECT id FROM ONLY %1$s.llama2_job WHERE id = ANY ($1) AND state = 'running'",
 	1, {INT8ARRAYOID}
 };
 
@@ -128,6 +132,7 @@ static text *text_column(HeapTuple tuple, TupleDesc desc, int number);
 
 static Oid	opened = InvalidOid;	/* the extension that the plans are for */
 static char *schema = NULL;
+static Oid	schema_id = InvalidOid;
 
 char *
 Llama2JobQueueOpen(void)
@@ -150,14 +155,19 @@ Llama2JobQueueOpen(void)
 		return NULL;
 
 	SPI_connect();
-	if (SPI_execute("SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_extension AS e "
+	if (SPI_execute("SELECT pg_catalog.quote_ident(n.nspname), n.oid FROM pg_catalog.pg_extension AS e "
 					"JOIN pg_catalog.pg_class AS c ON c.relnamespace = e.extnamespace AND c.relname = 'llama2_job' "
 					"JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'llama2'",
 					true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look up the schema of the extension");
 	if (SPI_processed == 1)
+	{
+		bool		is_null;
+
 		schema = MemoryContextStrdup(TopMemoryContext,
 									 SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+		schema_id = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null));
+	}
 	SPI_finish();
 	return schema;
 }
@@ -198,6 +208,12 @@ Llama2JobQueueClaim(int n, List *running, MemoryContext parent)
 	}
 	SPI_finish();
 	return jobs;
+}
+
+void
+Llama2JobQueueTakeIn(int n)
+{
+	Llama2JobsTakeIn(schema_id, n);
 }
 
 void

@@ -36,6 +36,9 @@ extern char *Llama2JobQueueOpen(void);
 /* Jobs that are "running" although nobody runs them are queued again: at the start of a worker. */
 extern void Llama2JobQueueRecover(void);
 
+/* Jobs of triggers, at most n, are taken to where they can be claimed. */
+extern void Llama2JobQueueTakeIn(int n);
+
 /*
  * Claim at most n jobs, each in a memory context of its own below parent.  Owners take turns, and who has fewer
  * of the jobs that run comes first.

@@ -8,13 +8,10 @@
  */
 #include "server/job_submit.h"
 
-#include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "commands/trigger.h"
-#include "executor/executor.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/array.h"
@@ -22,9 +19,9 @@
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "server/job_rows.h"
 #include "server/parameters.h"
 #include "shared/compat.h"
 #include "shared/job_table.h"
@@ -33,33 +30,8 @@
 PG_FUNCTION_INFO_V1(llama2_submit);
 PG_FUNCTION_INFO_V1(llama2_job_notice);
 
-/* The columns of llama2_job, as sql/llama2.sql has them. */
-enum
-{
-	COLUMN_ID,
-	COLUMN_OWNER,
-	COLUMN_STATE,
-	COLUMN_RELATION,
-	COLUMN_ATTNAME,
-	COLUMN_KEYS,
-	COLUMN_PROMPT,
-	COLUMN_SYSTEM,
-	COLUMN_MODEL,
-	COLUMN_CHAT,
-	COLUMN_OPTIONS,
-	COLUMN_ATTEMPTS,
-	COLUMN_QUEUED_AT,
-	COLUMN_RUN_AFTER,
-	COLUMN_STARTED_AT,
-	COLUMN_FINISHED_AT,
-	COLUMN_RESULT,
-	COLUMN_ERROR,
-	N_COLUMNS
-};
-
 static void wake_at_commit(XactEvent event, void *arg);
-static void set_column(TupleTableSlot *slot, int column, Datum value);
-static void insert_row(Relation relation, TupleTableSlot *slot);
+static void set_column(TupleTableSlot *slot, Llama2JobColumn column, Datum value);
 static void note_wake(void);
 static Jsonb *arguments_as_options(FunctionCallInfo fcinfo, int first);
 static void append_texts(StringInfo json, ArrayType *array);
@@ -107,80 +79,59 @@ llama2_job_notice(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(NULL);
 }
 
-/*
- * Straight into the table: this is done in every transaction that an asynchronous trigger
- * fires in, and a statement would take several times as long.
- */
+/* Those of triggers go into a table without indexes, from which the worker takes them. */
 int64
 Llama2JobInsert(const Llama2JobSpec *spec)
 {
-	Oid			relid = get_relname_relid("llama2_job", spec->schema);
 	Oid			sequence = get_relname_relid("llama2_job_id", spec->schema);
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 	const char *model = spec->settings->model ? spec->settings->model : llama2_model;
-	Relation	relation;
+	Llama2JobWriter writer;
 	TupleTableSlot *slot;
 	NameData	column;
 	int64		id;
 
 	PreventCommandIfReadOnly("INSERT");
-	if (!OidIsValid(relid) || !OidIsValid(sequence))
+	if (!OidIsValid(sequence))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table \"llama2_job\" of the extension does not exist")));
-	relation = table_open(relid, RowExclusiveLock);
-	if (RelationGetNumberOfAttributes(relation) < N_COLUMNS)
-		elog(ERROR, "table \"llama2_job\" has too few columns");
+				 errmsg("sequence \"%s\" of the extension does not exist", "llama2_job_id")));
+	Llama2JobWriterBegin(&writer, spec->schema, OidIsValid(spec->relid) ? "llama2_job_new" : "llama2_job");
 	id = nextval_internal(sequence, false);
 
-	slot = table_slot_create(relation, NULL);
-	memset(slot->tts_isnull, true, sizeof(bool) * RelationGetNumberOfAttributes(relation));
-	set_column(slot, COLUMN_ID, Int64GetDatum(id));
-	set_column(slot, COLUMN_OWNER, ObjectIdGetDatum(spec->owner));
-	set_column(slot, COLUMN_STATE, CStringGetTextDatum(spec->bundled ? "bundled" : "queued"));
+	slot = writer.slot;
+	memset(slot->tts_isnull, true, sizeof(bool) * LLAMA2_JOB_COLUMNS);
+	set_column(slot, LLAMA2_JOB_ID, Int64GetDatum(id));
+	set_column(slot, LLAMA2_JOB_OWNER, ObjectIdGetDatum(spec->owner));
+	set_column(slot, LLAMA2_JOB_STATE, CStringGetTextDatum(spec->bundled ? "bundled" : "queued"));
 	if (OidIsValid(spec->relid))
 	{
 		namestrcpy(&column, spec->column);
-		set_column(slot, COLUMN_RELATION, ObjectIdGetDatum(spec->relid));
-		set_column(slot, COLUMN_ATTNAME, NameGetDatum(&column));
-		set_column(slot, COLUMN_KEYS, spec->keys);
+		set_column(slot, LLAMA2_JOB_RELATION, ObjectIdGetDatum(spec->relid));
+		set_column(slot, LLAMA2_JOB_ATTNAME, NameGetDatum(&column));
+		set_column(slot, LLAMA2_JOB_KEYS, spec->keys);
 	}
-	set_column(slot, COLUMN_PROMPT, PointerGetDatum(spec->prompt));
+	set_column(slot, LLAMA2_JOB_PROMPT, PointerGetDatum(spec->prompt));
 	if (spec->settings->system)
-		set_column(slot, COLUMN_SYSTEM, PointerGetDatum(spec->settings->system));
-	set_column(slot, COLUMN_MODEL, CStringGetTextDatum(model));
-	set_column(slot, COLUMN_CHAT, BoolGetDatum(spec->settings->chat));
-	set_column(slot, COLUMN_OPTIONS, JsonbPGetDatum(spec->options));
-	set_column(slot, COLUMN_ATTEMPTS, Int32GetDatum(0));
-	set_column(slot, COLUMN_QUEUED_AT, TimestampTzGetDatum(now));
-	set_column(slot, COLUMN_RUN_AFTER, TimestampTzGetDatum(now));
+		set_column(slot, LLAMA2_JOB_SYSTEM, PointerGetDatum(spec->settings->system));
+	set_column(slot, LLAMA2_JOB_MODEL, CStringGetTextDatum(model));
+	set_column(slot, LLAMA2_JOB_CHAT, BoolGetDatum(spec->settings->chat));
+	set_column(slot, LLAMA2_JOB_OPTIONS, JsonbPGetDatum(spec->options));
+	set_column(slot, LLAMA2_JOB_ATTEMPTS, Int32GetDatum(0));
+	set_column(slot, LLAMA2_JOB_QUEUED_AT, TimestampTzGetDatum(now));
+	set_column(slot, LLAMA2_JOB_RUN_AFTER, TimestampTzGetDatum(now));
 	ExecStoreVirtualTuple(slot);
-	insert_row(relation, slot);
-	ExecDropSingleTupleTableSlot(slot);
-	table_close(relation, NoLock);
+	Llama2JobWriterInsert(&writer);
+	Llama2JobWriterEnd(&writer);
 	note_wake();
 	return id;
 }
 
 static void
-set_column(TupleTableSlot *slot, int column, Datum value)
+set_column(TupleTableSlot *slot, Llama2JobColumn column, Datum value)
 {
 	slot->tts_values[column] = value;
 	slot->tts_isnull[column] = false;
-}
-
-static void
-insert_row(Relation relation, TupleTableSlot *slot)
-{
-	EState	   *state = CreateExecutorState();
-	ResultRelInfo *result = makeNode(ResultRelInfo);
-
-	InitResultRelInfo(result, relation, 1, NULL, 0);
-	ExecOpenIndices(result, false);
-	table_tuple_insert(relation, slot, GetCurrentCommandId(true), 0, NULL);
-	Llama2InsertIndexTuples(result, slot, state);
-	ExecCloseIndices(result);
-	FreeExecutorState(state);
 }
 
 static void

@@ -143,7 +143,7 @@ SELECT set_eq(
 	$$SELECT d.objid::regclass::text
 	  FROM pg_depend AS d JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
 	  WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND e.extname = 'llama2'$$,
-	ARRAY['llama2_status', 'llama2_requests', 'llama2_progress', 'llama2_stats', 'llama2_jobs', 'llama2_job', 'llama2_job_id',
+	ARRAY['llama2_status', 'llama2_requests', 'llama2_progress', 'llama2_stats', 'llama2_jobs', 'llama2_job', 'llama2_job_new', 'llama2_job_id',
 		'llama2_conversations', 'llama2_conversation', 'llama2_conversation_id', 'llama2_turns', 'llama2_turn'],
 	'the extension has these relations and no others');
 SELECT columns_are('llama2_status', ARRAY['model', 'state', 'worker_pid', 'kernels', 'threads', 'context_length', 'weight_bytes',

@@ -20,6 +20,10 @@ SELECT is(has_table_privilege('llama2_test_other', 'llama2_job', privilege), all
 FROM (VALUES ('SELECT', true), ('INSERT', false), ('UPDATE', false), ('DELETE', false), ('TRUNCATE', false), ('REFERENCES', false), ('TRIGGER', false)) AS v (privilege, allowed);
 SELECT is(has_column_privilege('llama2_test_other', 'llama2_job', attname, 'UPDATE'), attname IN ('state', 'finished_at'), 'who cancels may change ' || attname || ': ' || (attname IN ('state', 'finished_at')))
 FROM pg_attribute WHERE attrelid = 'llama2_job'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum;
+SELECT is(has_table_privilege('llama2_test_other', 'llama2_job_new', 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') OR
+	has_any_column_privilege('llama2_test_other', 'llama2_job_new', 'SELECT, INSERT, UPDATE, REFERENCES'), false, 'nobody has rights on the table of new jobs');
+SELECT ok(NOT relhasindex, 'which has no indexes') FROM pg_class WHERE oid = 'llama2_job_new'::regclass;
+SELECT is_descendent_of('llama2_job_new', 'llama2_job', 'and is part of the other');
 SELECT is(has_sequence_privilege('llama2_test_other', 'llama2_job_id', 'USAGE'), false, 'nobody takes numbers');
 
 -- Submitting

@@ -14,6 +14,7 @@ use RawClient;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+my ($status, $out, $err);
 my $node = llama2_server(
 	'rules',
 	'llama2.job_retry_delay' => '50ms',
@@ -117,6 +118,50 @@ wait_for("summary IS NOT NULL FROM notes WHERE id = 12", 'a locked row does not 
 $locker->query('COMMIT');
 wait_for('count(*) = 0 FROM llama2_jobs', 'nor is it given up');
 
+# What a session knows of a trigger follows its definition, its table and the session's parameters
+pause();
+sql(q{CREATE TABLE changing (id int PRIMARY KEY, body text, title text, summary text);
+	CREATE TRIGGER s AFTER INSERT ON changing FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('summary', 'A {body}', 'max_tokens=2')});
+my $fresh = RawClient->new($node);
+$fresh->query("INSERT INTO changing VALUES (1, 'x', 'y')");
+$fresh->query("SET llama2.temperature = 0; INSERT INTO changing VALUES (2, 'x', 'y')");
+$fresh->query("SET llama2.temperature = 1; INSERT INTO changing VALUES (3, 'x', 'y')");
+$fresh->query(q{CREATE OR REPLACE TRIGGER s AFTER INSERT ON changing FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('summary', 'B {body}', 'max_tokens=3')});
+$fresh->query("INSERT INTO changing VALUES (4, 'x', 'y')");
+$fresh->query(q{BEGIN; INSERT INTO changing VALUES (5, 'x', 'y');
+	CREATE OR REPLACE TRIGGER s AFTER INSERT ON changing FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('title', 'C {body}', 'max_tokens=3');
+	INSERT INTO changing VALUES (6, 'x'); COMMIT});
+$fresh->query("ALTER TABLE changing DROP CONSTRAINT changing_pkey, ADD PRIMARY KEY (body, id); INSERT INTO changing VALUES (7, 'x')");
+$fresh->query(q{BEGIN; CREATE OR REPLACE TRIGGER s AFTER INSERT ON changing FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('title', 'D {body}', 'max_tokens=3');
+	INSERT INTO changing VALUES (8, 'x'); ROLLBACK; INSERT INTO changing VALUES (9, 'x')});
+is(sql(q{SELECT prompt, attname, keys, options->'max_tokens', options->'temperature' FROM llama2_job ORDER BY id}), join("\n",
+	'A {body}|summary|{1}|2|0.6', 'A {body}|summary|{2}|2|0', 'A {body}|summary|{3}|2|1', 'B {body}|summary|{4}|3|1',
+	'B {body}|summary|{5}|3|1', 'C {body}|title|{6}|3|1', 'C {body}|title|{x,7}|3|1', 'C {body}|title|{x,9}|3|1'), 'jobs of one session while a trigger changes');
+($status, $out, $err) = $node->psql('postgres', q{INSERT INTO changing VALUES (10, 'x');
+	SET llama2.max_tokens_limit = 2; INSERT INTO changing VALUES (11, 'x')});
+like($err, qr/max_tokens 3 is greater than the limit of 2/, 'the limit of a role holds for a trigger that the session knows already');
+sql('DROP TABLE changing; DELETE FROM llama2_job');
+
+# Jobs that the worker has not seen yet
+sql("SET ROLE alice; INSERT INTO notes (id, body) VALUES (13, '$kettle')");
+sql("SET ROLE alice; INSERT INTO notes (id, body) VALUES (14, '$kettle')");
+sql("SET ROLE alice; INSERT INTO notes (id, body) VALUES (15, '$kettle'), (16, '$kettle')");
+my @new = split "\n", sql('SELECT id FROM llama2_job_new ORDER BY id');
+is(scalar @new, 3, 'they have a table of their own');
+($status, $out, $err) = $node->psql('postgres', 'SET ROLE alice; SELECT id FROM llama2_job_new');
+like($err, qr/permission denied for table llama2_job_new/, 'where nobody looks');
+is(sql("SET ROLE bob; SELECT llama2_cancel($new[0])"), 'f', 'nor cancels what is of others');
+is(sql("SET ROLE alice; SELECT llama2_cancel($new[0])"), 't', 'but their owner does');
+$locker->query("SET ROLE alice; BEGIN; SELECT llama2_cancel($new[1])");
+resume();
+wait_for("count(*) = 2 FROM notes WHERE id IN (15, 16) AND summary = '$summary'", 'a job that is just being cancelled does not keep others waiting');
+$locker->query('ROLLBACK; RESET ROLE');
+wait_for("summary = '$summary' FROM notes WHERE id = 14", 'and is done if it was not');
+is(sql("SELECT state FROM llama2_jobs WHERE id = $new[0]"), 'cancelled', 'the cancelled one is kept');
+is(sql('SELECT summary IS NULL FROM notes WHERE id = 13'), 't', 'without a summary');
+wait_for('count(*) = 0 FROM llama2_job_new', 'none stays where it was');
+sql('DELETE FROM llama2_job');
+
 # Subtransactions and roll-backs
 pause();
 sql("BEGIN; INSERT INTO notes (id, body) VALUES (20, '$kettle'); ROLLBACK");
@@ -176,7 +221,7 @@ is(sql("SELECT llama2_result($id, '30 s') = llama2_generate('Once upon a time', 
 $id = sql(q{SELECT llama2_submit('What is PostgreSQL?', system => 'Answer in capital letters.', options => '{"temperature": 0}')});
 is(sql("SELECT llama2_result($id, '30 s') = llama2_generate('What is PostgreSQL?', system => 'Answer in capital letters.', temperature => 0)"), 't',
 	'with a system message and options');
-my ($status, $out, $err) = $node->psql('postgres', 'SELECT llama2_result(123456789)');
+($status, $out, $err) = $node->psql('postgres', 'SELECT llama2_result(123456789)');
 like($err, qr/there is no job 123456789/, 'a job that there is not');
 is(sql('SELECT llama2_result(NULL) IS NULL AND llama2_submit(NULL) IS NULL AND llama2_cancel(NULL) IS NULL'), 't', 'NULL');
 $id = sql(q{SELECT llama2_submit('Once', model => 'nowhere')});
@@ -289,6 +334,7 @@ wait_for("state = 'done' FROM llama2_jobs WHERE id = $job{$_}", "after a restart
 pause();
 $id = sql(q{SELECT llama2_submit('Once upon a time', max_tokens => 3, temperature => 0)});
 sql("INSERT INTO notes (id, body) VALUES (60, '$kettle')");
+sql("INSERT INTO notes (id, body) VALUES (61, '$kettle'), (62, '$kettle')");
 my $dump = $node->basedir . '/dump.sql';
 command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-f', $dump, 'postgres' ], 'pg_dump');
 sql('CREATE DATABASE restored');
@@ -296,7 +342,7 @@ command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-h', $node->host, '-p
 sql('DELETE FROM llama2_job');
 resume();
 wait_for("llama2_result($id) IS NOT NULL", 'a job that was restored is done', 'restored');
-wait_for("summary = '$summary' FROM notes WHERE id = 60", 'in a table, too', 'restored');
+wait_for("count(*) = 3 FROM notes WHERE id IN (60, 61, 62) AND summary = '$summary'", 'in a table, too', 'restored');
 is(sql(q{SELECT llama2_submit('Once', max_tokens => 2)}, 'restored') > $id, 1, 'ids go on after those that were restored');
 
 # A standby leaves jobs alone, until it is promoted
