@@ -495,6 +495,24 @@ CREATE AGGREGATE llama2_summarize_agg(text) (
 
 COMMENT ON AGGREGATE llama2_summarize_agg(text) IS 'summarize texts, each by itself and then the summaries together';
 
+-- The two halves of that aggregate, as the batch scan uses them for many groups at a time
+
+CREATE FUNCTION llama2_texts_final(internal) RETURNS text[]
+AS 'MODULE_PATHNAME', 'llama2_texts_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION llama2_texts_final(internal) IS 'final function of llama2_texts_agg';
+
+CREATE AGGREGATE llama2_texts_agg(text) (
+	SFUNC = llama2_summarize_add, STYPE = internal, FINALFUNC = llama2_texts_final, PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE llama2_texts_agg(text) IS 'an array of those texts that are not null';
+
+CREATE FUNCTION llama2_summarize_texts(texts text[]) RETURNS text
+AS 'MODULE_PATHNAME', 'llama2_summarize_texts' LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000;
+
+COMMENT ON FUNCTION llama2_summarize_texts(text[]) IS 'summarize texts as llama2_summarize_agg does';
+
 CREATE FUNCTION llama2_score(
 	prompt text, completion text, model text DEFAULT NULL
 ) RETURNS float8

@@ -23,6 +23,7 @@ static const Llama2BatchFunction functions[] = {
 	{"llama2_chat", Llama2PrepareChat, Llama2AnswerText},
 	{"llama2_chat_messages", Llama2PrepareChatMessages, Llama2AnswerText},
 	{"llama2_complete", Llama2PrepareComplete, Llama2AnswerDetails},
+	{"llama2_complete_n", Llama2PrepareCompleteN},
 	{"llama2_perplexity", Llama2PreparePerplexity, Llama2AnswerPerplexity},
 	{"llama2_score", Llama2PrepareScore, Llama2AnswerScore},
 	{"llama2_logprobs", Llama2PrepareScore},
@@ -34,8 +35,10 @@ static const Llama2BatchFunction functions[] = {
 	{"llama2_extract_text_schema", Llama2PrepareExtractTextSchema, Llama2AnswerJson, true},
 	{"llama2_extract_row", Llama2PrepareExtractRow, Llama2AnswerRow, true},
 	{"llama2_embed", Llama2PrepareEmbed, Llama2AnswerEmbed},
+	{"llama2_embed_array", Llama2PrepareEmbedArray},
 	{"llama2_similarity", Llama2PrepareSimilarity, Llama2AnswerSimilarity},
 	{"llama2_summarize", Llama2PrepareSummarize, Llama2AnswerSummary},
+	{"llama2_summarize_texts", Llama2PrepareSummarizeTexts, Llama2AnswerSummary},
 };
 
 typedef struct KnownFunction
@@ -45,6 +48,7 @@ typedef struct KnownFunction
 } KnownFunction;
 
 static const Llama2BatchFunction *look_up(Oid oid);
+static char *own_symbol(Oid oid);
 static bool is_library(const char *path);
 static void forget(Datum arg, int cache, uint32 hash);
 
@@ -75,30 +79,48 @@ Llama2FindBatchFunction(Oid function)
 	return result;
 }
 
+bool
+Llama2IsOwnFunction(Oid function, const char *symbol)
+{
+	char	   *own = function < FirstNormalObjectId ? NULL : own_symbol(function);
+
+	return own != NULL && strcmp(own, symbol) == 0;
+}
+
 static const Llama2BatchFunction *
 look_up(Oid oid)
 {
-	const Llama2BatchFunction *result = NULL;
+	char	   *name = own_symbol(oid);
+
+	if (name == NULL)
+		return NULL;
+	for (size_t i = 0; i < lengthof(functions); i++)
+		if (strcmp(functions[i].symbol, name) == 0)
+			return &functions[i];
+	return NULL;
+}
+
+/* The name of a C function of our library, or NULL for any other. */
+static char *
+own_symbol(Oid oid)
+{
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
 	Form_pg_proc form;
-	Datum		library;
+	Datum		value;
 	bool		is_null;
+	char	   *symbol = NULL;
 
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
 	form = (Form_pg_proc) GETSTRUCT(tuple);
-	library = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &is_null);
-	if (form->prolang == ClanguageId && !is_null && is_library(TextDatumGetCString(library)))
+	value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &is_null);
+	if (form->prolang == ClanguageId && !is_null && is_library(TextDatumGetCString(value)))
 	{
-		Datum symbol = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &is_null);
-		const char *name = is_null ? "" : TextDatumGetCString(symbol);
-
-		for (size_t i = 0; i < lengthof(functions); i++)
-			if (strcmp(functions[i].symbol, name) == 0)
-				result = &functions[i];
+		value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &is_null);
+		symbol = is_null ? NULL : TextDatumGetCString(value);
 	}
 	ReleaseSysCache(tuple);
-	return result;
+	return symbol;
 }
 
 /* Ours, in whatever folder? */

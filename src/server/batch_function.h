@@ -21,6 +21,9 @@ typedef struct Llama2BatchFunction
 /* The entry of an SQL function, or NULL for any other. */
 extern const Llama2BatchFunction *Llama2FindBatchFunction(Oid function);
 
+/* Is it the C function of this name in our library? */
+extern bool Llama2IsOwnFunction(Oid function, const char *symbol);
+
 /* generate.c */
 extern bool Llama2PrepareGenerate(FunctionCallInfo fcinfo, Llama2Work *work);
 extern bool Llama2PrepareGenerateArray(FunctionCallInfo fcinfo, Llama2Work *work);
@@ -31,6 +34,7 @@ extern Datum Llama2AnswerArray(FunctionCallInfo fcinfo, Llama2Work *work);
 
 /* complete.c */
 extern bool Llama2PrepareComplete(FunctionCallInfo fcinfo, Llama2Work *work);
+extern bool Llama2PrepareCompleteN(FunctionCallInfo fcinfo, Llama2Work *work);
 extern Datum Llama2AnswerDetails(FunctionCallInfo fcinfo, Llama2Work *work);
 
 /* score.c */
@@ -55,12 +59,14 @@ extern Datum Llama2AnswerRow(FunctionCallInfo fcinfo, Llama2Work *work);
 
 /* embed.c */
 extern bool Llama2PrepareEmbed(FunctionCallInfo fcinfo, Llama2Work *work);
+extern bool Llama2PrepareEmbedArray(FunctionCallInfo fcinfo, Llama2Work *work);
 extern bool Llama2PrepareSimilarity(FunctionCallInfo fcinfo, Llama2Work *work);
 extern Datum Llama2AnswerEmbed(FunctionCallInfo fcinfo, Llama2Work *work);
 extern Datum Llama2AnswerSimilarity(FunctionCallInfo fcinfo, Llama2Work *work);
 
 /* summarize.c */
 extern bool Llama2PrepareSummarize(FunctionCallInfo fcinfo, Llama2Work *work);
+extern bool Llama2PrepareSummarizeTexts(FunctionCallInfo fcinfo, Llama2Work *work);
 extern Datum Llama2AnswerSummary(FunctionCallInfo fcinfo, Llama2Work *work);
 
 #endif							/* LLAMA2_BATCH_FUNCTION_H */

@@ -8,6 +8,7 @@
  *
  *	 batch_scan_plan.c		where the node goes in a finished plan
  *	 batch_scan_rewrite.c	calls in VALUES and RETURNING
+ *	 batch_scan_groups.c	calls in the place of an aggregate
  *	 batch_scan_tree.c		walks over plans, and what may be read ahead
  *	 batch_scan_calls.c		the calls in the node's expressions, and when SQL makes them
  *	 batch_scan_ahead.c		starts the calls of rows that are read ahead
@@ -191,6 +192,9 @@ extern Node *Llama2ReplaceLeaves(Node *node, List **columns);
 extern void Llama2LiftValues(ValuesScan *scan, List *range_table);
 extern List *Llama2TakeReturning(ModifyTable *plan);
 extern void Llama2AddPrefetch(Node *call, List *nest_params, List **prefetches);
+
+/* batch_scan_groups.c */
+extern void Llama2SplitSummaries(Agg *agg);
 
 /* batch_scan_tree.c */
 typedef bool (*Llama2PlanWalker) (Plan *plan, void *context);

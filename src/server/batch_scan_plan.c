@@ -59,6 +59,7 @@ static void place_below_aggregate(Agg *agg, Position position, Placing *placing)
 static bool add_argument_columns(Node *node, void *context);
 static void place_below_set_functions(ProjectSet *plan, Position position, Placing *placing);
 static void place_before_function(NestLoop *join, Position position, Placing *placing);
+static Plan *below_lateral(Plan *plan);
 static Expr *add_column(List **columns, Expr *expression);
 static Plan *insert_over(Plan *child, List *columns, List *prefetches, Position position, Placing *placing);
 static List *columns_of(Plan *plan);
@@ -144,7 +145,10 @@ place(Plan *plan, Position position, Placing *placing)
 {
 	place_in_children(plan, position_below(plan, position), placing);
 	if (IsA(plan, Agg))
+	{
+		Llama2SplitSummaries((Agg *) plan);
 		place_below_aggregate((Agg *) plan, position_below(plan, position), placing);
+	}
 	if (IsA(plan, ProjectSet))
 		place_below_set_functions((ProjectSet *) plan, position_below(plan, position), placing);
 	if (IsA(plan, NestLoop))
@@ -605,8 +609,7 @@ place_before_function(NestLoop *join, Position position, Placing *placing)
 	List	   *prefetches = NIL;
 	ListCell   *cell;
 
-	if (IsA(inner, Memoize))
-		inner = inner->lefttree;
+	inner = below_lateral(inner);
 	if (join->nestParams == NIL || !IsA(inner, FunctionScan) || (IsA(outer, Result) && outer->lefttree == NULL) ||
 		Llama2MayReadAhead(outer) != LLAMA2_READ_AHEAD_SAFE)
 		return;
@@ -614,6 +617,49 @@ place_before_function(NestLoop *join, Position position, Placing *placing)
 		Llama2AddPrefetch(((RangeTblFunction *) lfirst(cell))->funcexpr, join->nestParams, &prefetches);
 	if (prefetches != NIL)
 		join->join.plan.lefttree = insert_over(outer, columns_of(outer), prefetches, position, placing);
+}
+
+/*
+ * What a LATERAL subquery reads, where it reads it whenever it is started: then the functions there are called, whatever
+ * becomes of their rows.
+ */
+static Plan *
+below_lateral(Plan *plan)
+{
+	for (;;)
+	{
+		switch (nodeTag(plan))
+		{
+			case T_Limit:
+				{
+					Node	   *count = ((Limit *) plan)->limitCount;
+
+					if (count && (!IsA(count, Const) || ((Const *) count)->constisnull ||
+								  DatumGetInt64(((Const *) count)->constvalue) <= 0))
+						return plan;
+				}
+				break;
+			case T_SubqueryScan:
+				plan = ((SubqueryScan *) plan)->subplan;
+				continue;
+			case T_Agg:
+			case T_Group:
+			case T_IncrementalSort:
+			case T_Material:
+			case T_Memoize:
+			case T_Sort:
+			case T_Unique:
+			case T_WindowAgg:
+				break;
+			case T_CustomScan:
+				if (((CustomScan *) plan)->methods != &batch_scan_methods)
+					return plan;
+				break;
+			default:
+				return plan;
+		}
+		plan = plan->lefttree;
+	}
 }
 
 /* Add a column for an expression over the child's columns; returns what stands for it above. */

@@ -22,6 +22,7 @@ PG_FUNCTION_INFO_V1(llama2_complete_n);
 #define N_DETAILS 12			/* columns of llama2_complete */
 
 pg_noreturn static void ask_in_vain(const Llama2Options *options);
+static Datum put_alternatives(FunctionCallInfo fcinfo, Llama2Work *work);
 static void order_alternatives(const Llama2Work *work, int *order);
 static void fill_details(const Llama2Work *work, int number, Datum *values, bool *nulls);
 
@@ -61,39 +62,47 @@ Llama2AnswerDetails(FunctionCallInfo fcinfo, Llama2Work *work)
 Datum
 llama2_complete_n(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Llama2Work	work = {0};
-	Llama2Options *options = &work.call.options;
-	int		   *order;
-
 	Llama2RequirePreload();
 	InitMaterializedSRF(fcinfo, 0);
+	return Llama2CallAlone(fcinfo, Llama2PrepareCompleteN, put_alternatives);
+}
+
+bool
+Llama2PrepareCompleteN(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	Llama2Options *options = &work->call.options;
+
 	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
+		return false;
 	Llama2ReadOptionsFor(fcinfo, 2, LLAMA2_ALLOW_BEST_OF | LLAMA2_ALLOW_ECHO | LLAMA2_ALLOW_LOGPROBS | LLAMA2_ALLOW_N,
 						 options);
 	if (!PG_ARGISNULL(1))
 		Llama2SetOption("n", PG_GETARG_INT32(1), options);
 	if (options->best_of > 0 && options->best_of < options->n)
 		ask_in_vain(options);
-	Llama2UseCallModel(&work.call);
-	Llama2AskForOne(&work, LLAMA2_PROMPT_TEXT, PG_GETARG_DATUM(0));
-	Llama2WorkFinish(&work, NULL);
+	Llama2UseCallModel(&work->call);
+	Llama2AskForOne(work, LLAMA2_PROMPT_TEXT, PG_GETARG_DATUM(0));
+	return true;
+}
 
-	order = palloc(sizeof(int) * Llama2CountAlternatives(&work));
-	order_alternatives(&work, order);
-	for (int i = 0; i < options->n; i++)
+static Datum
+put_alternatives(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int		   *order = palloc(sizeof(int) * Llama2CountAlternatives(work));
+
+	order_alternatives(work, order);
+	for (int i = 0; i < work->call.options.n; i++)
 	{
 		Datum		values[1 + N_DETAILS];
 		bool		nulls[1 + N_DETAILS] = {0};
 
-		if (!Llama2IsAnswered(&work, order[i]))
+		if (!Llama2IsAnswered(work, order[i]))
 			continue;
 		values[0] = Int32GetDatum(order[i] + 1);
-		fill_details(&work, order[i], values + 1, nulls + 1);
+		fill_details(work, order[i], values + 1, nulls + 1);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
-	Llama2WorkRelease(&work);
 	PG_RETURN_NULL();
 }
 

@@ -23,7 +23,6 @@ PG_FUNCTION_INFO_V1(llama2_embed_array);
 PG_FUNCTION_INFO_V1(llama2_similarity);
 PG_FUNCTION_INFO_V1(llama2_similarity_vectors);
 
-static bool prepare_texts(FunctionCallInfo fcinfo, Llama2Work *work);
 static Datum put_vectors(FunctionCallInfo fcinfo, Llama2Work *work);
 static void begin_embeddings(FunctionCallInfo fcinfo, Llama2Work *work, int model_argument, int n_texts);
 static ArrayType *vector_to_array(const Llama2Work *work, int number);
@@ -42,7 +41,7 @@ llama2_embed_array(PG_FUNCTION_ARGS)
 {
 	Llama2RequirePreload();
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	return Llama2CallAlone(fcinfo, prepare_texts, put_vectors);
+	return Llama2CallAlone(fcinfo, Llama2PrepareEmbedArray, put_vectors);
 }
 
 Datum
@@ -109,8 +108,9 @@ Llama2AnswerSimilarity(FunctionCallInfo fcinfo, Llama2Work *work)
 	PG_RETURN_FLOAT8(cosine(a, n_a, b, n_b));
 }
 
-static bool
-prepare_texts(FunctionCallInfo fcinfo, Llama2Work *work)
+/* Arguments: texts, model, options. */
+bool
+Llama2PrepareEmbedArray(FunctionCallInfo fcinfo, Llama2Work *work)
 {
 	Datum	   *texts;
 	bool	   *nulls;

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -23,6 +24,8 @@
 PG_FUNCTION_INFO_V1(llama2_summarize);
 PG_FUNCTION_INFO_V1(llama2_summarize_add);
 PG_FUNCTION_INFO_V1(llama2_summarize_final);
+PG_FUNCTION_INFO_V1(llama2_texts_final);
+PG_FUNCTION_INFO_V1(llama2_summarize_texts);
 
 #define INSTRUCTION "Summarize: "
 /* Room that a part must have at least. */
@@ -43,6 +46,7 @@ typedef struct Summary
 	char	   *whole;			/* once the last level is done */
 } Summary;
 
+static void prepare_texts(Llama2Work *work, List *texts);
 static void begin_summary(Llama2Work *work, List *parts, int room);
 static bool begin_level(Llama2Work *work, List *parts);
 static bool next_level(Llama2Work *work);
@@ -129,24 +133,76 @@ llama2_summarize_add(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(rows);
 }
 
-/* Every text is a part of its own, or more where it is too long. */
 Datum
 llama2_summarize_final(PG_FUNCTION_ARGS)
 {
 	Rows	   *rows = PG_ARGISNULL(0) ? NULL : (Rows *) PG_GETARG_POINTER(0);
 	Llama2Work	work = {0};
+
+	if (rows == NULL)
+		PG_RETURN_NULL();
+	prepare_texts(&work, rows->texts);
+	return Llama2WorkAnswer(fcinfo, &work, NULL, Llama2AnswerSummary);
+}
+
+/* The same aggregate's other half alone: its texts. */
+Datum
+llama2_texts_final(PG_FUNCTION_ARGS)
+{
+	Rows	   *rows = PG_ARGISNULL(0) ? NULL : (Rows *) PG_GETARG_POINTER(0);
+	Datum	   *texts;
+	ListCell   *cell;
+
+	if (rows == NULL)
+		PG_RETURN_NULL();
+	texts = palloc(sizeof(Datum) * list_length(rows->texts));
+	foreach(cell, rows->texts)
+		texts[foreach_current_index(cell)] = CStringGetTextDatum(lfirst(cell));
+	PG_RETURN_ARRAYTYPE_P(construct_array(texts, list_length(rows->texts), TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* And of an array of texts what the aggregate makes of them. */
+Datum
+llama2_summarize_texts(PG_FUNCTION_ARGS)
+{
+	return Llama2CallAlone(fcinfo, Llama2PrepareSummarizeTexts, Llama2AnswerSummary);
+}
+
+bool
+Llama2PrepareSummarizeTexts(FunctionCallInfo fcinfo, Llama2Work *work)
+{
+	List	   *texts = NIL;
+	ArrayIterator iterator;
+	Datum		value;
+	bool		is_null;
+
+	if (PG_ARGISNULL(0))
+		return false;
+	iterator = array_create_iterator(PG_GETARG_ARRAYTYPE_P(0), 0, NULL);
+	while (array_iterate(iterator, &value, &is_null))
+	{
+		if (!is_null)
+			texts = lappend(texts, TextDatumGetCString(value));
+	}
+	if (texts == NIL)
+		return false;
+	prepare_texts(work, texts);
+	return true;
+}
+
+/* Every text is a part of its own, or more where it is too long. */
+static void
+prepare_texts(Llama2Work *work, List *texts)
+{
 	List	   *parts = NIL;
 	ListCell   *cell;
 	int			room;
 
-	if (rows == NULL)
-		PG_RETURN_NULL();
-	Llama2BeginCallWith(Llama2ReadSettings(NULL, 0), &work.call);
-	room = room_for_part(&work.call);
-	foreach(cell, rows->texts)
-		parts = list_concat(parts, Llama2SplitText(work.call.model, lfirst(cell), room));
-	begin_summary(&work, parts, room);
-	return Llama2WorkAnswer(fcinfo, &work, NULL, Llama2AnswerSummary);
+	Llama2BeginCallWith(Llama2ReadSettings(NULL, 0), &work->call);
+	room = room_for_part(&work->call);
+	foreach(cell, texts)
+		parts = list_concat(parts, Llama2SplitText(work->call.model, lfirst(cell), room));
+	begin_summary(work, parts, room);
 }
 
 static void

@@ -87,7 +87,9 @@ INSERT INTO expected VALUES
 	('llama2_summarize(text,' || :'common_types' || ',integer)', 'text text, ' || :'common' || ', part_tokens integer DEFAULT NULL::integer',
 		'text', 'v', 1000000, 0, false, true),
 	('llama2_summarize_add(internal,text)', 'internal, text', 'internal', 'i', 1, 0, false, true),
-	('llama2_summarize_final(internal)', 'internal', 'text', 'v', 1000000, 0, false, true);
+	('llama2_summarize_final(internal)', 'internal', 'text', 'v', 1000000, 0, false, true),
+	('llama2_summarize_texts(text[])', 'texts text[]', 'text', 'v', 1000000, 0, false, true),
+	('llama2_texts_final(internal)', 'internal', 'text[]', 'i', 1, 0, false, true);
 INSERT INTO expected VALUES
 	('llama2_submit(text,' || :'common_types' || ')', 'prompt text, ' || :'common', 'bigint', 'v', 100, 0, false, true, 'u', 'c'),
 	('llama2_result(bigint,interval)', 'id bigint, timeout interval DEFAULT NULL::interval', 'text', 'v', 1000, 0, false, true, 'u', 'plpgsql'),
@@ -108,6 +110,7 @@ INSERT INTO expected VALUES
 	('llama2_enrich_table(regclass,name,text,text,integer,text)',
 		'IN target regclass, IN "column" name, IN template text, IN condition text DEFAULT NULL::text, IN batch integer DEFAULT 100, '
 		'IN options text DEFAULT NULL::text', NULL, 'v', 1, 0, false, true, 'u', 'c'),
+	('llama2_texts_agg(text)', 'text', 'text[]', 'i', 1, 0, false, true, 's', 'internal'),
 	('llama2_summarize_agg(text)', 'text', 'text', 'i', 1, 0, false, true, 's', 'internal');
 
 CREATE TEMPORARY VIEW actual AS

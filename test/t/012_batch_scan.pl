@@ -74,14 +74,31 @@ sub condition
 		'NOT (' . condition($below) . ')', text_expression($below) . ' IS NOT NULL');
 }
 
+# Functions that return rows, behind the tables in FROM or in a subquery of its own for each row.
+sub lateral
+{
+	my $text = text_expression(pick(0, 1));
+	my ($columns, $function) = @{ pick([ 'label AS a, probability::numeric(9, 3) AS b', "llama2_classify_scores($text, ARRAY['good', 'bad', 'x'])" ],
+			[ 'token AS a, logprob::numeric(9, 3) AS b', "llama2_logprobs($text, ' a b')" ],
+			[ 'text AS a, number AS b', "llama2_complete_n($text, 2, seed => " . pick('7', 't.id % 3') . ')' ],
+			[ 'e[1]::text AS a, cardinality(e) AS b', "llama2_embed(ARRAY[$text, 'Two']) AS e (e)" ]) };
+	my $subquery = "SELECT $columns FROM $function" . pick('', '', " ORDER BY 2 DESC, 1", " ORDER BY 1 LIMIT 1", ' LIMIT ' . pick(0, 1, 2), ' OFFSET 1');
+
+	$subquery = "SELECT max(a) AS a, count(b) AS b FROM ($subquery) AS i" if pick(0, 0, 1);
+	return ", LATERAL ($subquery) AS l";
+}
+
 sub generated_query
 {
 	my $join = pick(0, 0, 1);
+	my $lateral = pick(0, 0, 0, 1);
 	my $sql = 'SELECT t.id' . join('', map { ', ' . text_expression(pick(1, 2, 2, 3)) } 1 .. pick(1, 1, 2, 3));
 
 	$sql .= ', c.name' if $join;
+	$sql .= ', l.a, l.b' if $lateral;
 	$sql .= ' FROM tickets AS t';
 	$sql .= pick(' JOIN', ' LEFT JOIN') . ' customers AS c ON c.id = t.customer AND ' . condition(0) if $join;
+	$sql .= lateral() if $lateral;
 	$sql .= ' WHERE ' . condition(pick(0, 1, 1, 2)) if pick(0, 1);
 	$sql .= ' ORDER BY ' . pick('t.id', 't.id DESC', 't.body, t.id') if $join || pick(0, 1);
 	$sql .= ' LIMIT ' . pick(1, 3, 10) if pick(0, 0, 1);

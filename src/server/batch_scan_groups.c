@@ -1,0 +1,107 @@
+/*
+ * batch_scan_groups.c
+ *		llama2_summarize_agg of many groups: the texts of a group become an array, whose summary is a call.
+ *
+ * An aggregate's final function is called for one group after the other.  So where the plan has this aggregate it gets
+ * another one that only collects the texts, and a function of their array over it, which is read ahead for as any other.
+ */
+#include "server/batch_scan.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+/* What stands for the aggregate. */
+typedef struct Substitute
+{
+	Oid			aggregate;		/* llama2_summarize_agg, once it was seen */
+	Oid			collect;		/* llama2_texts_agg */
+	Oid			summarize;		/* llama2_summarize_texts */
+} Substitute;
+
+static Node *replace_aggregates(Node *node, void *context);
+static bool is_summary(Oid aggregate, Substitute *substitute);
+static Oid	function_of_schema(Oid schema, const char *name, Oid argument);
+
+void
+Llama2SplitSummaries(Agg *agg)
+{
+	Substitute	substitute = {0};
+
+	if (agg->aggsplit != AGGSPLIT_SIMPLE)
+		return;
+	agg->plan.targetlist = (List *) replace_aggregates((Node *) agg->plan.targetlist, &substitute);
+	agg->plan.qual = (List *) replace_aggregates((Node *) agg->plan.qual, &substitute);
+}
+
+static Node *
+replace_aggregates(Node *node, void *context)
+{
+	Substitute *substitute = context;
+	Aggref	   *aggregate;
+	FuncExpr   *call;
+
+	if (node == NULL)
+		return NULL;
+	if (!IsA(node, Aggref))
+		return expression_tree_mutator(node, replace_aggregates, context);
+	if (!is_summary(((Aggref *) node)->aggfnoid, substitute))
+		return node;
+	aggregate = copyObject((Aggref *) node);
+	aggregate->aggfnoid = substitute->collect;
+	aggregate->aggtype = TEXTARRAYOID;
+	call = makeFuncExpr(substitute->summarize, TEXTOID, list_make1(aggregate), aggregate->aggcollid,
+						aggregate->inputcollid, COERCE_EXPLICIT_CALL);
+	return (Node *) call;
+}
+
+/*
+ * Is it ours, and free for everybody to use?  Who may not call it must not find that it was never called.
+ */
+static bool
+is_summary(Oid aggregate, Substitute *substitute)
+{
+	HeapTuple	tuple;
+	Oid			final;
+	Oid			schema;
+	bool		is_ours;
+	bool		is_free;
+
+	if (aggregate == substitute->aggregate)
+		return true;
+	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	final = ((Form_pg_aggregate) GETSTRUCT(tuple))->aggfinalfn;
+	ReleaseSysCache(tuple);
+	is_ours = Llama2IsOwnFunction(final, "llama2_summarize_final");
+	if (!is_ours)
+		return false;
+
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(aggregate));
+	is_free = HeapTupleIsValid(tuple) && heap_attisnull(tuple, Anum_pg_proc_proacl, NULL);
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	schema = get_func_namespace(aggregate);
+	substitute->collect = function_of_schema(schema, "llama2_texts_agg", TEXTOID);
+	substitute->summarize = function_of_schema(schema, "llama2_summarize_texts", TEXTARRAYOID);
+	if (!is_free || !OidIsValid(substitute->collect) || !OidIsValid(substitute->summarize))
+		return false;
+	substitute->aggregate = aggregate;
+	return true;
+}
+
+static Oid
+function_of_schema(Oid schema, const char *name, Oid argument)
+{
+	oidvector  *arguments = buildoidvector(&argument, 1);
+
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name), PointerGetDatum(arguments),
+						   ObjectIdGetDatum(schema));
+}
