@@ -7,7 +7,8 @@
 #	test/bench/compare_rows.sh [MODEL.gguf]
 #
 # The extension must be installed.  The texts are compared, too.  ROWS (default 64), TOKENS for each (32), BATCH, the widest
-# batch (32), INSTRUCTION, the shared instruction's tokens, about (300), and PARTS (rows drawn engine prefix) can be set.
+# batch (32), INSTRUCTION, the shared instruction's tokens, about (300), PARTS (rows drawn engine prefix) and TURNS of the
+# part "engine" (6) can be set.
 
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -88,24 +89,48 @@ measure_drawn()
 		printf "batch_scan off                   %8.1f tokens/s   %.2f times\n", n / p, p / s }'
 }
 
-# SQL and the engine alone take turns, each with as many requests of as many tokens; neither has the other in memory.
+# SQL and the engine alone take turns, each with as many requests of as many tokens; neither has the other in memory, and each
+# is the first of every other turn.  Beside the rates, which the machine's speed moves, stands what does not depend on it: how much of the
+# statement's time the model computed, and in how many steps.
 measure_engine()
 {
-	local prompt scanned
+	local prompt turn sides side rates=$PRIVATE_FOLDER/rates
 
 	printf '%s, %s rows, %s tokens each, batch of %s, beside the engine alone\n' "$(basename "$model")" "$rows" "$tokens" "$batch"
 	prompt=$(psql -v ON_ERROR_STOP=1 -XqAt -c 'SELECT round(avg(llama2_count_tokens(body) + 1)) FROM items')
-	for turn in $(seq "${TURNS:-2}"); do
-		scanned=$(measure 'llama2.batch_scan = on' body "$tokens" "turn_$turn")
-		psql -v ON_ERROR_STOP=1 -Xqc "SELECT llama2_unload('measured')" >/dev/null
-		"$build/bench/llama2_bench" -p 0 -d "$prompt" -n "$tokens" -b "$batch" -q "$rows" -r 1 --csv "$model" |
-			awk -F, -v n="$((rows * tokens))" -v s="$scanned" -v prompt="$prompt" '
-				$1 == "decode" { decode = $8 }
-				$1 == "requests" { requests = $8 }
-				END { printf "SQL %.1f tokens/s; engine: the same requests, prompts of %d tokens, %.1f (SQL has %.1f percent), decoding alone %.1f (%.1f percent)\n",
-					n / s, prompt, requests, 100 * n / s / requests, decode, 100 * n / s / decode }'
-		psql -v ON_ERROR_STOP=1 -Xqc "SELECT llama2_load('measured')" >/dev/null
+	: >"$rates"
+	for turn in $(seq "${TURNS:-6}"); do
+		sides='sql engine'
+		[ $((turn % 2)) -eq 1 ] || sides='engine sql'
+		for side in $sides; do
+			"turn_of_$side" >>"$rates"
+		done
+		tail -n 2 "$rates" | awk '{ rate[$1] = $2; steps[$1] = $3; computed[$1] = $4 } END {
+			printf "SQL %.1f tokens/s, %.1f%% of the time computed, %d steps; engine %.1f, %d steps: SQL has %.1f%%\n",
+				rate["sql"], computed["sql"], steps["sql"], rate["engine"], steps["engine"], 100 * rate["sql"] / rate["engine"] }'
 	done
+	awk '{ rate[$1, ++n[$1]] = $2 } END { for (i = 1; i <= n["sql"]; i++) printf "%.1f\n", 100 * rate["sql", i] / rate["engine", i] }' \
+		"$rates" | sort -g | awk '{ x[NR] = $1 } END {
+			printf "prompts of %d tokens; SQL has %.1f%% (median), %.1f to %.1f\n", '"$prompt"',
+				(x[int((NR + 1) / 2)] + x[int((NR + 2) / 2)]) / 2, x[1], x[NR] }'
+}
+
+# the side, its tokens per second, steps, and the share of the time that was computed
+turn_of_sql()
+{
+	local seconds
+
+	psql -v ON_ERROR_STOP=1 -XqAt -c 'SET client_min_messages = warning' -c 'DROP TABLE IF EXISTS turn' -c "SELECT llama2_load('measured')" \
+		-c "SELECT llama2_generate('x', max_tokens => 2)" -c 'SELECT llama2_stats_reset()' >/dev/null
+	seconds=$(measure 'llama2.batch_scan = on' body "$tokens" turn)
+	psql -v ON_ERROR_STOP=1 -XqAt -F ' ' -c "SELECT 'sql', $rows * $tokens / $seconds, steps, step_ms / $seconds / 10 FROM llama2_stats"
+	psql -v ON_ERROR_STOP=1 -Xqc "SELECT llama2_unload('measured')" >/dev/null
+}
+
+turn_of_engine()
+{
+	"$build/bench/llama2_bench" -p 0 -d "$prompt" -n "$tokens" -b "$batch" -q "$rows" -r 1 --csv ${SHARED:+--shared} "$model" |
+		awk -F, '$1 == "requests" { rate = $8 } $1 == "steps" { steps = $8 } END { print "engine", rate, steps, 100 }'
 }
 
 measure_prefix()

@@ -72,6 +72,7 @@ typedef struct Timing
 	double		prefill_rate;	/* tokens in a second */
 	double		decode_rate;	/* over all sequences */
 	double		rate;			/* of answers, prompts counted in the time */
+	uint64_t	steps;
 } Timing;
 
 static void parse_options(int argc, char **argv, BenchOptions *options);
@@ -85,10 +86,12 @@ static Timing run(const Bench *bench, int n_sequences, int n_prompt, int n_token
 static int	spare_tokens(const Bench *bench, int n_sequences);
 static void measure(const Bench *bench, Test test, int n_sequences);
 static MachineLimits limits_of(const Bench *bench, int repetitions);
-static double rate_of(const Bench *bench, Test test, int n_sequences);
+static Timing run_test(const Bench *bench, Test test, int n_sequences);
+static double rate_of(Test test, const Timing *timing);
 static void print_machine(const Bench *bench);
 static void print_rate(const Bench *bench, Test test, int n_sequences, double rate, double of_read,
 					   double of_peak);
+static void print_steps(const Bench *bench, int n_requests, uint64_t steps);
 static double gbytes_of(const Bench *bench, int n_sequences, double rate);
 static double gops_of(const Bench *bench, double rate);
 static double peak_of(const Bench *bench, const MachineLimits *limits);
@@ -317,6 +320,8 @@ run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens, int n_spare
 	int32_t    *prompts = calloc((size_t) n_sequences * n_prompt, sizeof(int32_t));
 	int32_t		n_vocabulary = bench->model.config.vocabulary_size;
 	LlmError	error = {0};
+	LlmEngineStatistics before;
+	LlmEngineStatistics after;
 	double		started = seconds_now();
 	double		prefilled;
 	double		ended;
@@ -326,6 +331,7 @@ run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens, int n_spare
 	int64_t		n_after = 0;
 	Timing		timing;
 
+	llm_engine_statistics(bench->engine, &before);
 	for (int i = 0; i < n_sequences * n_prompt; i++)
 		prompts[i] = (int32_t) ((i * INT64_C(7919) + 259) % n_vocabulary);
 	for (int i = 0; i < n_sequences; i++)
@@ -366,6 +372,8 @@ run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens, int n_spare
 	timing.prefill_rate = n_sequences * n_prompt / (prefilled - started);
 	timing.decode_rate = (double) (n_after - n_before) / (ended - prefilled);
 	timing.rate = (double) n_after / (ended - started);
+	llm_engine_statistics(bench->engine, &after);
+	timing.steps = after.steps - before.steps;
 	free(requests);
 	free(results);
 	free(prompts);
@@ -390,6 +398,7 @@ measure(const Bench *bench, Test test, int n_sequences)
 	double		of_read[MAX_REPETITIONS];
 	double		of_peak[MAX_REPETITIONS];
 	int			n = bench->options->n_repetitions;
+	Timing		timing = {0};
 
 	for (int i = 0; i < n; i++)
 	{
@@ -397,7 +406,8 @@ measure(const Bench *bench, Test test, int n_sequences)
 		MachineLimits after;
 		double		peak;
 
-		rates[i] = rate_of(bench, test, n_sequences);
+		timing = run_test(bench, test, n_sequences);
+		rates[i] = rate_of(test, &timing);
 		after = limits_of(bench, 1);
 		peak = peak_of(bench, &before) + peak_of(bench, &after);
 		of_read[i] = test != TEST_DECODE ? 0 :
@@ -405,6 +415,8 @@ measure(const Bench *bench, Test test, int n_sequences)
 		of_peak[i] = peak > 0 ? 100 * gops_of(bench, rates[i]) / (peak / 2) : 0;
 	}
 	print_rate(bench, test, n_sequences, median_of(rates, n), median_of(of_read, n), median_of(of_peak, n));
+	if (test == TEST_REQUESTS)
+		print_steps(bench, n_sequences, timing.steps);
 }
 
 static MachineLimits
@@ -414,21 +426,21 @@ limits_of(const Bench *bench, int repetitions)
 								  bench->image, bench->image_bytes, repetitions);
 }
 
-static double
-rate_of(const Bench *bench, Test test, int n_sequences)
+static Timing
+run_test(const Bench *bench, Test test, int n_sequences)
 {
 	const BenchOptions *options = bench->options;
 
-	switch (test)
-	{
-		case TEST_PREFILL:
-			return run(bench, n_sequences, options->n_prompt, 2, 0).prefill_rate;
-		case TEST_DECODE:
-			return run(bench, n_sequences, options->depth, options->n_tokens,
-					   spare_tokens(bench, n_sequences)).decode_rate;
-		default:
-			return run(bench, n_sequences, options->depth, options->n_tokens, 0).rate;
-	}
+	if (test == TEST_PREFILL)
+		return run(bench, n_sequences, options->n_prompt, 2, 0);
+	return run(bench, n_sequences, options->depth, options->n_tokens,
+			   test == TEST_DECODE ? spare_tokens(bench, n_sequences) : 0);
+}
+
+static double
+rate_of(Test test, const Timing *timing)
+{
+	return test == TEST_PREFILL ? timing->prefill_rate : test == TEST_DECODE ? timing->decode_rate : timing->rate;
 }
 
 static void
@@ -474,6 +486,16 @@ print_rate(const Bench *bench, Test test, int n_sequences, double rate, double o
 		printf("%-10s %9d %10.2f %10.2f %7.1f%% %10.1f %7.1f%%\n", names[test], n_sequences, rate, gbytes,
 			   of_read, gops, of_peak);
 	fflush(stdout);
+}
+
+/* They do not depend on the machine's speed. */
+static void
+print_steps(const Bench *bench, int n_requests, uint64_t steps)
+{
+	if (bench->options->csv)
+		printf("steps,,,,,,%d,%" PRIu64 "\n", n_requests, steps);
+	else
+		printf("%-10s %9d %10" PRIu64 "\n", "steps", n_requests, steps);
 }
 
 /* A step reads the weights once for all its tokens. */
