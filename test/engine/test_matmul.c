@@ -319,6 +319,7 @@ test_amx_bits(void)
 	static const int widths[] = {256, 512, 768, 4352};
 	LlmError	error;
 	const LlmKernels *amx = llm_kernels_select("amx", &error);
+	int			n_tiled = 0;
 
 	if (amx == NULL)
 	{
@@ -353,7 +354,9 @@ test_amx_bits(void)
 		}
 		if (amx->matmul[type] != NULL)
 			ok(same, "amx, %s: the bits of avx512", llm_tensor_type_info(type)->name);
+		n_tiled += amx->matmul[type] != llm_kernels_avx512.matmul[type];
 	}
+	ok(n_tiled == 7, "%d types have products by tiles", n_tiled);
 }
 
 /* On processors with VDPBF16PS both ways are compared; on others there is one. */
