@@ -95,6 +95,40 @@ cmp_ok($left_out, '<', $turns / 4, 'but seldom');
 note value("sum(computed) || ' of ' || sum(prompt_tokens) || ' prompt tokens computed' FROM ($computed) AS c JOIN llama2_turns USING (number) WHERE name = 'long'");
 note "turns were left out $left_out times";
 
+# The worker's own count of the tokens that it computed says the same: each turn in a session of its own, until the context is full
+# and beyond, and after a restart.
+my $prefilled = 'prefill_tokens FROM llama2_stats';
+my $own = q{prompt_tokens - coalesce(lag(prompt_tokens + completion_tokens) OVER (ORDER BY number), 0), first_turn, prompt_tokens - cached_tokens
+	FROM llama2_turns WHERE name = 'sessions' ORDER BY number DESC LIMIT 1};
+my ($first_turn, $n_own, $n_whole) = (1, 0, 0);
+for my $number (1 .. 30)
+{
+	my $restarted = $number == 25;
+
+	$node->restart if $restarted;
+	my $before = value($prefilled);
+	value(qq{llama2_chat('sessions', '$number: ' || repeat('word ', 12), options => '{"min_tokens": 6, "max_tokens": 10}')});
+	my ($tokens, $first, $told) = split /\|/, value($own);
+
+	# the worker adds up its counts after the step
+	$node->poll_query_until('postgres', 'SELECT ' . ($before + $told) . " <= $prefilled");
+	my $computed = value($prefilled) - $before;
+	is($computed, $told, "turn $number: as many prompt tokens were computed as the turn says");
+	if ($first == $first_turn && !$restarted)
+	{
+		cmp_ok($computed, '<=', $tokens + 32, "turn $number: its own tokens, of a page of the cache at most more");
+		$n_own++;
+	}
+	else
+	{
+		$n_whole++;
+	}
+	$first_turn = $first;
+}
+cmp_ok($n_whole, '>=', 2, 'the context was full, and there was a restart');
+cmp_ok($n_whole, '<=', 5, 'which are the turns that compute more');
+cmp_ok($n_own, '>=', 25, 'the others compute their own tokens');
+
 # A conversation that is full says so.
 my ($out, $err);
 $node->psql('postgres', q{SELECT llama2_chat('full', repeat('word ', 150)); SELECT llama2_chat('full', repeat('word ', 150)); SELECT llama2_chat('full', repeat('word ', 150))},
