@@ -10,8 +10,9 @@ use warnings;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Time::HiRes qw(sleep);
 
-our @EXPORT = qw(llama2_server fixture_path stories_text);
+our @EXPORT = qw(llama2_server set_parameters fixture_path stories_text);
 
 # llama2_server($name, %settings): a started server whose database "postgres"
 # has the extension.
@@ -29,6 +30,18 @@ sub llama2_server
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION llama2');
 	return $node;
+}
+
+# set_parameters($client, %settings): for the whole server; the worker has seen them after it.
+sub set_parameters
+{
+	my ($client, %settings) = @_;
+
+	$client->query("ALTER SYSTEM SET $_ = '$settings{$_}'") for keys %settings;
+	$client->query('SELECT pg_reload_conf()');
+	sleep 0.3;
+	$client->query(q{SELECT llama2_generate('x', max_tokens => 1)});
+	return;
 }
 
 # fixture_path($name): the path of a file below the fixtures folder, or undef

@@ -11,7 +11,6 @@ use lib "$FindBin::Bin/../lib";
 use Llama2Server;
 use RawClient;
 use Test::More;
-use Time::HiRes qw(sleep);
 
 my $node = llama2_server('same_results', max_connections => 60);
 my $client = RawClient->new($node);
@@ -46,16 +45,7 @@ sub texts
 	return map { $_->next_row->[0] } @clients;
 }
 
-sub set
-{
-	my (%settings) = @_;
-	$client->query("ALTER SYSTEM SET $_ = '$settings{$_}'") for keys %settings;
-	$client->query('SELECT pg_reload_conf()');
-	sleep 0.3;
-	$client->query(q{SELECT llama2_generate('x', max_tokens => 1)});
-}
-
-set('llama2.prefix_cache' => 'off', 'llama2.speculation' => 'off', 'llama2.threads' => 1);
+set_parameters($client, 'llama2.prefix_cache' => 'off', 'llama2.speculation' => 'off', 'llama2.threads' => 1);
 my @expected = texts(0);
 is($client->query('SELECT drafted_tokens + cached_tokens FROM llama2_stats')->[0][0], 0, 'nothing is cached or guessed');
 
@@ -65,7 +55,7 @@ for my $settings (
 	{ 'llama2.max_batch' => 3, 'llama2.kv_cache_size' => 2 })
 {
 	my $name = join ', ', map { "$_ = $settings->{$_}" } sort keys %$settings;
-	set(%$settings);
+	set_parameters($client, %$settings);
 	is_deeply([ texts(0) ], \@expected, "one after the other: $name");
 	is_deeply([ texts(1) ], \@expected, "all at once: $name");
 }

@@ -10,7 +10,6 @@ use lib "$FindBin::Bin/../lib";
 use Llama2Server;
 use RawClient;
 use Test::More;
-use Time::HiRes qw(sleep);
 
 my $node = llama2_server('same_scores', max_connections => 60);
 my $client = RawClient->new($node);
@@ -53,17 +52,7 @@ sub rows
 	return map { $_->[0] } @$rows;
 }
 
-sub set
-{
-	my (%settings) = @_;
-	$client->query("ALTER SYSTEM SET $_ = '$settings{$_}'") for keys %settings;
-	$client->query('SELECT pg_reload_conf()');
-	sleep 0.3;
-	$client->query(q{SELECT llama2_generate('x', max_tokens => 1)});
-	return;
-}
-
-set('llama2.prefix_cache' => 'off', 'llama2.max_batch' => 1, 'llama2.threads' => 1, 'llama2.batch_scan' => 'off');
+set_parameters($client, 'llama2.prefix_cache' => 'off', 'llama2.max_batch' => 1, 'llama2.threads' => 1, 'llama2.batch_scan' => 'off');
 $client->query('SELECT llama2_stats_reset()');
 my @expected = rows($by_hand);
 my @labels = map { /^\("?([^",]*)/ } @expected;
@@ -77,7 +66,7 @@ for my $settings (
 {
 	my $name = join(', ', map { "$_ = $settings->{$_}" } sort keys %$settings) || 'one at a time';
 
-	set(%$settings);
+	set_parameters($client, %$settings);
 	$client->query('SELECT llama2_stats_reset()');
 	is_deeply([ rows("$by_scores ORDER BY id") ], \@expected, "llama2_classify_scores: $name");
 	is_deeply([ rows('SELECT llama2_classify(body, labels) FROM item ORDER BY id') ], \@labels, "llama2_classify: $name");
