@@ -721,7 +721,7 @@ CREATE FUNCTION llama2_stats(
 	OUT requests bigint, OUT completed bigint, OUT failed bigint, OUT cancelled bigint, OUT prompt_tokens bigint,
 	OUT cached_tokens bigint, OUT completion_tokens bigint, OUT scored_tokens bigint, OUT steps bigint,
 	OUT mean_batch float8, OUT prefill_tokens bigint, OUT decode_tokens bigint, OUT drafted_tokens bigint,
-	OUT accepted_tokens bigint, OUT preemptions bigint,
+	OUT accepted_tokens bigint, OUT preemptions bigint, OUT job_pauses bigint,
 	OUT queue_ms float8, OUT prefill_ms float8, OUT decode_ms float8, OUT step_ms float8, OUT worker_starts bigint,
 	OUT model_loads bigint, OUT evictions bigint, OUT stats_reset timestamptz
 ) RETURNS record

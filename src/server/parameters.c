@@ -42,6 +42,7 @@ int			llama2_max_requests = 128;
 int			llama2_max_batch = 32;
 int			llama2_threads = 0;
 int			llama2_nice = 0;
+int			llama2_job_share = 5;
 int			llama2_kv_cache_size = 0;
 int			llama2_kv_cache_type = LLM_KV_F16;
 int			llama2_context_length = 0;
@@ -246,6 +247,11 @@ define_job_parameters(void)
 							"How long a job worker without jobs stays connected to its database.",
 							NULL, &llama2_job_keep_alive, 60, 0, INT_MAX / 1000,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("llama2.job_share",
+							"Percent of the time that a model computes for jobs while other processes want the processors.",
+							"100: as if they were queries.",
+							&llama2_job_share, 5, 1, 100,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("llama2.job_retries",
 							"How often a job that failed is tried again.",
 							NULL, &llama2_job_retries, 5, 0, 100,

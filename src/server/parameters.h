@@ -17,6 +17,7 @@ extern PGDLLEXPORT int llama2_max_requests;
 extern PGDLLEXPORT int llama2_max_batch;
 extern PGDLLEXPORT int llama2_threads;
 extern PGDLLEXPORT int llama2_nice;
+extern PGDLLEXPORT int llama2_job_share;
 extern PGDLLEXPORT int llama2_kv_cache_size;	/* MB; 0: see Llama2EngineOptions */
 extern PGDLLEXPORT int llama2_kv_cache_type;	/* LlmKvType */
 extern PGDLLEXPORT int llama2_context_length;	/* 0: the model's */

@@ -24,7 +24,7 @@ PG_FUNCTION_INFO_V1(llama2_stats_reset);
 
 #define STATUS_COLUMNS 17
 #define REQUEST_COLUMNS 14
-#define STATS_COLUMNS 23
+#define STATS_COLUMNS 24
 
 static const char *kind_name(LlmRequestKind kind);
 static const char *slot_state_name(const Llama2RequestSlot *slot);
@@ -159,6 +159,7 @@ llama2_stats(PG_FUNCTION_ARGS)
 	values[column++] = Int64GetDatum(counter(&statistics->drafted_tokens));
 	values[column++] = Int64GetDatum(counter(&statistics->accepted_tokens));
 	values[column++] = Int64GetDatum(counter(&statistics->preemptions));
+	values[column++] = Int64GetDatum(counter(&statistics->job_pauses));
 	values[column++] = Float8GetDatum((double) counter(&statistics->queue_us) / 1000.0);
 	values[column++] = Float8GetDatum((double) counter(&statistics->prefill_us) / 1000.0);
 	values[column++] = Float8GetDatum((double) counter(&statistics->decode_us) / 1000.0);

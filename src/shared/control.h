@@ -71,6 +71,7 @@ typedef struct Llama2RequestSlot
 	Oid			userid;
 	Oid			databaseid;
 	bool		wake_each_token;	/* a stream: wake the owner for every token */
+	bool		gives_way;		/* a job's: other processes come first */
 	LlmRequestKind kind;
 	LlmSamplingOptions sampling;
 	int32		n_prompt;
@@ -203,6 +204,7 @@ typedef struct Llama2Statistics
 	pg_atomic_uint64 drafted_tokens;
 	pg_atomic_uint64 accepted_tokens;
 	pg_atomic_uint64 preemptions;
+	pg_atomic_uint64 job_pauses;
 	pg_atomic_uint64 queue_us;
 	pg_atomic_uint64 prefill_us;
 	pg_atomic_uint64 decode_us;

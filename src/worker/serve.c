@@ -22,6 +22,7 @@
 #include "server/parameters.h"
 #include "shared/compat.h"
 #include "shared/model_memory.h"
+#include "worker/give_way.h"
 
 typedef struct RunningRequest
 {
@@ -54,6 +55,7 @@ static bool engine_outdated;	/* the parameters say otherwise: made anew when not
 static LlmEngineStatistics published;
 static RunningRequest *running; /* [engine_options.max_sequences] */
 static int	n_running;
+static int	n_giving_way;		/* of them: requests of jobs */
 static Llama2SessionTurn *sessions; /* [processes] */
 
 void
@@ -86,7 +88,15 @@ Llama2Serve(Llama2Resident *resident)
 			wait_for_work(timeout_ms);
 			continue;
 		}
+		if (n_giving_way == n_running && (timeout_ms = Llama2PauseLeft()) > 0)
+		{
+			wait_for_work(timeout_ms);
+			continue;
+		}
+		Llama2StepBegins();
 		(void) llm_engine_step(engine);
+		if (Llama2StepEnds() && n_giving_way == n_running)
+			Llama2AddStatistic(job_pauses, 1);
 		publish_statistics();
 		publish_results();
 		if (n_running == 0)
@@ -119,6 +129,7 @@ create_engine(void)
 	running = MemoryContextAllocZero(TopMemoryContext,
 									 sizeof(RunningRequest) * engine_options.max_sequences);
 	n_running = 0;
+	n_giving_way = 0;
 	engine_outdated = false;
 	memset(&published, 0, sizeof(published));
 	(void) llm_engine_plan(&model->weights.config, &engine_options, &kv_bytes, &activation_bytes, NULL);
@@ -233,6 +244,7 @@ start_request(RunningRequest *place, Llama2RequestSlot *slot)
 	}
 	place->in_use = true;
 	n_running++;
+	n_giving_way += slot->gives_way;
 	sessions[slot->session].n_running++;
 }
 
@@ -284,6 +296,7 @@ finish_request(LlmRequest *request)
 
 	place->in_use = false;
 	n_running--;
+	n_giving_way -= slot->gives_way;
 	sessions[slot->session].n_running--;
 
 	slot->finish = request->finish;

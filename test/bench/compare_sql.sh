@@ -5,8 +5,9 @@
 #
 #	test/bench/compare_sql.sh [MODEL.gguf]
 #
-# The extension must be installed.  One call, then CONNECTIONS (default 32) at once, each with
-# a prompt of its own; the engine does the same without a server.  Then the time to the first token of prompts of
+# The extension must be installed.  One connection, then CONNECTIONS (default 32) at once, each with three calls of prompts
+# of its own; the engine does as many requests of as many tokens, as many at once, without a server.  ROUNDS (default 3)
+# times, in turns: the medians of the rates, and of each round's share.  Then the time to the first token of prompts of
 # about 1,000 tokens, new and cached, where the model's context has room for them.
 
 set -eu
@@ -15,6 +16,7 @@ build=${BUILD:-build/release}
 model=$(realpath "${1:-models/tinychat-6m.gguf}")
 connections=${CONNECTIONS:-32}
 tokens=${TOKENS:-128}
+rounds=${ROUNDS:-3}
 . test/private_server.sh
 
 private_server_folder
@@ -29,18 +31,23 @@ cat >"$PRIVATE_FOLDER/call.sql" <<-SQL
 						   options => '{"ignore_eos": true}');
 SQL
 
-# tokens per second of so many clients, each of which calls so often
+# tokens per second of so many clients
 measure_sql()
 {
-	"$PRIVATE_BINDIR/pgbench" -n -c "$1" -j 2 -t "$2" -f "$PRIVATE_FOLDER/call.sql" >"$PRIVATE_FOLDER/pgbench.log" 2>&1
+	"$PRIVATE_BINDIR/pgbench" -n -c "$1" -j 2 -t 3 -f "$PRIVATE_FOLDER/call.sql" >"$PRIVATE_FOLDER/pgbench.log" 2>&1
 	sed -n 's/^tps = \([0-9.]*\).*/\1/p' "$PRIVATE_FOLDER/pgbench.log" |
 		awk -v tokens="$tokens" '{ printf "%.1f\n", $1 * tokens }'
 }
 
 measure_engine()
 {
-	"$build/bench/llama2_bench" -p 8 -n "$tokens" -b "$1" -r 3 --csv "$model" |
-		awk -F, 'NR > 1 && $1 == "decode" { print $8 }'
+	"$build/bench/llama2_bench" --shared -p 0 -d 9 -n "$tokens" -b "$1" -q $((3 * $1)) -r 1 --csv "$model" |
+		awk -F, '$1 == "requests" { print $8 }'
+}
+
+median()
+{
+	sort -g | awk '{ x[NR] = $1 } END { print (x[int((NR + 1) / 2)] + x[int((NR + 2) / 2)]) / 2 }'
 }
 
 # milliseconds until the first token of prompt number $1
@@ -53,12 +60,18 @@ first_token()
 printf '\n%s, %s tokens a call\n' "$(basename "$model")" "$tokens"
 printf '%-14s %12s %12s %8s\n' connections engine SQL percent
 for n in 1 "$connections"; do
-	measure_sql "$n" 1 >/dev/null
-	sql=$(measure_sql "$n" 3)
-	psql -Xqc "SELECT llama2_unload('measured')" >/dev/null
-	engine=$(measure_engine "$n")
-	psql -Xqc "SELECT llama2_load('measured')" >/dev/null
-	awk -v n="$n" -v e="$engine" -v s="$sql" 'BEGIN { printf "%-14s %12.1f %12.1f %8.1f\n", n, e, s, 100 * s / e }'
+	: >"$PRIVATE_FOLDER/rates"
+	measure_sql "$n" >/dev/null
+	for _ in $(seq "$rounds"); do
+		sql=$(measure_sql "$n")
+		psql -Xqc "SELECT llama2_unload('measured')" >/dev/null
+		engine=$(measure_engine "$n")
+		psql -Xqc "SELECT llama2_load('measured')" >/dev/null
+		echo "$engine $sql" >>"$PRIVATE_FOLDER/rates"
+	done
+	printf '%-14s %12.1f %12.1f %8.1f\n' "$n" "$(cut -d' ' -f1 "$PRIVATE_FOLDER/rates" | median)" \
+		"$(cut -d' ' -f2 "$PRIVATE_FOLDER/rates" | median)" \
+		"$(awk '{ print 100 * $2 / $1 }' "$PRIVATE_FOLDER/rates" | median)"
 done
 
 [ "$(psql -XAtqc "SELECT context_length > 1010 FROM llama2_models() WHERE name = 'measured'")" = t ] || exit 0

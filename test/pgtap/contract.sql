@@ -80,7 +80,7 @@ INSERT INTO expected VALUES
 	('llama2_stats()',
 		'OUT requests bigint, OUT completed bigint, OUT failed bigint, OUT cancelled bigint, OUT prompt_tokens bigint, '
 		'OUT cached_tokens bigint, OUT completion_tokens bigint, OUT scored_tokens bigint, OUT steps bigint, OUT mean_batch double precision, '
-		'OUT prefill_tokens bigint, OUT decode_tokens bigint, OUT drafted_tokens bigint, OUT accepted_tokens bigint, OUT preemptions bigint, OUT queue_ms double precision, '
+		'OUT prefill_tokens bigint, OUT decode_tokens bigint, OUT drafted_tokens bigint, OUT accepted_tokens bigint, OUT preemptions bigint, OUT job_pauses bigint, OUT queue_ms double precision, '
 		'OUT prefill_ms double precision, OUT decode_ms double precision, OUT step_ms double precision, OUT worker_starts bigint, '
 		'OUT model_loads bigint, OUT evictions bigint, OUT stats_reset timestamp with time zone', 'record', 'v', 1000, 0, false, true),
 	('llama2_stats_reset()', '', 'void', 'v', 1, 0, false, false),
@@ -156,7 +156,7 @@ SELECT columns_are('llama2_requests', ARRAY['id', 'pid', 'datid', 'datname', 'us
 SELECT columns_are('llama2_progress', ARRAY['pid', 'datid', 'datname', 'usesysid', 'usename', 'started_at', 'estimated_rows', 'rows_read',
 	'rows_done', 'requests', 'prompt_tokens', 'completion_tokens', 'tokens_per_second']);
 SELECT columns_are('llama2_stats', ARRAY['requests', 'completed', 'failed', 'cancelled', 'prompt_tokens', 'cached_tokens',
-	'completion_tokens', 'scored_tokens', 'steps', 'mean_batch', 'prefill_tokens', 'decode_tokens', 'drafted_tokens', 'accepted_tokens', 'preemptions', 'queue_ms',
+	'completion_tokens', 'scored_tokens', 'steps', 'mean_batch', 'prefill_tokens', 'decode_tokens', 'drafted_tokens', 'accepted_tokens', 'preemptions', 'job_pauses', 'queue_ms',
 	'prefill_ms', 'decode_ms', 'step_ms', 'worker_starts', 'model_loads', 'evictions', 'stats_reset']);
 SELECT columns_are('llama2_jobs', ARRAY['id', 'owner', 'state', 'relation', 'column', 'key', 'rows', 'prompt', 'model', 'attempts', 'queued_at',
 	'run_after', 'started_at', 'finished_at', 'error']);
@@ -197,6 +197,7 @@ SELECT results_eq(
 		('llama2.job_retention', 'sighup', 'integer', '604800', '-1', '2147483647', 's'),
 		('llama2.job_retries', 'sighup', 'integer', '5', '0', '100', NULL),
 		('llama2.job_retry_delay', 'sighup', 'integer', '5000', '0', '2147483647', 'ms'),
+		('llama2.job_share', 'sighup', 'integer', '5', '1', '100', NULL),
 		('llama2.job_workers', 'sighup', 'integer', '2', '0', '64', NULL),
 		('llama2.keep_alive', 'sighup', 'integer', '300', '-1', '2147483', 's'),
 		('llama2.kernels', 'sighup', 'enum', 'auto', NULL, NULL, NULL),

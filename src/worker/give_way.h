@@ -1,0 +1,20 @@
+/*
+ * give_way.h
+ *		Pauses of a model that does nothing but jobs, while others wait for the processors.
+ */
+#ifndef LLAMA2_GIVE_WAY_H
+#define LLAMA2_GIVE_WAY_H
+
+#include "postgres.h"
+
+/* Around a step; true if it calls for a pause. */
+extern void Llama2StepBegins(void);
+extern bool Llama2StepEnds(void);
+
+/*
+ * How many milliseconds are left of the pause that the last step calls for, so that the model computes for no more
+ * than llama2.job_share percent of the time: 0 where no other process wanted the processors meanwhile.
+ */
+extern long Llama2PauseLeft(void);
+
+#endif							/* LLAMA2_GIVE_WAY_H */
