@@ -9,8 +9,8 @@
  * and from there on all is as in the AVX-512 set: the sums are exact in both, so this set has that
  * set's bits.
  *
- * For few columns, and for the formulas with halves, whose sums are twice as many, the tiles of the
- * AVX-512 set are quicker.  Each thread loads the shapes of its
+ * For few columns, and for the formulas with halves, whose sums are twice as many, the tiles of VPDPBUSD
+ * are quicker.  Each thread loads the shapes of its
  * tiles at the start of a product and releases them at the end, so that no context switch saves
  * tiles that nobody needs.
  */
@@ -18,9 +18,9 @@
 
 #include "engine/kernels/amx.h"
 
-#include "engine/kernels/avx512_stretch.h"
+#include "engine/kernels/avx512_few.h"
 
-#define FEW_COLUMNS 16			/* up to so many the AVX-512 set computes */
+#define AVX512_COLUMNS 16		/* up to so many, tiles of VPDPBUSD are quicker */
 #define TILE_COLUMNS 16
 #define RESULT_INTS (TILE_COLUMNS * LLM_PANEL_ROWS)
 
@@ -55,11 +55,14 @@ AVX512_INLINE void matmul(LlmTensorType type, const LlmMatrix *w, int32_t first,
 						  const LlmActivations *x, float *y, int64_t y_stride);
 
 #define MATMUL(name, type) \
+FEW_TILES(name, type, true) \
 void \
 amx_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, \
 				  float *y, int64_t y_stride) \
 { \
-	if (x->n_cols <= FEW_COLUMNS) \
+	if (x->n_cols > 0 && x->n_cols <= FEW_COLUMNS) \
+		matmul_few(type, name##_direct_tiles, w, first, last, x, y, y_stride); \
+	else if (x->n_cols <= AVX512_COLUMNS) \
 		avx512_matmul_##name(w, first, last, x, y, y_stride); \
 	else \
 		matmul(type, w, first, last, x, y, y_stride); \

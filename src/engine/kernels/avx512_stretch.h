@@ -55,10 +55,15 @@ stretch_count(int64_t groups)
 }
 
 AVX512_INLINE void
-prefetch_bytes(const uint8_t *bytes, int64_t n)
+prefetch_bytes(bool to_first_level, const uint8_t *bytes, int64_t n)
 {
 	for (int64_t i = 0; i < n; i += 64)
-		_mm_prefetch((const char *) bytes + i, AHEAD);
+	{
+		if (to_first_level)
+			_mm_prefetch((const char *) bytes + i, _MM_HINT_T0);
+		else
+			_mm_prefetch((const char *) bytes + i, AHEAD);
+	}
 }
 
 /* This panel, or the last one when there are not so many: there is always one to fetch. */
@@ -70,12 +75,12 @@ later_panel(const LlmMatrix *w, int32_t panel)
 
 /* The scales of a stretch. */
 AVX512_INLINE void
-prefetch_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int count)
+prefetch_scales(LlmTensorType type, bool to_first_level, const PanelPointers *panel, int64_t first, int count)
 {
-	prefetch_bytes(panel->sub + first * sub_bytes(type), count * sub_bytes(type));
-	prefetch_bytes(panel->d + first * d_bytes(type), count * d_bytes(type));
+	prefetch_bytes(to_first_level, panel->sub + first * sub_bytes(type), count * sub_bytes(type));
+	prefetch_bytes(to_first_level, panel->d + first * d_bytes(type), count * d_bytes(type));
 	if (formula_of(type) == FORMULA_MINIMUM || formula_of(type) == FORMULA_HALVES_MINIMUM)
-		prefetch_bytes(panel->m + first * d_bytes(type), count * d_bytes(type));
+		prefetch_bytes(to_first_level, panel->m + first * d_bytes(type), count * d_bytes(type));
 }
 
 /*
@@ -100,8 +105,8 @@ share_of_next(LlmTensorType type, const PanelPointers *next, int panels, int64_t
 		fetch.lines = 0;
 	if (part == 0)
 	{
-		prefetch_scales(type, &next[p], first, count);
-		prefetch_bytes(next[p].high + first * high_bytes(type), count * high_bytes(type));
+		prefetch_scales(type, false, &next[p], first, count);
+		prefetch_bytes(false, next[p].high + first * high_bytes(type), count * high_bytes(type));
 	}
 	return fetch;
 }

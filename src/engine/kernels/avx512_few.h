@@ -1,0 +1,212 @@
+/*
+ * avx512_few.h
+ *		Matrix products with quantized weights and few columns: VPDPBUSD straight from the panels.
+ *
+ * The core, group_step, multiplies one group of 32 weights of one to three panels with a tile of
+ * columns, each dword of a column's q broadcast to all rows.
+ *
+ * Where memory is the limit, what matters is when the next weights are asked for and into which
+ * cache.  Processors with AMX do best when they are fetched into the first level, AMD's when into the
+ * second, whose queue is longer; so each set of kernels makes its own tiles.
+ */
+#ifndef LLM_KERNELS_AVX512_FEW_H
+#define LLM_KERNELS_AVX512_FEW_H
+
+#include "engine/kernels/avx512_stretch.h"
+
+#define FEW_COLUMNS 8			/* widest tile straight from the panels */
+#define FEW_PANELS 2			/* two streams from memory, and a column's numbers used twice */
+#define STRETCHES 128			/* room for so many stretches of one column's activations */
+
+/*
+ * Add groups first_group .. first_group + groups - 1 of the panels to the sums at y of one tile.
+ * `next` are the panels that come after these.
+ */
+typedef void (*DirectTile) (const PanelPointers *panel, const PanelPointers *next,
+							const ColumnStretch *x, int64_t first_group, int64_t groups,
+							bool is_first, float *y, int64_t y_stride);
+
+#define DIRECT_TILE(name, type, to_first_level, panels, columns) \
+static void \
+name##_direct_##panels##_##columns(const PanelPointers *panel, const PanelPointers *next, \
+								   const ColumnStretch *x, int64_t first_group, int64_t groups, \
+								   bool is_first, float *y, int64_t y_stride) \
+{ \
+	direct_tile(type, to_first_level, panels, columns, panel, next, x, first_group, groups, is_first, y, y_stride); \
+}
+
+#define DIRECT_TILES(name, type, to_first_level, panels) \
+DIRECT_TILE(name, type, to_first_level, panels, 1) \
+DIRECT_TILE(name, type, to_first_level, panels, 2) \
+DIRECT_TILE(name, type, to_first_level, panels, 3) \
+DIRECT_TILE(name, type, to_first_level, panels, 4) \
+DIRECT_TILE(name, type, to_first_level, panels, 5) \
+DIRECT_TILE(name, type, to_first_level, panels, 6) \
+DIRECT_TILE(name, type, to_first_level, panels, 7) \
+DIRECT_TILE(name, type, to_first_level, panels, 8)
+
+/* The tiles name##_direct_tiles of a type, by panels and columns. */
+#define FEW_TILES(name, type, to_first_level) \
+DIRECT_TILES(name, type, to_first_level, 1) \
+DIRECT_TILES(name, type, to_first_level, 2) \
+static const DirectTile name##_direct_tiles[FEW_PANELS][FEW_COLUMNS] = { \
+	{name##_direct_1_1, name##_direct_1_2, name##_direct_1_3, name##_direct_1_4, \
+	name##_direct_1_5, name##_direct_1_6, name##_direct_1_7, name##_direct_1_8}, \
+	{name##_direct_2_1, name##_direct_2_2, name##_direct_2_3, name##_direct_2_4, \
+	name##_direct_2_5, name##_direct_2_6, name##_direct_2_7, name##_direct_2_8}, \
+};
+
+/*
+ * Group `at` of a stretch: `panels` panels times `columns` columns.  scale[panel] points to
+ * the group's scale vectors.  Quads are the outer loop, so that neighbouring instructions
+ * belong to different sums and need not wait for each other.
+ */
+AVX512_INLINE void
+group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
+		   const PanelPointers *panel, int64_t group, const float *const *scale,
+		   const ColumnStretch *x, int at, __m512 accumulator[][FEW_COLUMNS])
+{
+	const bool	has_halves = formula == FORMULA_HALVES || formula == FORMULA_HALVES_MINIMUM;
+	const bool	is_offset = formula == FORMULA_SYMMETRIC || formula == FORMULA_HALVES;
+	__m512i		sum[2][TILE_PANELS][FEW_COLUMNS];
+
+#pragma GCC unroll 8
+	for (int q = 0; q < QUADS; q++)
+	{
+		const int	half = has_halves ? q / 4 : 0;
+		__m512i		code[TILE_PANELS];
+
+#pragma GCC unroll 3
+		for (int p = 0; p < panels; p++)
+			code[p] = unpack_code(code_type, &panel[p], group, q);
+#pragma GCC unroll 8
+		for (int c = 0; c < columns; c++)
+		{
+			__m512i		dword = broadcast_dword(&x[c].q[at * LLM_GROUP + 4 * q]);
+
+			if (q == 0 || (has_halves && q == 4))
+			{
+				__m512i		start = !is_offset ? _mm512_setzero_si512() :
+					broadcast_dword(&x[c].number[half][at]);
+
+#pragma GCC unroll 3
+				for (int p = 0; p < panels; p++)
+					sum[half][p][c] = start;
+			}
+#pragma GCC unroll 3
+			for (int p = 0; p < panels; p++)
+				sum[half][p][c] = _mm512_dpbusd_epi32(sum[half][p][c], code[p], dword);
+		}
+	}
+
+#pragma GCC unroll 8
+	for (int c = 0; c < columns; c++)
+#pragma GCC unroll 3
+		for (int p = 0; p < panels; p++)
+			accumulator[p][c] = add_group(formula, sum[0][p][c], sum[has_halves ? 1 : 0][p][c], scale[p], &x[c],
+										  at, accumulator[p][c]);
+}
+
+AVX512_INLINE void
+load_accumulators(int panels, int columns, bool is_first, const float *y, int64_t y_stride,
+				  __m512 accumulator[][FEW_COLUMNS])
+{
+#pragma GCC unroll 3
+	for (int p = 0; p < panels; p++)
+#pragma GCC unroll 8
+		for (int c = 0; c < columns; c++)
+			accumulator[p][c] = is_first ? _mm512_setzero_ps() :
+				_mm512_loadu_ps(y + c * y_stride + p * LLM_PANEL_ROWS);
+}
+
+AVX512_INLINE void
+store_accumulators(int panels, int columns, float *y, int64_t y_stride,
+				   __m512 accumulator[][FEW_COLUMNS])
+{
+#pragma GCC unroll 3
+	for (int p = 0; p < panels; p++)
+#pragma GCC unroll 8
+		for (int c = 0; c < columns; c++)
+			_mm512_storeu_ps(y + c * y_stride + p * LLM_PANEL_ROWS, accumulator[p][c]);
+}
+
+AVX512_INLINE void
+direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, const PanelPointers *panel,
+			const PanelPointers *next, const ColumnStretch *x, int64_t first_group,
+			int64_t groups, bool is_first, float *y, int64_t y_stride)
+{
+	const Formula formula = formula_of(type);
+	const int	stride = scale_vectors(formula) * 16;
+	_Alignas(64) float scales[FEW_PANELS][STRETCH_GROUPS * MAX_SCALES * 16];
+	__m512		accumulator[FEW_PANELS][FEW_COLUMNS];
+
+	load_accumulators(panels, columns, is_first, y, y_stride, accumulator);
+	for (int64_t done = 0; done < groups; done += STRETCH_GROUPS)
+	{
+		const int	count = stretch_count(groups - done);
+		const bool	is_last = groups - done <= STRETCH_GROUPS;
+		const PanelPointers *ahead = is_last ? next : panel;
+		const int64_t ahead_group = is_last ? first_group : first_group + done + STRETCH_GROUPS;
+
+		for (int p = 0; p < panels; p++)
+		{
+			unpack_stretch_scales(type, &panel[p], first_group + done, count, scales[p]);
+			prefetch_scales(type, to_first_level, &ahead[p], ahead_group, STRETCH_GROUPS);
+		}
+		for (int g = 0; g < count; g++)
+		{
+			const int64_t group = first_group + done + g;
+			const float *scale[FEW_PANELS];
+
+#pragma GCC unroll 2
+			for (int p = 0; p < panels; p++)
+			{
+				scale[p] = scales[p] + g * stride;
+				prefetch_bytes(to_first_level, ahead[p].low + (ahead_group + g) * low_bytes(type), low_bytes(type));
+				prefetch_bytes(to_first_level, ahead[p].high + (ahead_group + g) * high_bytes(type), high_bytes(type));
+			}
+			group_step(formula, type, panels, columns, panel, group, scale, x, g, accumulator);
+		}
+		x += columns;
+	}
+	store_accumulators(panels, columns, y, y_stride, accumulator);
+}
+
+/* All columns, of which there are one to FEW_COLUMNS. */
+AVX512_INLINE void
+matmul_few(LlmTensorType type, const DirectTile (*tiles)[FEW_COLUMNS], const LlmMatrix *w,
+		   int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
+{
+	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
+	const int	n_cols = x->n_cols;
+	const int64_t groups = w->cols / LLM_GROUP;
+	const int64_t most = STRETCHES / n_cols * STRETCH_GROUPS;
+	ColumnStretch activations[STRETCHES];
+
+	for (int64_t g = 0; g < groups; g += most)
+	{
+		const int64_t count = groups - g < most ? groups - g : most;
+
+		for (int64_t done = 0; done < count; done += STRETCH_GROUPS)
+			for (int c = 0; c < n_cols; c++)
+				copy_column(type, x, c, g + done, stretch_count(count - done),
+							&activations[done / STRETCH_GROUPS * n_cols + c]);
+
+		for (int32_t panel = first, panels; panel < last; panel += panels)
+		{
+			PanelPointers pointers[FEW_PANELS];
+			PanelPointers next[FEW_PANELS];
+
+			panels = last - panel < FEW_PANELS ? 1 : FEW_PANELS;
+			for (int p = 0; p < panels; p++)
+			{
+				pointers[p] = panel_pointers(w, &planes, panel + p);
+				next[p] = panel_pointers(w, &planes, later_panel(w, panel + panels + p));
+			}
+			tiles[panels - 1][n_cols - 1] (pointers, next, activations, g, count, g == 0,
+										   y + (int64_t) panel * LLM_PANEL_ROWS, y_stride);
+		}
+	}
+}
+
+#endif							/* LLM_KERNELS_AVX512_FEW_H */
