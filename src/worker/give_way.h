@@ -7,13 +7,16 @@
 
 #include "postgres.h"
 
-/* Around a step; true if it calls for a pause. */
-extern void Llama2StepBegins(void);
-extern bool Llama2StepEnds(void);
+/*
+ * Around a step; true if it calls for a pause.  What the processes of `owners`, whose requests are computed,
+ * do meanwhile calls for none: they write results of these jobs.
+ */
+extern void Llama2StepBegins(const int *owners, int n_owners);
+extern bool Llama2StepEnds(const int *owners, int n_owners);
 
 /*
  * How many milliseconds are left of the pause that the last step calls for, so that the model computes for no more
- * than llama2.job_share percent of the time: 0 where no other process wanted the processors meanwhile.
+ * than llama2.job_share percent of the time where that lasts: 0 where no other process wanted the processors meanwhile.
  */
 extern long Llama2PauseLeft(void);
 

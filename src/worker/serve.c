@@ -24,6 +24,8 @@
 #include "shared/model_memory.h"
 #include "worker/give_way.h"
 
+#define MAX_JOB_WORKERS 8		/* of other databases, whose jobs run at once */
+
 typedef struct RunningRequest
 {
 	bool		in_use;
@@ -36,6 +38,8 @@ static void create_engine(void);
 static void choose_options(void);
 static void take_requests(void);
 static void start_request(RunningRequest *running, Llama2RequestSlot *slot);
+static void step(void);
+static int	job_workers(int *pids);
 static void publish_results(void);
 static void note_done(LlmRequest *request, void *arg);
 static void finish_request(LlmRequest *request);
@@ -93,10 +97,7 @@ Llama2Serve(Llama2Resident *resident)
 			wait_for_work(timeout_ms);
 			continue;
 		}
-		Llama2StepBegins();
-		(void) llm_engine_step(engine);
-		if (Llama2StepEnds() && n_giving_way == n_running)
-			Llama2AddStatistic(job_pauses, 1);
+		step();
 		publish_statistics();
 		publish_results();
 		if (n_running == 0)
@@ -246,6 +247,40 @@ start_request(RunningRequest *place, Llama2RequestSlot *slot)
 	n_running++;
 	n_giving_way += slot->gives_way;
 	sessions[slot->session].n_running++;
+}
+
+/* Where nothing but jobs run, with an eye on whether others want the processors. */
+static void
+step(void)
+{
+	int			owners[MAX_JOB_WORKERS];
+	int			n_owners = n_giving_way == n_running ? job_workers(owners) : 0;
+
+	if (n_owners > 0)
+		Llama2StepBegins(owners, n_owners);
+	(void) llm_engine_step(engine);
+	if (n_owners > 0 && Llama2StepEnds(owners, n_owners))
+		Llama2AddStatistic(job_pauses, 1);
+}
+
+/* The processes whose requests run, as far as there is room for them. */
+static int
+job_workers(int *pids)
+{
+	int			n = 0;
+
+	for (int i = 0; i < engine_options.max_sequences; i++)
+	{
+		int			known = 0;
+
+		if (!running[i].in_use)
+			continue;
+		while (known < n && pids[known] != running[i].slot->owner_pid)
+			known++;
+		if (known == n && n < MAX_JOB_WORKERS)
+			pids[n++] = running[i].slot->owner_pid;
+	}
+	return n;
 }
 
 static void

@@ -20,7 +20,6 @@
 
 #include "engine/kernels/avx512_few.h"
 
-#define AVX512_COLUMNS 16		/* up to so many, tiles of VPDPBUSD are quicker */
 #define TILE_COLUMNS 16
 #define RESULT_INTS (TILE_COLUMNS * LLM_PANEL_ROWS)
 
@@ -62,8 +61,6 @@ amx_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, const LlmActi
 { \
 	if (x->n_cols > 0 && x->n_cols <= FEW_COLUMNS) \
 		matmul_few(type, name##_direct_tiles, w, first, last, x, y, y_stride); \
-	else if (x->n_cols <= AVX512_COLUMNS) \
-		avx512_matmul_##name(w, first, last, x, y, y_stride); \
 	else \
 		matmul(type, w, first, last, x, y, y_stride); \
 }

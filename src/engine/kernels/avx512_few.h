@@ -14,7 +14,8 @@
 
 #include "engine/kernels/avx512_stretch.h"
 
-#define FEW_COLUMNS 8			/* widest tile straight from the panels */
+#define FEW_COLUMNS 16			/* straight from the panels */
+#define TILE_WIDTH 8			/* widest tile of them */
 #define FEW_PANELS 2			/* two streams from memory, and a column's numbers used twice */
 #define STRETCHES 128			/* room for so many stretches of one column's activations */
 
@@ -49,7 +50,7 @@ DIRECT_TILE(name, type, to_first_level, panels, 8)
 #define FEW_TILES(name, type, to_first_level) \
 DIRECT_TILES(name, type, to_first_level, 1) \
 DIRECT_TILES(name, type, to_first_level, 2) \
-static const DirectTile name##_direct_tiles[FEW_PANELS][FEW_COLUMNS] = { \
+static const DirectTile name##_direct_tiles[FEW_PANELS][TILE_WIDTH] = { \
 	{name##_direct_1_1, name##_direct_1_2, name##_direct_1_3, name##_direct_1_4, \
 	name##_direct_1_5, name##_direct_1_6, name##_direct_1_7, name##_direct_1_8}, \
 	{name##_direct_2_1, name##_direct_2_2, name##_direct_2_3, name##_direct_2_4, \
@@ -64,11 +65,11 @@ static const DirectTile name##_direct_tiles[FEW_PANELS][FEW_COLUMNS] = { \
 AVX512_INLINE void
 group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 		   const PanelPointers *panel, int64_t group, const float *const *scale,
-		   const ColumnStretch *x, int at, __m512 accumulator[][FEW_COLUMNS])
+		   const ColumnStretch *x, int at, __m512 accumulator[][TILE_WIDTH])
 {
 	const bool	has_halves = formula == FORMULA_HALVES || formula == FORMULA_HALVES_MINIMUM;
 	const bool	is_offset = formula == FORMULA_SYMMETRIC || formula == FORMULA_HALVES;
-	__m512i		sum[2][TILE_PANELS][FEW_COLUMNS];
+	__m512i		sum[2][TILE_PANELS][TILE_WIDTH];
 
 #pragma GCC unroll 8
 	for (int q = 0; q < QUADS; q++)
@@ -109,7 +110,7 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 
 AVX512_INLINE void
 load_accumulators(int panels, int columns, bool is_first, const float *y, int64_t y_stride,
-				  __m512 accumulator[][FEW_COLUMNS])
+				  __m512 accumulator[][TILE_WIDTH])
 {
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
@@ -121,7 +122,7 @@ load_accumulators(int panels, int columns, bool is_first, const float *y, int64_
 
 AVX512_INLINE void
 store_accumulators(int panels, int columns, float *y, int64_t y_stride,
-				   __m512 accumulator[][FEW_COLUMNS])
+				   __m512 accumulator[][TILE_WIDTH])
 {
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
@@ -138,7 +139,7 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 	const Formula formula = formula_of(type);
 	const int	stride = scale_vectors(formula) * 16;
 	_Alignas(64) float scales[FEW_PANELS][STRETCH_GROUPS * MAX_SCALES * 16];
-	__m512		accumulator[FEW_PANELS][FEW_COLUMNS];
+	__m512		accumulator[FEW_PANELS][TILE_WIDTH];
 
 	load_accumulators(panels, columns, is_first, y, y_stride, accumulator);
 	for (int64_t done = 0; done < groups; done += STRETCH_GROUPS)
@@ -172,13 +173,33 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 	store_accumulators(panels, columns, y, y_stride, accumulator);
 }
 
-/* All columns, of which there are one to FEW_COLUMNS. */
+AVX512_INLINE int
+tile_width(int n_cols, int column, int width)
+{
+	return n_cols - column < width ? n_cols - column : width;
+}
+
+/* As tiles of so many columns read them: stretch by stretch. */
 AVX512_INLINE void
-matmul_few(LlmTensorType type, const DirectTile (*tiles)[FEW_COLUMNS], const LlmMatrix *w,
+copy_columns(LlmTensorType type, const LlmActivations *x, int column, int columns, int64_t first_group, int64_t groups,
+			 ColumnStretch *out)
+{
+	for (int64_t done = 0; done < groups; done += STRETCH_GROUPS)
+		for (int c = 0; c < columns; c++)
+			copy_column(type, x, column + c, first_group + done, stretch_count(groups - done), out++);
+}
+
+/*
+ * All columns, of which there are one to FEW_COLUMNS.  Where one tile is too narrow, a second of about
+ * the same width finds the panels in the cache.
+ */
+AVX512_INLINE void
+matmul_few(LlmTensorType type, const DirectTile (*tiles)[TILE_WIDTH], const LlmMatrix *w,
 		   int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {
 	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
 	const int	n_cols = x->n_cols;
+	const int	width = n_cols <= TILE_WIDTH ? n_cols : (n_cols + 1) / 2;
 	const int64_t groups = w->cols / LLM_GROUP;
 	const int64_t most = STRETCHES / n_cols * STRETCH_GROUPS;
 	ColumnStretch activations[STRETCHES];
@@ -186,11 +207,10 @@ matmul_few(LlmTensorType type, const DirectTile (*tiles)[FEW_COLUMNS], const Llm
 	for (int64_t g = 0; g < groups; g += most)
 	{
 		const int64_t count = groups - g < most ? groups - g : most;
+		const int	n_stretches = (int) ((count + STRETCH_GROUPS - 1) / STRETCH_GROUPS);
 
-		for (int64_t done = 0; done < count; done += STRETCH_GROUPS)
-			for (int c = 0; c < n_cols; c++)
-				copy_column(type, x, c, g + done, stretch_count(count - done),
-							&activations[done / STRETCH_GROUPS * n_cols + c]);
+		for (int column = 0; column < n_cols; column += width)
+			copy_columns(type, x, column, tile_width(n_cols, column, width), g, count, activations + column * n_stretches);
 
 		for (int32_t panel = first, panels; panel < last; panel += panels)
 		{
@@ -203,8 +223,10 @@ matmul_few(LlmTensorType type, const DirectTile (*tiles)[FEW_COLUMNS], const Llm
 				pointers[p] = panel_pointers(w, &planes, panel + p);
 				next[p] = panel_pointers(w, &planes, later_panel(w, panel + panels + p));
 			}
-			tiles[panels - 1][n_cols - 1] (pointers, next, activations, g, count, g == 0,
-										   y + (int64_t) panel * LLM_PANEL_ROWS, y_stride);
+			for (int column = 0; column < n_cols; column += width)
+				tiles[panels - 1][tile_width(n_cols, column, width) - 1]
+					(pointers, next, activations + column * n_stretches, g, count, g == 0,
+					 y + column * y_stride + (int64_t) panel * LLM_PANEL_ROWS, y_stride);
 		}
 	}
 }

@@ -25,7 +25,7 @@ typedef void (*ScratchTile) (const Scratch *scratch, const ColumnStretch *x, int
 
 static const ScratchTile scratch_tiles[4][TILE_PANELS][TILE_COLUMNS];
 
-AVX512_INLINE void matmul(LlmTensorType type, const DirectTile (*direct_tiles)[FEW_COLUMNS],
+AVX512_INLINE void matmul(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_WIDTH],
 						  const LlmMatrix *w, int32_t first, int32_t last,
 						  const LlmActivations *x, float *y, int64_t y_stride);
 
@@ -59,7 +59,7 @@ scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
 {
 	const int	stride = scale_vectors(formula) * 16;
 	PanelPointers panel[TILE_PANELS];
-	__m512		accumulator[TILE_PANELS][FEW_COLUMNS];
+	__m512		accumulator[TILE_PANELS][TILE_WIDTH];
 
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
@@ -131,7 +131,7 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 }
 
 AVX512_INLINE void
-matmul(LlmTensorType type, const DirectTile (*direct_tiles)[FEW_COLUMNS], const LlmMatrix *w,
+matmul(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_WIDTH], const LlmMatrix *w,
 	   int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {
 	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
