@@ -134,6 +134,10 @@ parse_item(Parser *parser)
 		return parse_reference(parser);
 	if (llm_accept(&parser->scan, "."))
 		return llm_char_range(parser->builder, 1, LLM_LAST_CHAR);
+	if (llm_looking_at(&parser->scan, "<") || llm_looking_at(&parser->scan, "!<"))
+		llm_scan_fail(&parser->scan, "tokens are not supported, only texts");
+	if (character == '*' || character == '+' || character == '?' || character == '{')
+		llm_scan_fail(&parser->scan, "a repetition of nothing");
 	return NULL;
 }
 

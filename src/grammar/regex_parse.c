@@ -49,6 +49,7 @@ static const LlmExpr *parse_choice(Parser *parser);
 static const LlmExpr *parse_sequence(Parser *parser);
 static const LlmExpr *parse_item(Parser *parser);
 static const LlmExpr *parse_group(Parser *parser);
+static const char *group_trouble(const LlmScanner *scan);
 static const LlmExpr *parse_repetitions(Parser *parser, const LlmExpr *item);
 static LlmCharSet parse_class(Parser *parser);
 static bool parse_class_item(Parser *parser, LlmRangeList *list, uint32_t *single);
@@ -198,12 +199,23 @@ parse_group(Parser *parser)
 		llm_scan_fail(&before, "parentheses are nested too deeply");
 	llm_accept(&parser->scan, "(");
 	if (!llm_accept(&parser->scan, "?:") && llm_looking_at(&parser->scan, "?"))
-		llm_scan_fail(&before, "only \"(\" and \"(?:\" can begin a group");
+		llm_scan_fail(&before, group_trouble(&parser->scan));
 	expr = parse_choice(parser);
 	if (!llm_accept(&parser->scan, ")"))
 		llm_scan_fail(&before, "the parenthesis is not closed");
 	parser->depth--;
 	return expr;
+}
+
+/* Why a group cannot begin so, at its "?". */
+static const char *
+group_trouble(const LlmScanner *scan)
+{
+	if (llm_looking_at(scan, "?=") || llm_looking_at(scan, "?!") || llm_looking_at(scan, "?<=") || llm_looking_at(scan, "?<!"))
+		return "look-around is not supported";
+	if (llm_looking_at(scan, "?<") || llm_looking_at(scan, "?P<"))
+		return "groups cannot have names";
+	return "only \"(\" and \"(?:\" can begin a group";
 }
 
 /* A "?" after a repetition makes it lazy: the same texts. */
@@ -340,8 +352,13 @@ static uint32_t
 parse_escape(Parser *parser, bool in_class)
 {
 	LlmScanner *scan = &parser->scan;
-	char		next = scan->at + 1 < scan->length ? scan->text[scan->at + 1] : 'B';
+	bool		has_next = scan->at + 1 < scan->length;
+	char		next = has_next ? scan->text[scan->at + 1] : 'q';
 
+	if (has_next && next >= '1' && next <= '9')
+		llm_scan_fail(scan, "back references are not supported");
+	if (has_next && (next == 'B' || (next == 'b' && !in_class)))
+		llm_scan_fail(scan, "word borders are not supported");
 	if (!((next >= 'a' && next <= 'z') || (next >= 'A' && next <= 'Z') || (next >= '0' && next <= '9')))
 	{
 		llm_take(scan);

@@ -24,6 +24,8 @@
 #include "shared/compat.h"
 
 #define MAX_ARGUMENTS 12
+/* Bytes of a name: with its owner it must fit an entry of the index. */
+#define MAX_NAME_LENGTH 1000
 
 /* Between open_tables and close_tables. */
 typedef struct Session
@@ -99,6 +101,11 @@ Llama2ConversationInsert(Oid schema, const char *name, text *system, const char 
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid conversation name \"%s\"", name),
 				 errdetail("A name has at least one character that is not a digit; digits are taken for an id.")));
+	if (name && strlen(name) > MAX_NAME_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("conversation name of %zu bytes is too long", strlen(name)),
+				 errdetail("It can have at most %d bytes.", MAX_NAME_LENGTH)));
 	add(&arguments, OIDOID, ObjectIdGetDatum(GetUserId()));
 	add_string(&arguments, name);
 	add_text(&arguments, system);

@@ -25,45 +25,51 @@ static const char *utf8_of_string(const JsonbValue *value, size_t *length);
 void
 Llama2ReadGrammarOption(const char *name, const JsonbValue *value, Llama2Options *options)
 {
+	Llama2ReadGrammarAs(name, name, value, options);
+}
+
+void
+Llama2ReadGrammarAs(const char *name, const char *kind, const JsonbValue *value, Llama2Options *options)
+{
 	LlmError	error = {0};
 	LlmGrammar *grammar;
 	const char *source;
 	size_t		length;
 
-	if (strcmp(name, "on_limit") == 0)
+	if (strcmp(kind, "on_limit") == 0)
 	{
 		set_on_limit(value, options);
 		return;
 	}
-	if (strcmp(name, "json") == 0 && value->type == jbvBool && !value->val.boolean)
+	if (strcmp(kind, "json") == 0 && value->type == jbvBool && !value->val.boolean)
 		return;
 	if (options->grammar)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options \"%s\" and \"%s\" exclude each other", options->grammar_option, name)));
 	options->grammar_option = name;
-	if (strcmp(name, "json_schema") == 0)
+	if (strcmp(kind, "json_schema") == 0)
 	{
 		options->grammar = Llama2GrammarFromTree(Llama2JsonTree(value));
 		return;
 	}
-	if (strcmp(name, "json") == 0)
+	if (strcmp(kind, "json") == 0)
 	{
 		if (value->type != jbvBool)
 			Llama2WrongOption(name, "true or false");
 		grammar = llm_grammar_from_json(&error);
 	}
-	else if (strcmp(name, "choices") == 0)
+	else if (strcmp(kind, "choices") == 0)
 		grammar = grammar_from_choices(value, &error);
 	else
 	{
 		if (value->type != jbvString)
 			Llama2WrongOption(name, "a string");
 		source = utf8_of_string(value, &length);
-		grammar = strcmp(name, "regex") == 0 ? llm_grammar_from_regex(source, length, &error) :
+		grammar = strcmp(kind, "regex") == 0 ? llm_grammar_from_regex(source, length, &error) :
 			llm_grammar_from_gbnf(source, length, &error);
 	}
-	options->grammar = keep_grammar(grammar, name, &error);
+	options->grammar = keep_grammar(grammar, kind, &error);
 }
 
 const LlmGrammar *

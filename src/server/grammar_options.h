@@ -14,6 +14,9 @@
 /* "grammar", "regex", "choices", "json_schema", "json" and "on_limit" of options. */
 extern void Llama2ReadGrammarOption(const char *name, const JsonbValue *value, Llama2Options *options);
 
+/* The value of such a key as that of another one, by whose name it is told of. */
+extern void Llama2ReadGrammarAs(const char *name, const char *kind, const JsonbValue *value, Llama2Options *options);
+
 /* What is valid against a schema; palloc'd.  An error names the place. */
 extern const LlmGrammar *Llama2GrammarFromTree(const LlmJson *schema);
 

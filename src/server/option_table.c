@@ -11,6 +11,7 @@
 
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/formatting.h"
 #include "utils/varlena.h"
 
 #include "server/grammar_options.h"
@@ -100,15 +101,16 @@ static void
 unknown_option(const char *name)
 {
 	const char *nearest = NULL;
+	const char *lower = asc_tolower(name, strlen(name));
 	int			least = Min((int) strlen(name) / 2, 3) + 1;
 
 	for (int i = 0; i < Llama2OptionCount; i++)
 	{
 		const Llama2OptionEntry *entry = &Llama2OptionTable[i];
 
-		consider(name, entry->name, &nearest, &least);
+		consider(lower, entry->name, &nearest, &least);
 		for (int k = 0; k < LLAMA2_MAX_ALIASES && entry->aliases[k]; k++)
-			consider(name, entry->aliases[k], &nearest, &least);
+			consider(lower, entry->aliases[k], &nearest, &least);
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

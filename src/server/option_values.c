@@ -112,18 +112,18 @@ Llama2ReadFormat(const char *name, const JsonbValue *value, Llama2Options *optio
 	const JsonbValue *schema = field(value, "json_schema", &places[1]);
 
 	if (is_word(value, "json") || (type && is_word(type, "json_object")))
-		Llama2ReadGrammarOption("json", &any, options);
+		Llama2ReadGrammarAs(name, "json", &any, options);
 	else if (type && is_word(type, "json_schema"))
 	{
 		schema = schema ? field(schema, "schema", &places[2]) : NULL;
 		if (schema == NULL)
 			Llama2WrongOption(name, "an object with a schema in \"json_schema\"");
-		Llama2ReadGrammarOption("json_schema", schema, options);
+		Llama2ReadGrammarAs(name, "json_schema", schema, options);
 	}
 	else if (type && is_word(type, "text"))
 		return;
 	else if (value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data))
-		Llama2ReadGrammarOption("json_schema", value, options);
+		Llama2ReadGrammarAs(name, "json_schema", value, options);
 	else
 		Llama2WrongOption(name, "\"json\" or a JSON schema");
 }

@@ -52,6 +52,12 @@ SELECT is(llama2_generate('Hello', temperature => 0, options => '{"choices": ["a
 SELECT is(split_part(llama2_generate('Hello', temperature => 0, stop => ARRAY[','], options => '{"choices": ["one, two"]}'), ',', 2), '', 'stop strings cut the text');
 SELECT is(llama2_generate(array_fill('Once'::text, ARRAY[20]), seed => 4, temperature => 1, max_tokens => 30, options => '{"json": true}'),
 	array_fill(llama2_generate('Once', seed => 4, temperature => 1, max_tokens => 30, options => '{"json": true}'), ARRAY[20]), 'a batch gives what each gives alone');
+SELECT is(llama2_generate('Hello', temperature => 0, options => '{"choices": ["ab", "cd"]}' || more) IN ('ab', 'cd'), true, 'a text that is complete ends, whatever else is wanted: ' || more::text)
+FROM unnest(ARRAY['{"min_tokens": 20}', '{"ignore_eos": true}', '{"logit_bias": {"2": false}}', '{"typical_p": 0.01, "top_n_sigma": 0.01, "min_p": 1, "xtc_probability": 1, "xtc_threshold": 0}',
+	'{"mirostat": 2, "temperature": 2}', '{"dry_multiplier": 100, "presence_penalty": 100}', '{"context_shift": true, "context_length": 8}']::jsonb[]) AS more;
+SELECT is(completion_tokens, 20, 'one that could end goes on until min_tokens') FROM llama2_complete('Hello', temperature => 0, max_tokens => 20, options => '{"regex": "a+", "min_tokens": 20}');
+SELECT ok(completion_tokens = 300 AND text ~ '^[a-z ]+$', 'a grammar holds over a shifted context')
+FROM llama2_complete('Once', temperature => 1, seed => 2, max_tokens => 300, options => '{"regex": "[a-z ]+", "ignore_eos": true, "context_shift": true, "context_length": 40}');
 SELECT is(llama2_generate('Hello', temperature => 0, options => '{"json": false}'), llama2_generate('Hello', temperature => 0), 'json false is no constraint');
 
 -- Limits
@@ -67,6 +73,8 @@ SELECT pg_temp.error_is(format('SELECT llama2_generate(''Hello'', options => %L)
 	('{"grammar": "root ::= x"}', '22023', 'invalid grammar: line 1, column 10: rule "x" is not defined', '', ''),
 	('{"grammar": "root ::= \"a\n"}', '22023', 'invalid grammar: line 1, column 10: the string does not end', '', ''),
 	('{"grammar": "root ::= root \"a\" | \"b\""}', '22023', 'invalid grammar: rule "root" begins with itself (left recursion), by way of rule "root"', '', ''),
+	('{"regex": "a(?=b)"}', '22023', 'invalid regex: position 2: look-around is not supported', '', ''),
+	('{"grammar": "root ::= \"é😀\"\n  | <[7]>"}', '22023', 'invalid grammar: line 2, column 3: expected the name of a rule', '', ''),
 	('{"regex": "a(b"}', '22023', 'invalid regex: position 2: the parenthesis is not closed', '', ''),
 	('{"regex": "(a{1000}){1000}"}', '22023', 'the shortest text that the grammar allows, of 1000000 bytes, does not fit 256 tokens', '',
 	 'Increase max_tokens, or shorten the prompt where the context is full.'),

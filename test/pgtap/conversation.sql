@@ -148,6 +148,9 @@ SELECT pg_temp.error_is('SELECT llama2_chat(conversation => '''', message => ''H
 	'A name has at least one character that is not a digit; digits are taken for an id.');
 SELECT pg_temp.error_is('SELECT llama2_conversation_start(''42'')', '22023', 'invalid conversation name "42"',
 	'A name has at least one character that is not a digit; digits are taken for an id.');
+SELECT pg_temp.error_is($$SELECT llama2_conversation_start(repeat('é', 501))$$, '22023', 'conversation name of 1002 bytes is too long', 'It can have at most 1000 bytes.');
+SELECT pg_temp.error_is($$SELECT llama2_chat(repeat('é', 501), 'Hello')$$, '22023', 'conversation name of 1002 bytes is too long', 'It can have at most 1000 bytes.');
+SELECT isnt(llama2_conversation_start((SELECT left(string_agg(md5(n::text), ''), 1000) FROM generate_series(1, 32) AS n)), NULL, 'a long name');
 SELECT pg_temp.error_is('SELECT llama2_conversation_start(''pirate'')', '42710', 'conversation "pirate" already exists');
 SELECT pg_temp.error_is('SELECT llama2_conversation_start(on_full => ''stop'')', '22023', 'unrecognized value "stop" of on_full', '',
 	'It can be "drop", "summarize" or "error".');

@@ -132,9 +132,10 @@ FROM (VALUES
 	('temprature', 'Perhaps you meant the option "temperature".'),
 	('topk', 'Perhaps you meant the option "top_k".'),
 	('Seed', 'Perhaps you meant the option "seed".'),
+	('MAX_TOKENS', 'Perhaps you meant the option "max_tokens".'),
+	('maxOutputTokens', 'Perhaps you meant the option "max_output_tokens".'),
 	('numpredict', 'Perhaps you meant the option "num_predict".'),
 	('mirostat_tao', 'Perhaps you meant the option "mirostat_tau".'),
-	('MAX_TOKENS', :'all_options'),
 	('m', :'all_options'),
 	('', :'all_options'),
 	('colour', :'all_options'),
@@ -179,7 +180,8 @@ FROM (VALUES
 	('{"response_format": {"type": "text"}}', '{}'), ('{"response_format": {"type": "json_object"}}', '{"json": true}'),
 	('{"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": {"type": "boolean"}}}}',
 	 '{"json_schema": {"type": "boolean"}}')) AS formats (options, meant);
-SELECT pg_temp.error_is($$SELECT llama2_generate('Once', options => '{"format": "json", "regex": "a"}')$$, '22023', 'options "regex" and "json" exclude each other');
+SELECT pg_temp.error_is($$SELECT llama2_generate('Once', options => '{"format": "json", "regex": "a"}')$$, '22023', 'options "regex" and "format" exclude each other');
+SELECT pg_temp.error_is($$SELECT llama2_generate('Once', options => '{"format": "json", "json": true}')$$, '22023', 'options "json" and "format" exclude each other');
 
 -- How many
 SELECT pg_temp.error_is($$SELECT llama2_generate('Once', stop => array_agg('stop ' || n)) FROM generate_series(1, 17) AS n$$, '22023',
