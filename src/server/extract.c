@@ -151,10 +151,10 @@ prepare_extract(FunctionCallInfo fcinfo, const LlmJson *schema, Llama2Work *work
 
 	Llama2RequirePreload();
 	Llama2ReadOptions(fcinfo, ARG_COMMON, options);
-	if (options->grammar)
+	if (options->grammar || options->n_stops > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"%s\" is not possible here", options->grammar_option),
+				 errmsg("option \"%s\" is not possible here", options->grammar ? options->grammar_option : "stop"),
 				 errdetail("The schema says what the answer may be.")));
 	options->grammar = Llama2GrammarFromTree(schema);
 	Llama2UseCallModel(&work->call);

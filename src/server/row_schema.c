@@ -16,12 +16,17 @@
 
 #include "server/text_output.h"
 
+#define MOST_DIGITS 40			/* of a number, before its point or behind */
+
 static LlmJson *add_row(LlmJson *parent, const char *name, Oid type);
 static void add_column(LlmJson *properties, Form_pg_attribute column);
+static bool allows_null(Form_pg_attribute column);
 static void add_type(LlmJson *schema, Oid type, int32 typmod, const char *column);
 static bool add_scalar(LlmJson *schema, Oid type, int32 typmod);
 static void add_numeric(LlmJson *schema, int32 typmod);
-static void add_labels(LlmJson *schema, Oid type);
+static bool is_string_type(Oid type);
+static bool add_labels(LlmJson *schema, Oid type);
+static void add_all_but_null(LlmJson *schema);
 static LlmJson *add_child(LlmJson *parent, const char *name, LlmJsonKind kind);
 static void add_text(LlmJson *parent, const char *name, const char *value);
 static void add_number(LlmJson *parent, const char *name, const char *value);
@@ -39,7 +44,7 @@ add_row(LlmJson *parent, const char *name, Oid type)
 	LlmJson    *schema = parent ? parent : add_child(NULL, name, LLM_JSON_OBJECT);
 	LlmJson    *required;
 	LlmJson    *properties;
-	TupleDesc	row = lookup_rowtype_tupdesc(type, -1);
+	TupleDesc	row = lookup_rowtype_tupdesc_domain(type, -1, false);
 
 	check_stack_depth();
 	add_text(schema, "type", "object");
@@ -50,7 +55,8 @@ add_row(LlmJson *parent, const char *name, Oid type)
 	{
 		Form_pg_attribute column = TupleDescAttr(row, i);
 
-		if (column->attisdropped || column->attgenerated != '\0')
+		/* what the server makes is not asked of a text */
+		if (column->attisdropped || column->attgenerated != '\0' || column->attidentity != '\0')
 			continue;
 		add_text(required, NULL, NameStr(column->attname));
 		add_column(properties, column);
@@ -63,11 +69,15 @@ static void
 add_column(LlmJson *properties, Form_pg_attribute column)
 {
 	LlmJson    *schema = add_child(properties, NameStr(column->attname), LLM_JSON_OBJECT);
+	Oid			base = getBaseType(column->atttypid);
 	LlmJson    *either;
 
-	if (column->attnotnull)
+	if (!allows_null(column))
 	{
-		add_type(schema, column->atttypid, column->atttypmod, NameStr(column->attname));
+		if (base == JSONOID || base == JSONBOID)
+			add_all_but_null(schema);
+		else
+			add_type(schema, column->atttypid, column->atttypmod, NameStr(column->attname));
 		return;
 	}
 	either = add_child(schema, "anyOf", LLM_JSON_ARRAY);
@@ -75,10 +85,31 @@ add_column(LlmJson *properties, Form_pg_attribute column)
 	add_text(add_child(either, NULL, LLM_JSON_OBJECT), "type", "null");
 }
 
+/* Not where the column, or a domain that it is of, says NOT NULL. */
+static bool
+allows_null(Form_pg_attribute column)
+{
+	bool		not_null = column->attnotnull;
+	Oid			type = column->atttypid;
+
+	while (!not_null && get_typtype(type) == TYPTYPE_DOMAIN)
+	{
+		HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for type %u", type);
+		not_null = ((Form_pg_type) GETSTRUCT(tuple))->typnotnull;
+		type = ((Form_pg_type) GETSTRUCT(tuple))->typbasetype;
+		ReleaseSysCache(tuple);
+	}
+	return !not_null;
+}
+
 static void
 add_type(LlmJson *schema, Oid type, int32 typmod, const char *column)
 {
 	Oid			element;
+	bool		known = true;
 
 	check_stack_depth();
 	type = getBaseTypeAndTypmod(type, &typmod);
@@ -89,10 +120,12 @@ add_type(LlmJson *schema, Oid type, int32 typmod, const char *column)
 		add_type(add_child(schema, "items", LLM_JSON_OBJECT), element, typmod, column);
 	}
 	else if (get_typtype(type) == TYPTYPE_ENUM)
-		add_labels(schema, type);
+		known = add_labels(schema, type);
 	else if (type_is_rowtype(type) && type != RECORDOID)
 		(void) add_row(schema, NULL, type);
-	else if (!add_scalar(schema, type, typmod))
+	else
+		known = add_scalar(schema, type, typmod);
+	if (!known)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("column \"%s\" has type %s, which cannot be extracted", column, format_type_be(type))));
@@ -158,15 +191,33 @@ add_scalar(LlmJson *schema, Oid type, int32 typmod)
 			add_text(schema, scalars[i].keyword, scalars[i].value);
 		return true;
 	}
-	return false;
+	if (!is_string_type(type))
+		return false;
+	add_text(schema, "type", "string");
+	return true;
 }
 
-/* numeric(p, s) has p - s digits before the point; see numeric.c for the typmod. */
+/* Those of extensions, citext for one. */
+static bool
+is_string_type(Oid type)
+{
+	char		category;
+	bool		is_preferred;
+
+	get_type_category_preferred(type, &category, &is_preferred);
+	return category == TYPCATEGORY_STRING;
+}
+
+/*
+ * numeric(p, s) has p - s digits before the point, or where that is negative s - p zeros after it; see numeric.c for
+ * the typmod.  More digits than a model would write are not asked for.
+ */
 static void
 add_numeric(LlmJson *schema, int32 typmod)
 {
 	int			precision = (typmod - (int32) VARHDRSZ) >> 16 & 0xFFFF;
 	int			scale = (((typmod - (int32) VARHDRSZ) & 0x7FF) ^ 1024) - 1024;
+	int			before = precision - Max(scale, 0);
 	char	   *bound;
 
 	add_text(schema, "type", "number");
@@ -176,17 +227,20 @@ add_numeric(LlmJson *schema, int32 typmod)
 		add_number(schema, "maximum", "1000000000000000");
 		return;
 	}
-	if (scale < 0 || precision < scale)
-		scale = 0;
-	bound = psprintf("-1%0*d", Min(precision - scale, 40), 0);
-	if (precision - scale <= 0)
+	scale = Max(scale, 0);
+	if (before > 0)
+		bound = psprintf("-1%0*d", Min(before, MOST_DIGITS), 0);
+	else if (before == 0)
 		bound = pstrdup("-1");
+	else
+		bound = psprintf("-0.%0*d", Min(-before, MOST_DIGITS), 1);
+	scale = Min(scale, MOST_DIGITS);
 	add_number(schema, "exclusiveMinimum", bound);
 	add_number(schema, "exclusiveMaximum", bound + 1);
 	add_number(schema, "multipleOf", scale == 0 ? "1" : psprintf("0.%0*d", scale, 1));
 }
 
-static void
+static bool
 add_labels(LlmJson *schema, Oid type)
 {
 	LlmJson    *labels = add_child(schema, "enum", LLM_JSON_ARRAY);
@@ -195,6 +249,19 @@ add_labels(LlmJson *schema, Oid type)
 	for (int i = 0; i < list->n_members; i++)
 		add_text(labels, NULL, pstrdup(NameStr(((Form_pg_enum) GETSTRUCT(&list->members[i]->tuple))->enumlabel)));
 	ReleaseSysCacheList(list);
+	return labels->first != NULL;
+}
+
+static void
+add_all_but_null(LlmJson *schema)
+{
+	LlmJson    *types = add_child(schema, "type", LLM_JSON_ARRAY);
+
+	add_text(types, NULL, "object");
+	add_text(types, NULL, "array");
+	add_text(types, NULL, "string");
+	add_text(types, NULL, "number");
+	add_text(types, NULL, "boolean");
 }
 
 static LlmJson *
