@@ -55,6 +55,7 @@ static bool take_row(LlmEngine *engine, LlmSequence *sequence, float *logits);
 static LlmFinishReason choose_token(LlmEngine *engine, LlmSequence *sequence, float *logits, LlmSample *sample);
 static LlmFinishReason take_token(LlmEngine *engine, LlmSequence *sequence, float *logits);
 static LlmFinishReason take_score(LlmEngine *engine, LlmSequence *sequence, const float *logits);
+static void tell_top(LlmEngine *engine, LlmRequest *request, const float *logits);
 static void finish(LlmEngine *engine, LlmSequence *sequence, LlmFinishReason reason);
 static void free_retired(LlmEngine *engine);
 static int64_t now_us(void);
@@ -415,10 +416,7 @@ choose_token(LlmEngine *engine, LlmSequence *sequence, float *logits, LlmSample 
 	int32_t		forced = constraint != NULL ? llm_constraint_forced(constraint) : -1;
 	int32_t		taken;
 
-	if (request->n_top > 0)
-		llm_top_logprobs(engine->sampler, logits, request->n_top,
-						 request->top + (size_t) request->n_results * request->n_top);
-
+	tell_top(engine, request, logits);
 	if (forced >= 0)
 		*sample = (LlmSample) {forced, llm_token_logprob(engine->sampler, logits, forced)};
 	else
@@ -450,7 +448,17 @@ take_score(LlmEngine *engine, LlmSequence *sequence, const float *logits)
 	int32_t		token = llm_sequence_next_scored(sequence);
 	float		logprob = llm_token_logprob(engine->sampler, logits, token);
 
+	tell_top(engine, sequence->request, logits);
 	return llm_sequence_append_score(sequence, logprob) ? LLM_FINISH_STOP : LLM_FINISH_NONE;
+}
+
+/* The likeliest tokens at the place of the next result. */
+static void
+tell_top(LlmEngine *engine, LlmRequest *request, const float *logits)
+{
+	if (request->n_top > 0)
+		llm_top_logprobs(engine->sampler, logits, request->n_top,
+						 request->top + (size_t) request->n_results * request->n_top);
 }
 
 /* The caller may free the request in on_done: nothing touches it afterwards. */

@@ -106,8 +106,8 @@ typedef struct LlmRequest
 	uint64_t	session;		/* fairness is between sessions */
 	const volatile uint32_t *cancel;	/* nonzero: stop; polled between layers; may be NULL */
 	LlmTokenResult *results;	/* room for max_tokens, or n_prompt - score_from; embed: not used */
-	int32_t		n_top;			/* generate: likeliest tokens to tell, <= LLM_MAX_TOP_LOGPROBS */
-	LlmSample  *top;			/* [max_tokens][n_top] */
+	int32_t		n_top;			/* likeliest tokens to tell, <= LLM_MAX_TOP_LOGPROBS */
+	LlmSample  *top;			/* [results][n_top] */
 	float	   *embedding;		/* embed: room for the model's dim */
 	void	   *arg;			/* the caller's */
 

@@ -14,6 +14,7 @@ static bool check_generate(const LlmRequest *request, const LlmVocabulary *vocab
 static bool check_score(const LlmRequest *request, int32_t context_length, LlmError *error);
 static bool check_embed(const LlmRequest *request, int32_t context_length, LlmError *error);
 static bool check_fits(const LlmRequest *request, int32_t context_length, LlmError *error);
+static bool check_top(const LlmRequest *request, LlmError *error);
 static bool check_stops(const LlmRequest *request, LlmError *error);
 static bool check_sampling(const LlmSamplingOptions *sampling, int32_t n_vocabulary, LlmError *error);
 static bool check_dry_breakers(const LlmDryBreakers *breakers, LlmError *error);
@@ -72,9 +73,8 @@ check_generate(const LlmRequest *request, const LlmVocabulary *vocabulary, int32
 						request->context_length);
 	if (request->context_length > 0 && request->context_length < context_length)
 		context_length = request->context_length;
-	if (request->n_top < 0 || request->n_top > LLM_MAX_TOP_LOGPROBS || (request->n_top > 0 && request->top == NULL))
-		return llm_fail(error, LLM_ERROR_ARGUMENT, "%d likeliest tokens at each place, but there is room for %d",
-						request->n_top, request->top == NULL ? 0 : LLM_MAX_TOP_LOGPROBS);
+	if (!check_top(request, error))
+		return false;
 	if (request->n_prompt >= context_length)
 	{
 		llm_fail(error, LLM_ERROR_LIMIT,
@@ -104,7 +104,16 @@ check_score(const LlmRequest *request, int32_t context_length, LlmError *error)
 		return llm_fail(error, LLM_ERROR_ARGUMENT,
 						"score_from is %d, but must be from 1 to %d for a text of %d tokens",
 						request->score_from, request->n_prompt - 1, request->n_prompt);
-	return check_stops(request, error);
+	return check_top(request, error) && check_stops(request, error);
+}
+
+static bool
+check_top(const LlmRequest *request, LlmError *error)
+{
+	if (request->n_top < 0 || request->n_top > LLM_MAX_TOP_LOGPROBS || (request->n_top > 0 && request->top == NULL))
+		return llm_fail(error, LLM_ERROR_ARGUMENT, "%d likeliest tokens at each place, but there is room for %d",
+						request->n_top, request->top == NULL ? 0 : LLM_MAX_TOP_LOGPROBS);
+	return true;
 }
 
 static bool

@@ -124,7 +124,7 @@ Llama2RememberRequest(Llama2Duplicates *duplicates, const Llama2RequestSpec *spe
 		return;
 	key = make_key(spec, &length);
 	bytes = length + sizeof(KnownRequest) + sizeof(Llama2RequestSlot) + Llama2ResultsBytes(spec) +
-		sizeof(LlmSample) * spec->n_top * (Size) spec->max_tokens;
+		Llama2TopBytes(spec);
 	while (duplicates->n_bytes + bytes > duplicates->max_bytes && !dlist_is_empty(&duplicates->line))
 		forget(duplicates, dlist_container(KnownRequest, in_line, dlist_head_node(&duplicates->line)));
 	if (bytes <= duplicates->max_bytes)

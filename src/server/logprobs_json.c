@@ -17,7 +17,7 @@ static void push_tokens(JsonbParseState **state, const LlmVocabulary *vocabulary
 						uint32 text_bytes);
 static void push_token(JsonbParseState **state, int32 token, char *text, float logprob);
 static void push_top(JsonbParseState **state, const LlmVocabulary *vocabulary, const Llama2Request *request,
-					 int32 result);
+					 int32 result, bool strip_space);
 static void push_key(JsonbParseState **state, const char *key);
 static void push_string(JsonbParseState **state, char *string);
 static void push_number(JsonbParseState **state, Datum number);
@@ -56,7 +56,7 @@ push_tokens(JsonbParseState **state, const LlmVocabulary *vocabulary, const Llam
 		piece = Llama2TextRelease(&output, text_bytes, i == n_results - 1);
 		push_token(state, results[i].token, text_to_cstring(piece), results[i].logprob);
 		if (slot->n_top > 0)
-			push_top(state, vocabulary, request, i);
+			push_top(state, vocabulary, request, i, strip_space && i == 0);
 		(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
 	}
 }
@@ -80,7 +80,8 @@ push_token(JsonbParseState **state, int32 token, char *text, float logprob)
 }
 
 static void
-push_top(JsonbParseState **state, const LlmVocabulary *vocabulary, const Llama2Request *request, int32 result)
+push_top(JsonbParseState **state, const LlmVocabulary *vocabulary, const Llama2Request *request, int32 result,
+		 bool strip_space)
 {
 	const LlmSample *top = Llama2RequestTop(request, result);
 	const Llama2RequestSlot *slot = Llama2RequestSlotOf(request);
@@ -89,8 +90,7 @@ push_top(JsonbParseState **state, const LlmVocabulary *vocabulary, const Llama2R
 	(void) pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
 	for (int32 i = 0; i < slot->n_top && top[i].token >= 0; i++)
 	{
-		push_token(state, top[i].token, token_text(vocabulary, top[i].token, slot->strip_leading_space && result == 0),
-				   top[i].logprob);
+		push_token(state, top[i].token, token_text(vocabulary, top[i].token, strip_space), top[i].logprob);
 		(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
 	}
 	(void) pushJsonbValue(state, WJB_END_ARRAY, NULL);

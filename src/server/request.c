@@ -46,6 +46,7 @@ static Llama2RequestSlot *take_slot(bool may_fail);
 static bool collect_one(void);
 static void collect(Llama2Request *request);
 static void drop(Llama2Request *request);
+static int32 most_results(const Llama2RequestSpec *spec);
 static Size result_size(LlmRequestKind kind);
 static void write_payload(Llama2Request *request, const Llama2RequestSpec *spec);
 static void release_with_owner(ResourceReleasePhase phase, bool is_commit, bool is_top_level,
@@ -91,10 +92,13 @@ Llama2RequestSubmit(const Llama2RequestSpec *spec, bool may_fail)
 Size
 Llama2ResultsBytes(const Llama2RequestSpec *spec)
 {
-	int32		n_results = spec->kind == LLM_GENERATE ? spec->max_tokens :
-		spec->kind == LLM_SCORE ? spec->n_prompt - spec->score_from : spec->model->dim;
+	return mul_size(result_size(spec->kind), most_results(spec));
+}
 
-	return mul_size(result_size(spec->kind), n_results);
+Size
+Llama2TopBytes(const Llama2RequestSpec *spec)
+{
+	return mul_size(sizeof(LlmSample) * spec->n_top, most_results(spec));
 }
 
 int32
@@ -385,6 +389,13 @@ drop(Llama2Request *request)
 	spare = request;
 }
 
+static int32
+most_results(const Llama2RequestSpec *spec)
+{
+	return spec->kind == LLM_GENERATE ? spec->max_tokens :
+		spec->kind == LLM_SCORE ? spec->n_prompt - spec->score_from : spec->model->dim;
+}
+
 static Size
 result_size(LlmRequestKind kind)
 {
@@ -424,7 +435,7 @@ write_payload(Llama2Request *request, const Llama2RequestSpec *spec)
 	slot->strip_leading_space = spec->strip_leading_space;
 	slot->results_offset = MAXALIGN(prompt_bytes);
 	slot->top_offset = MAXALIGN(add_size(slot->results_offset, Llama2ResultsBytes(spec)));
-	slot->stops_offset = add_size(slot->top_offset, mul_size(sizeof(LlmSample) * spec->n_top, spec->max_tokens));
+	slot->stops_offset = add_size(slot->top_offset, Llama2TopBytes(spec));
 	slot->grammar_offset = MAXALIGN(add_size(slot->stops_offset, stops_bytes));
 	slot->grammar_bytes = spec->grammar ? spec->grammar->size : 0;
 	slot->on_limit = spec->on_limit;

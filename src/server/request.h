@@ -50,6 +50,9 @@ extern Llama2Request *Llama2RequestSubmit(const Llama2RequestSpec *spec, bool ma
 /* Room that the results of a request take. */
 extern Size Llama2ResultsBytes(const Llama2RequestSpec *spec);
 
+/* And the likeliest tokens at their places. */
+extern Size Llama2TopBytes(const Llama2RequestSpec *spec);
+
 /* One user more of a request; each releases it. */
 extern Llama2Request *Llama2RequestShare(Llama2Request *request);
 

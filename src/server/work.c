@@ -285,6 +285,7 @@ question_spec(const Llama2Work *work, const Llama2Question *question, Llama2Requ
 	spec->prompt = question->prompt.ids;
 	spec->n_prompt = question->prompt.n_ids;
 	spec->score_from = question->score_from;
+	spec->n_top = question->is_score ? work->call.options.top_logprobs : 0;
 	spec->pooling = work->call.options.pooling;
 	spec->normalize = work->call.options.normalize;
 	spec->is_reproducible = true;

@@ -156,6 +156,31 @@ test_end_of_text(const Fixture *fixture)
 	llm_engine_free(engine);
 }
 
+/* The likeliest tokens at each place of a scored text: best first, and the text's own among them has its score. */
+static int
+count_wrong_top(const Job *job, const LlmSample *top, int32_t n_top, int *n_own)
+{
+	int			n_wrong = 0;
+
+	*n_own = 0;
+	for (int32_t i = 0; i < job->request.n_results; i++)
+	{
+		const LlmSample *here = top + i * n_top;
+		bool		found = false;
+
+		for (int32_t k = 0; k < n_top; k++)
+		{
+			bool		is_own = here[k].token == job->results[i].token;
+
+			n_wrong += (k > 0 && here[k].logprob > here[k - 1].logprob) || (is_own && here[k].logprob != job->results[i].logprob);
+			found = found || is_own;
+		}
+		n_wrong += !found && job->results[i].logprob > here[n_top - 1].logprob;
+		*n_own += found;
+	}
+	return n_wrong;
+}
+
 /* The log-softmax, in double, of the logits of a plain run of the transformer. */
 static void
 test_score(const Fixture *fixture)
@@ -166,8 +191,10 @@ test_score(const Fixture *fixture)
 	Job			job;
 	Runner		runner;
 	TestSequence sequence;
+	static LlmSample top[260][4];
 	double		worst = 0;
 	int32_t		n_vocabulary = fixture->loaded.model.config.vocabulary_size;
+	int			n_own;
 
 	start_job(&first, 0);
 	set_prompt(&first, 300, 9);
@@ -182,8 +209,11 @@ test_score(const Fixture *fixture)
 		memcpy(&job, &first, sizeof(job));
 		job.request.prompt = job.prompt;
 		job.request.results = job.results;
+		job.request.n_top = variant == 0 ? 0 : 4;
+		job.request.top = top[0];
 		submit(engine, &job);
 		run_all(engine);
+		ok(variant == 0 || (count_wrong_top(&job, top[0], 4, &n_own) == 0 && n_own > 0 && n_own < 260), "the likeliest tokens at its places");
 		ok(job.request.n_results == 260 && job.request.n_prefilled == 299 && is_idle(engine),
 		   "a text of 300 tokens is scored, %d a step", step_tokens[variant]);
 		if (variant == 0)

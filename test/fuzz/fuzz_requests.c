@@ -132,7 +132,7 @@ check_done(const LlmRequest *request)
 	{
 		require(request->results[i].token >= 0 && request->results[i].token < n_vocabulary, "a token is not in the vocabulary");
 		require(request->results[i].logprob <= 1e-5f, "a log-probability is above 0");
-		for (int32_t k = 0; request->kind == LLM_GENERATE && k < request->n_top; k++)
+		for (int32_t k = 0; k < request->n_top; k++)
 			require(request->top[i * request->n_top + k].token < n_vocabulary, "a likely token is not in the vocabulary");
 	}
 }
@@ -156,7 +156,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static Job	job;
-	static LlmSample top[MAX_TOKENS * N_TOP];
+	static LlmSample top[MAX_IDS * N_TOP];
 	Bytes		bytes = {data, size};
 	LlmRequest *request = &job.request;
 	LlmError	error = {0};

@@ -140,7 +140,13 @@ SELECT is((SELECT string_agg(token->>'token', '' ORDER BY seq) FROM jsonb_array_
 SELECT is(jsonb_array_length(logprobs), prompt_tokens - 1 + completion_tokens, 'as many as both have, but BOS, of ' || prompt) FROM echoed;
 SELECT results_eq($$SELECT (token->>'token_id')::int, (token->>'logprob')::float4 FROM echoed, jsonb_array_elements(before) AS token$$,
 	$$SELECT token_id, logprob FROM echoed, llama2_logprobs('', prompt)$$, 'those of the prompt are llama2_logprobs of it, to the last bit');
-SELECT ok(bool_and(token->'top_logprobs' IS NULL), 'without others that were likely') FROM echoed, jsonb_array_elements(before) AS token;
+SELECT ok(bool_and(jsonb_array_length(token->'top_logprobs') = 2 AND (token->'top_logprobs'->0->'logprob')::float4 >= greatest((token->'top_logprobs'->1->'logprob')::float4, (token->'logprob')::float4)),
+	'with those that were likeliest there') FROM echoed, jsonb_array_elements(before) AS token;
+SELECT results_eq($$SELECT token->'top_logprobs' FROM echoed, jsonb_array_elements(before) WITH ORDINALITY AS t (token, seq) WHERE prompt = 'Once upon a time' AND seq > 1$$,
+	$$SELECT c.logprobs->-1->'top_logprobs' FROM unnest(ARRAY['Once', 'Once upon', 'Once upon a']) AS beginning,
+		LATERAL llama2_complete(beginning, max_tokens => 1, temperature => 0, options => '{"top_logprobs": 2, "echo": true}') AS c$$,
+	'which are those after the text that ends before, to the last bit');
+SELECT ok(bool_and(token->'top_logprobs' IS NULL), 'and without them unless asked for') FROM llama2_complete('Once upon a time', max_tokens => 2, options => '{"echo": true, "logprobs": true}') AS c, jsonb_array_elements(c.logprobs) AS token;
 SELECT results_eq($$SELECT seed, mean_logprob, logprobs->-1 FROM echoed$$,
 	$$SELECT c.seed, c.mean_logprob, c.logprobs->-1 FROM echoed, llama2_complete(prompt, max_tokens => 6, temperature => 1, seed => 3, options => '{"top_logprobs": 2}') AS c$$,
 	'what follows is that of a call without echo');
