@@ -65,6 +65,13 @@ SELECT pg_temp.error_is('FETCH ALL FROM c', '55000', 'conversation "stream" was 
 	'Read a stream to its end, and call it once in a query, before the conversation goes on.');
 SELECT is((SELECT array_agg(message ORDER BY number) FROM llama2_turns WHERE name = 'stream'), ARRAY['Who are you?', 'What is 2 plus 5?', 'Thank you'], 'nothing of it is left');
 
+SELECT llama2_conversation_start('dropped');
+DECLARE d CURSOR FOR SELECT (llama2_chat_stream('dropped', 'Hello')).token;
+FETCH 1 FROM d;
+SELECT llama2_conversation_drop('dropped');
+SELECT pg_temp.error_is('FETCH ALL FROM d', '55000', 'conversation "dropped" was changed while its answer was read', '',
+	'Read a stream to its end, and call it once in a query, before the conversation goes on.');
+
 -- An error leaves no half turn
 SELECT throws_ok($$SELECT llama2_chat('new', 'Hello', options => '{"regex": "a{300}", "max_tokens": 5}')$$, NULL, NULL, 'a generation that fails');
 SELECT throws_ok($$SELECT llama2_chat('stream', 'Hello', options => '{"regex": "a{300}", "max_tokens": 5}')$$, NULL, NULL, 'in a conversation that there is');

@@ -154,14 +154,36 @@ wait_for_second();
 $first->query('COMMIT');
 is($second->next_row->[0], 'Arr, 7, matey!', 'the second sees the turn, and the system instructions, of the first');
 is($second->next_row, undef, 'and is done');
-$first->query(q{BEGIN; SELECT llama2_chat('shared', 'Hello')});
-$second->send_query(q{SELECT llama2_chat('shared', 'Thank you')});
-wait_for_second();
-$first->query('ROLLBACK');
-is($second->next_row->[0], 'Arr, you are welcome, matey!', 'a turn that is rolled back');
-is($second->next_row, undef, 'leaves the next one alone');
+
+# What the second connection gets, which waits until the first one's transaction ends: a value, or the state of an error
+sub after_first
+{
+	my ($of_first, $end, $of_second) = @_;
+
+	$first->query("BEGIN; SELECT $of_first");
+	$second->send_query("SELECT $of_second");
+	wait_for_second();
+	$first->query($end);
+	my $row = $second->next_row;
+	return $row->{sqlstate} if ref $row eq 'HASH';
+	is($second->next_row, undef, 'the second is done');
+	return $row->[0];
+}
+is(after_first(q{llama2_chat('shared', 'Hello')}, 'ROLLBACK', q{llama2_chat('shared', 'Thank you')}), 'Arr, you are welcome, matey!', 'a turn that is rolled back');
 is(value(q{array_agg(message ORDER BY number) FROM llama2_turns WHERE name = 'shared'}), '{"Who are you?","What is 2 plus 5?","Thank you"}', 'and leaves nothing');
 turns_are_whole('shared', 3);
+
+# A conversation that is dropped while a turn waits for it, and one that is to be dropped while its turn runs
+my $start = q{llama2_conversation_start('doomed', system => 'You are a pirate.')};
+my $drop = q{llama2_conversation_drop('doomed')};
+my $ask = q{llama2_chat('doomed', 'Who are you?')};
+my $doomed = value($start);
+is(after_first($drop, 'ROLLBACK', $ask), 'Arr, I am a small Llama 2 model that runs inside PostgreSQL, matey!', 'a drop that is rolled back');
+is(after_first($drop, 'COMMIT', "llama2_chat($doomed, 'Hello')"), '42704', 'a turn by the id of a conversation that was dropped meanwhile');
+value($start);
+is(after_first($drop, 'COMMIT', $ask), 'I am a small Llama 2 model that runs inside PostgreSQL.', 'by its name: it starts a new one');
+is(after_first($ask, 'COMMIT', $drop), 't', 'a drop waits for the turn');
+is(value(q{count(*) FROM llama2_turns WHERE name = 'doomed'}), 0, 'and takes it along');
 
 # A snapshot that is older than the last turn
 $first->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
