@@ -198,16 +198,17 @@ llm_gguf_find_tensor(const LlmGguf *gguf, const char *name)
 static bool
 open_file(LlmGguf *gguf, const char *path, LlmError *error)
 {
+	/* Messages have no path: who names a model need not know where it lies. */
 	/* O_NONBLOCK: a FIFO put in the file's place must not hang the caller. */
 	gguf->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (gguf->descriptor < 0)
-		return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not open file \"%.200s\": %s",
-						path, strerror(errno));
+		return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not open the file: %s",
+						strerror(errno));
 	if (fstat(gguf->descriptor, &gguf->status) != 0)
-		return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not stat file \"%.200s\": %s",
-						path, strerror(errno));
+		return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not stat the file: %s",
+						strerror(errno));
 	if (!S_ISREG(gguf->status.st_mode))
-		return llm_fail(error, LLM_ERROR_UNSUPPORTED, "\"%.200s\" is not a regular file", path);
+		return llm_fail(error, LLM_ERROR_UNSUPPORTED, "it is not a regular file");
 	gguf->file_size = (uint64_t) gguf->status.st_size;
 	return true;
 }
@@ -228,7 +229,9 @@ parse_preamble(LlmGguf *gguf, LlmError *error)
 		llm_fail(error, LLM_ERROR_CORRUPT_FILE,
 				 "file is not a GGUF file: it begins with the bytes %02x %02x %02x %02x",
 				 (uint8_t) magic[0], (uint8_t) magic[1], (uint8_t) magic[2], (uint8_t) magic[3]);
-		return llm_hint(error, "Checkpoints of other formats can be converted with llama2-import.");
+		return llm_hint(error, memcmp(magic, "vers", 4) == 0 ?
+						"It may be Git LFS's pointer to the file: \"git lfs pull\" fetches that." :
+						"Checkpoints of other formats can be converted with llama2-import.");
 	}
 	if (!take(gguf, &gguf->version, sizeof(gguf->version), error))
 		return false;

@@ -45,6 +45,11 @@ llama2_models(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	folder = Llama2ModelDirectory();
 	directory = AllocateDir(folder);
+	if (directory == NULL)
+		ereport(WARNING,
+				(errcode_for_file_access(),
+				 errmsg("could not open the directory of models: %m"),
+				 errhint("The parameter \"llama2.model_directory\" names it.")));
 	while (directory && (file = ReadDirExtended(directory, folder, LOG)) != NULL)
 	{
 		char		name[LLAMA2_MODEL_NAME_LENGTH];

@@ -185,7 +185,7 @@ test_preamble(void)
 {
 	GgufBuilder *builder = some_file();
 
-	refused("/nowhere/at all", LLM_ERROR_FILE_ACCESS, "could not open file \"/nowhere/at all\"",
+	refused("/nowhere/at all", LLM_ERROR_FILE_ACCESS, "could not open the file: No such file",
 			"no such file");
 	refused("/", LLM_ERROR_UNSUPPORTED, "not a regular file", "a directory");
 	refused("/dev/null", LLM_ERROR_UNSUPPORTED, "not a regular file", "a device");

@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use File::Copy;
+use POSIX qw(mkfifo);
 use Llama2Server;
 use PostgreSQL::Test::Utils;
 use RawClient;
@@ -174,10 +175,14 @@ is(value(q{SELECT llama2_unload('empty')}), 't', 'unloaded again');
 # Other ways of not being a model file
 mkdir "$folder/folder.gguf";
 is(value(q{SELECT count(*) FROM llama2_models() WHERE name = 'folder'}), 0, 'a folder is not listed');
-like((error_of(q{SELECT llama2_load('folder')}))[1], qr/^could not load model "folder": ./, 'and cannot be loaded');
+is((error_of(q{SELECT llama2_load('folder')}))[1], 'could not load model "folder": it is not a regular file', 'and cannot be loaded');
+mkfifo("$folder/fifo.gguf", 0644) or die;
+is((error_of(q{SELECT llama2_load('fifo')}))[1], 'could not load model "fifo": it is not a regular file', 'nor can a FIFO, which nobody waits for');
+is((error_of(q{SELECT llama2_memory_plan('fifo')}))[0], '0A000', 'nor be planned');
 write_file("$folder/unreadable.gguf", $bytes);
 chmod 0, "$folder/unreadable.gguf";
-is((error_of(q{SELECT llama2_load('unreadable')}))[0], '58030', 'a file that the server may not read') if $> != 0;
+is(join(' ', error_of(q{SELECT llama2_load('unreadable')})), '58030 could not load model "unreadable": could not open the file: Permission denied',
+	'a file that the server may not read: where it lies is not told') if $> != 0;
 symlink "$folder/nowhere-at-all", "$folder/dangling.gguf";
 is((error_of(q{SELECT llama2_load('dangling')}))[0], '58P01', 'a link to nothing');
 is(value(q{SELECT count(*) FROM llama2_models() WHERE name = 'dangling'}), 0, 'is not listed');
@@ -210,7 +215,9 @@ $client->query(qq{ALTER SYSTEM SET llama2.model_directory = '$folder/nowhere'});
 $node->restart;
 $client = RawClient->new($node);
 is((error_of($chat))[0], '58P01', 'a server without its default model says so');
+$client->warnings;
 is(value('SELECT count(*) FROM llama2_models()'), 0, 'and lists no models');
+is_deeply([ $client->warnings ], ['could not open the directory of models: No such file or directory'], 'with a warning');
 
 $node->stop;
 done_testing();
