@@ -14,7 +14,7 @@
 #include <string.h>
 
 static bool bind_tensor(Source *source, TensorNaming naming, int32_t slot, LlmError *error);
-static bool bind_parts(Source *source, SourceTensor *tensor, LlmError *error);
+static bool bind_parts(Source *source, TensorNaming naming, SourceTensor *tensor, LlmError *error);
 static bool refuse_others(Source *source, TensorNaming naming, LlmError *error);
 static bool is_table(const char *name);
 static int64_t part_rows(const StoredTensor *part);
@@ -124,7 +124,7 @@ bind_tensor(Source *source, TensorNaming naming, int32_t slot, LlmError *error)
 	tensor->cols = cols;
 	if (naming == NAMING_HF && (tensor->role == LLM_ROLE_Q || tensor->role == LLM_ROLE_K))
 		tensor->head_rows = config->head_dim;
-	if (!bind_parts(source, tensor, error))
+	if (!bind_parts(source, naming, tensor, error))
 		return false;
 	source->n_tensors++;
 	return true;
@@ -135,7 +135,7 @@ bind_tensor(Source *source, TensorNaming naming, int32_t slot, LlmError *error)
  * and their shapes tell which.
  */
 static bool
-bind_parts(Source *source, SourceTensor *tensor, LlmError *error)
+bind_parts(Source *source, TensorNaming naming, SourceTensor *tensor, LlmError *error)
 {
 	int64_t		rows = 0;
 	int64_t		cols = 0;
@@ -164,12 +164,16 @@ bind_parts(Source *source, SourceTensor *tensor, LlmError *error)
 	if (same_cols && rows == tensor->rows)
 		return true;
 	tensor->by_columns = true;
-	return (same_rows && cols == tensor->cols && !llm_role_is_norm(tensor->role)) ||
-		llm_fail(error, LLM_ERROR_CORRUPT_FILE,
-				 "tensor \"%s\" has %" PRId64 " x %" PRId64 " weights in \"%s\"%s, not %" PRId64 " x %" PRId64,
-				 tensor->parts[0].name, part_rows(&tensor->parts[0]), part_cols(&tensor->parts[0]),
-				 source->checkpoint->files[tensor->parts[0].file].path,
-				 tensor->n_parts > 1 ? " and parts elsewhere" : "", tensor->rows, tensor->cols);
+	if (same_rows && cols == tensor->cols && !llm_role_is_norm(tensor->role))
+		return true;
+	llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+			 "tensor \"%s\" has %" PRId64 " x %" PRId64 " weights in \"%s\"%s, not %" PRId64 " x %" PRId64,
+			 tensor->parts[0].name, part_rows(&tensor->parts[0]), part_cols(&tensor->parts[0]),
+			 source->checkpoint->files[tensor->parts[0].file].path,
+			 tensor->n_parts > 1 ? " and parts elsewhere" : "", tensor->rows, tensor->cols);
+	if (naming == NAMING_META && ((same_cols && rows < tensor->rows) || (same_rows && cols < tensor->cols)))
+		llm_hint(error, "Are all of consolidated.00.pth and so on there, without a gap?");
+	return false;
 }
 
 /* A bias or an adapter changes what the model computes. */

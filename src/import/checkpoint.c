@@ -19,6 +19,7 @@
 /* Weights that one thread converts at a time; a multiple of every block. */
 #define CONVERT_WEIGHTS 8192
 
+static bool is_lfs_pointer(const StoredFile *file);
 static bool reserve_bytes(Checkpoint *checkpoint, uint64_t n, LlmError *error);
 static bool read_member(Checkpoint *checkpoint, const StoredTensor *tensor, uint64_t offset,
 						uint8_t *out, uint64_t n, LlmError *error);
@@ -88,7 +89,8 @@ checkpoint_add_file(Checkpoint *checkpoint, const char *path, LlmError *error)
 		llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory");
 		return -1;
 	}
-	file.descriptor = open(path, O_RDONLY | O_CLOEXEC);
+	/* O_NONBLOCK: a FIFO is refused, not waited for. */
+	file.descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (file.descriptor < 0 || fstat(file.descriptor, &status) != 0)
 	{
 		llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not open \"%s\": %s", path, strerror(errno));
@@ -100,6 +102,13 @@ checkpoint_add_file(Checkpoint *checkpoint, const char *path, LlmError *error)
 		goto failed;
 	}
 	file.size = (uint64_t) status.st_size;
+	if (is_lfs_pointer(&file))
+	{
+		llm_fail(error, LLM_ERROR_CORRUPT_FILE,
+				 "\"%s\" is not there yet: Git LFS has left a pointer in its place", path);
+		llm_hint(error, "\"git lfs pull\" in the folder fetches it.");
+		goto failed;
+	}
 	checkpoint->files[checkpoint->n_files] = file;
 	return checkpoint->n_files++;
 
@@ -207,10 +216,11 @@ checkpoint_read_file(const Checkpoint *checkpoint, int32_t file, uint64_t offset
 	if (error_number != 0)
 		return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not read \"%s\": %s", stored->path,
 						strerror(error_number));
-	if (done < n)
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "\"%s\" ends at byte %" PRIu64, stored->path,
-						offset + done);
-	return true;
+	if (done == n)
+		return true;
+	/* It was longer when the place of its tensors was checked. */
+	return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "\"%s\" ends before byte %" PRIu64, stored->path,
+					offset + done + 1);
 }
 
 bool
@@ -244,6 +254,18 @@ checkpoint_read_floats(Checkpoint *checkpoint, const StoredTensor *tensor, int64
 				  checkpoint->bytes + i / info->block_weights * info->block_bytes,
 				  n - i < CONVERT_WEIGHTS ? n - i : CONVERT_WEIGHTS, out + i);
 	return true;
+}
+
+/* What a clone without Git LFS has instead of large files. */
+static bool
+is_lfs_pointer(const StoredFile *file)
+{
+	static const char beginning[] = "version https://git-lfs.github.com/spec/";
+	char		found[sizeof(beginning) - 1];
+	int			error_number;
+
+	return llm_read_bytes(file->descriptor, 0, found, sizeof(found), &error_number) == sizeof(found) &&
+		memcmp(found, beginning, sizeof(found)) == 0;
 }
 
 static bool

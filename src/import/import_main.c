@@ -19,8 +19,10 @@
 static bool parse_options(int argc, char **argv, ImportOptions *options);
 static bool parse_context(const char *text, int32_t *context);
 static bool usage_error(const char *format, const char *value);
+static void print_types_hint(void);
 static void print_help(void);
 static void default_name(const ImportOptions *options, char *out, size_t size);
+static const char *last_part(const char *path, size_t *length);
 static bool name_is_valid(const char *name);
 static void print_error(const LlmError *error);
 static void print_summary(const ImportOptions *options, const ImportSummary *summary);
@@ -81,7 +83,11 @@ parse_options(int argc, char **argv, ImportOptions *options)
 			case 't':
 				options->type = target_type_find(optarg);
 				if (options->type == NULL)
-					return usage_error("there is no type \"%s\"", optarg);
+				{
+					usage_error("there is no type \"%s\"", optarg);
+					print_types_hint();
+					return false;
+				}
 				break;
 			case 'n':
 				options->name = optarg;
@@ -141,6 +147,18 @@ usage_error(const char *format, const char *value)
 }
 
 static void
+print_types_hint(void)
+{
+	int			n;
+	const TargetType *types = target_types(&n);
+
+	fprintf(stderr, "llama2-import: hint: The types are");
+	for (int i = 0; i < n; i++)
+		fprintf(stderr, "%s %s", i > 0 ? "," : "", types[i].name);
+	fputs(".\n", stderr);
+}
+
+static void
 print_help(void)
 {
 	int			n;
@@ -151,7 +169,8 @@ print_help(void)
 		   "  llama2-import [OPTION]... SOURCE\n\n"
 		   "SOURCE is one of\n"
 		   "  a folder from Meta            params.json, consolidated.NN.pth, tokenizer.model\n"
-		   "  a folder from Hugging Face    config.json, *.safetensors, tokenizer.model or tokenizer.json\n"
+		   "  a folder from Hugging Face    config.json, *.safetensors or pytorch_model*.bin,\n"
+		   "                                tokenizer.model or tokenizer.json\n"
 		   "  a llama2.c model              NAME.bin, with tokenizer.bin beside it\n"
 		   "  a GGUF file                   to have its weights in another type\n\n"
 		   "Options:\n"
@@ -178,26 +197,43 @@ print_help(void)
 static void
 default_name(const ImportOptions *options, char *out, size_t size)
 {
-	const char *path = options->source;
+	const char *type = options->type != NULL ? options->type->name : NULL;
+	size_t		room = size - (type != NULL ? strlen(type) + 2 : 1);
+	char	   *resolved = NULL;
+	size_t		length;
+	const char *part = last_part(options->source, &length);
+	size_t		n = 0;
+
+	/* "." and the like are names for a folder that has another. */
+	if (strspn(part, "./") >= length)
+		resolved = realpath(options->source, NULL);
+	if (resolved != NULL)
+		part = last_part(resolved, &length);
+	if (length > 5 && strncmp(part + length - 5, ".gguf", 5) == 0)
+		length -= 5;
+	else if (length > 4 && strncmp(part + length - 4, ".bin", 4) == 0)
+		length -= 4;
+	for (; n < length && n < room; n++)
+		out[n] = (char) (strchr("._-+", part[n]) || isalnum((unsigned char) part[n]) ? part[n] : '-');
+	out[n] = '\0';
+	if (type != NULL)
+		snprintf(out + n, size - n, "-%s", type);
+	free(resolved);
+}
+
+static const char *
+last_part(const char *path, size_t *length)
+{
 	size_t		end = strlen(path);
 	size_t		begin;
-	size_t		n = 0;
 
 	while (end > 1 && path[end - 1] == '/')
 		end--;
 	begin = end;
 	while (begin > 0 && path[begin - 1] != '/')
 		begin--;
-	if (end - begin > 5 && strncmp(path + end - 5, ".gguf", 5) == 0)
-		end -= 5;
-	else if (end - begin > 4 && strncmp(path + end - 4, ".bin", 4) == 0)
-		end -= 4;
-	for (; begin < end && n + 1 < size; begin++)
-		out[n++] = (char) (strchr("._-+", path[begin]) ||
-						   isalnum((unsigned char) path[begin]) ? path[begin] : '-');
-	out[n] = '\0';
-	if (options->type != NULL)
-		snprintf(out + n, size - n, "-%s", options->type->name);
+	*length = end - begin;
+	return path + begin;
 }
 
 static bool
@@ -212,7 +248,11 @@ name_is_valid(const char *name)
 static void
 print_error(const LlmError *error)
 {
-	fprintf(stderr, "llama2-import: error: %s\n", error->message);
+	fputs("llama2-import: error: ", stderr);
+	/* A message may quote an untrusted file: nothing of it may command the terminal. */
+	for (const char *c = error->message; *c != '\0'; c++)
+		fputc((unsigned char) *c < ' ' || *c == 0x7f ? '?' : *c, stderr);
+	fputc('\n', stderr);
 	if (error->hint[0] != '\0')
 		fprintf(stderr, "llama2-import: hint: %s\n", error->hint);
 }

@@ -5,13 +5,11 @@
 #include "import/json_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "import/whole_file.h"
 
@@ -115,8 +113,10 @@ bool
 folder_has(const char *folder, const char *name)
 {
 	char		path[MAX_PATH];
+	struct stat status;
 
-	return folder_path(folder, name, path, sizeof(path), NULL) && access(path, R_OK) == 0;
+	return folder_path(folder, name, path, sizeof(path), NULL) &&
+		(lstat(path, &status) == 0 || (errno != ENOENT && errno != ENOTDIR));
 }
 
 bool

@@ -33,7 +33,7 @@ extern const char *json_get_text(const json_t *object, const char *key);
 /* The same as a count, but absent is an error. */
 extern bool json_need_count(const json_t *object, const char *key, int32_t *value, LlmError *error);
 
-/* Whether FOLDER/NAME can be read. */
+/* Whether there is a FOLDER/NAME, be it one that cannot be read. */
 extern bool folder_has(const char *folder, const char *name);
 
 /* FOLDER/NAME in out[size]; false, with *error filled, where it is too long. */

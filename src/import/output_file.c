@@ -22,6 +22,7 @@
 static const char *volatile unfinished;
 
 static bool open_locked(OutputFile *output, LlmError *error);
+static bool fail_to_create(const OutputFile *output, int error_number, LlmError *error);
 static void remove_on_signals(void);
 static void remove_and_end(int signal_number);
 static bool sync_folder(const char *path, LlmError *error);
@@ -29,6 +30,8 @@ static bool sync_folder(const char *path, LlmError *error);
 bool
 output_open(OutputFile *output, const char *folder, const char *name, bool replace, LlmError *error)
 {
+	struct stat status;
+
 	memset(output, 0, sizeof(*output));
 	output->descriptor = -1;
 	output->replace = replace;
@@ -38,11 +41,13 @@ output_open(OutputFile *output, const char *folder, const char *name, bool repla
 		output->temporary = NULL;
 	if (output->temporary == NULL)
 		return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory");
-	if (!replace && access(output->path, F_OK) == 0)
+	if (lstat(output->path, &status) == 0 && !replace)
 	{
 		llm_fail(error, LLM_ERROR_FILE_ACCESS, "model file \"%s\" exists", output->path);
 		return llm_hint(error, "Replace it with --force, or give the model another name with --name.");
 	}
+	if (lstat(output->path, &status) == 0 && S_ISDIR(status.st_mode))
+		return llm_fail(error, LLM_ERROR_FILE_ACCESS, "\"%s\" is a folder", output->path);
 	return open_locked(output, error);
 }
 
@@ -134,9 +139,7 @@ open_locked(OutputFile *output, LlmError *error)
 		output->descriptor = open(output->temporary, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
 								  0644);
 		if (output->descriptor < 0)
-			return llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not create \"%s\": %s",
-							output->temporary,
-							strerror(errno));
+			return fail_to_create(output, errno, error);
 		if (flock(output->descriptor, LOCK_EX | LOCK_NB) != 0)
 		{
 			close(output->descriptor);
@@ -159,6 +162,18 @@ open_locked(OutputFile *output, LlmError *error)
 	return true;
 }
 
+static bool
+fail_to_create(const OutputFile *output, int error_number, LlmError *error)
+{
+	llm_fail(error, LLM_ERROR_FILE_ACCESS, "could not create \"%s\": %s", output->temporary,
+			 strerror(error_number));
+	if (error_number == EACCES || error_number == EPERM || error_number == EROFS)
+		llm_hint(error, "Run llama2-import as a user who may write there, or name another folder with --directory.");
+	if (error_number == ENOENT || error_number == ENOTDIR)
+		llm_hint(error, "\"make install\" makes the default folder; --directory names another that is there.");
+	return false;
+}
+
 static void
 remove_on_signals(void)
 {
@@ -168,6 +183,8 @@ remove_on_signals(void)
 	sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaction(signals[i], &action, NULL);
+	/* A file larger than a limit allows is an error of the system call then. */
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 /* End by the same signal, so that the caller sees it. */

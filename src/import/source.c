@@ -65,17 +65,16 @@ source_read_tokenizer(Source *source, const char *path, LlmError *error)
 {
 	char		beginning[1];
 
-	if (has_suffix(path, "tokenizer.json"))
+	if (has_suffix(path, ".json"))
 	{
-		char		folder[4096] = ".";
 		const char *slash = strrchr(path, '/');
+		char	   *folder = slash != NULL ? strndup(path, (size_t) (slash - path) + 1) : strdup(".");
+		bool		done = folder != NULL ?
+			vocabulary_read_hf(&source->vocabulary, folder, slash != NULL ? slash + 1 : path, error) :
+			llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory");
 
-		if (slash != NULL && (size_t) (slash - path) < sizeof(folder) - 1)
-		{
-			memcpy(folder, path, (size_t) (slash - path) + 1);
-			folder[slash - path + 1] = '\0';
-		}
-		return vocabulary_read_hf(&source->vocabulary, folder, error);
+		free(folder);
+		return done;
 	}
 	if (has_suffix(path, ".bin"))
 		return vocabulary_read_llama2c(&source->vocabulary, path, source->config.vocabulary_size,

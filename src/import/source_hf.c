@@ -83,8 +83,13 @@ read_rope_scaling(LlmModelConfig *config, const json_t *root, LlmError *error)
 	const json_t *scaling = json_object_get(root, "rope_scaling");
 	const char *type;
 
+	/* Newer files have scaling and base in one object. */
+	if (scaling == NULL || json_is_null(scaling))
+		scaling = json_object_get(root, "rope_parameters");
 	if (scaling == NULL || json_is_null(scaling))
 		return true;
+	if (!json_get_number(scaling, "rope_theta", &config->rope_base, error))
+		return false;
 	type = json_get_text(scaling, "rope_type");
 	if (type == NULL)
 		type = json_get_text(scaling, "type");
@@ -95,7 +100,7 @@ read_rope_scaling(LlmModelConfig *config, const json_t *root, LlmError *error)
 						"rope scaling of type \"%.40s\" is not supported, only \"linear\"",
 						type != NULL ? type : "");
 	if (json_object_get(scaling, "factor") == NULL)
-		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "\"rope_scaling\" has no factor");
+		return llm_fail(error, LLM_ERROR_CORRUPT_FILE, "linear rope scaling has no factor");
 	return json_get_number(scaling, "factor", &config->rope_scale, error);
 }
 

@@ -30,10 +30,10 @@ source_open_meta(Source *source, const char *folder, const char *tokenizer, LlmE
 	return done &&
 		add_shards(source, folder, error) &&
 		take_shapes(source, error) &&
-		read_vocabulary(source, folder, tokenizer, error) &&
-		vocabulary_fit(&source->vocabulary, source->config.vocabulary_size, error) &&
 		source_check_config(&source->config, error) &&
-		source_bind(source, NAMING_META, error);
+		source_bind(source, NAMING_META, error) &&
+		read_vocabulary(source, folder, tokenizer, error) &&
+		vocabulary_fit(&source->vocabulary, source->config.vocabulary_size, error);
 }
 
 /* multiple_of and ffn_dim_multiplier say how ffn_dim was found; the weights say what it is. */

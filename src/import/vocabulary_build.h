@@ -48,8 +48,9 @@ extern bool vocabulary_fit(ImportVocabulary *vocabulary, int32_t n_rows, LlmErro
 extern bool vocabulary_read_sentencepiece(ImportVocabulary *vocabulary, const char *path,
 										  LlmError *error);
 
-/* Hugging Face's tokenizer.json, and the tokens that a folder adds to either. */
-extern bool vocabulary_read_hf(ImportVocabulary *vocabulary, const char *folder, LlmError *error);
+/* Hugging Face's tokenizer.json, whatever its name, and the tokens that a folder adds to either. */
+extern bool vocabulary_read_hf(ImportVocabulary *vocabulary, const char *folder, const char *name,
+							   LlmError *error);
 extern bool vocabulary_read_added(ImportVocabulary *vocabulary, const char *folder,
 								  LlmError *error);
 

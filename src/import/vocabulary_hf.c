@@ -34,9 +34,10 @@ static bool read_tokenizer_config(ImportVocabulary *vocabulary, const char *fold
 								  LlmError *error);
 
 bool
-vocabulary_read_hf(ImportVocabulary *vocabulary, const char *folder, LlmError *error)
+vocabulary_read_hf(ImportVocabulary *vocabulary, const char *folder, const char *name,
+				   LlmError *error)
 {
-	json_t	   *root = json_read_object(folder, "tokenizer.json", error);
+	json_t	   *root = json_read_object(folder, name, error);
 	bool		done = root != NULL && read_tokenizer(vocabulary, root, error);
 
 	json_decref(root);

@@ -17,7 +17,7 @@ static bool read_all(int descriptor, char *bytes, uint64_t n);
 char *
 load_whole_file(const char *path, uint64_t limit, uint64_t *length, LlmError *error)
 {
-	int			descriptor = open(path, O_RDONLY | O_CLOEXEC);
+	int			descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat status;
 	char	   *bytes = NULL;
 

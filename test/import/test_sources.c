@@ -15,6 +15,8 @@
 
 static SmallSource *small;
 
+static void test_what_is_there(void);
+
 static bool
 import(const char *source, const char *type, LlmError *error)
 {
@@ -109,15 +111,22 @@ check_import(const char *source, const char *type, double tolerance, const char 
 }
 
 static void
-check_refused(const char *source, const char *type, const char *message, const char *what)
+check_advised(const char *source, const char *type, const char *message, const char *hint,
+			  const char *what)
 {
 	LlmError	error = {0};
 
 	unlink(small_path(small, "imported.gguf"));
-	ok(!import(source, type, &error) && strstr(error.message, message) != NULL, "%s: %s", what,
-	   error.message);
+	ok(!import(source, type, &error) && strstr(error.message, message) != NULL &&
+	   strstr(error.hint, hint) != NULL, "%s: %s: %s", what, error.message, error.hint);
 	ok(access(small_path(small, "imported.gguf"), F_OK) != 0 &&
 	   access(small_path(small, "imported.gguf.import"), F_OK) != 0, "and nothing is left behind");
+}
+
+static void
+check_refused(const char *source, const char *type, const char *message, const char *what)
+{
+	check_advised(source, type, message, "", what);
 }
 
 static void
@@ -147,6 +156,17 @@ test_hf(void)
 	file = check_import(small->folder, NULL, 0, "newer rope scaling");
 	ok(llm_model_file_config(file)->rope_scale == 2 &&
 	   llm_model_file_config(file)->norm_eps == 1e-5f, "is read");
+	llm_model_close(file);
+
+	small_write_config(small, "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 500000.0},");
+	file = check_import(small->folder, NULL, 0, "base and scaling in one object");
+	ok(llm_model_file_config(file)->rope_base == 5e5 &&
+	   llm_model_file_config(file)->rope_scale == 1, "is read");
+	llm_model_close(file);
+	small_write_config(small, "\"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 4.0, \"rope_theta\": 1000000.0},");
+	file = check_import(small->folder, NULL, 0, "linear scaling there");
+	ok(llm_model_file_config(file)->rope_base == 1e6 &&
+	   llm_model_file_config(file)->rope_scale == 4, "is read");
 	llm_model_close(file);
 
 	small->config.tied_output = true;
@@ -337,6 +357,45 @@ test_gguf(void)
 	small_source_empty(small);
 }
 
+/* Files of the right name that hold something else, or nothing that can be read. */
+static void
+test_what_is_there(void)
+{
+	static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9976576152\n";
+	static const char *const large[] = {"model.safetensors", "tokenizer.model"};
+
+	for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++)
+	{
+		small_write_hf(small, "");
+		small_write_text(small, large[i], pointer);
+		check_advised(small->folder, NULL, "Git LFS has left a pointer", "git lfs pull", large[i]);
+		unlink(small_path(small, large[i]));
+		if (mkfifo(small_path(small, large[i]), 0644) != 0)
+			abort();
+		check_refused(small->folder, NULL, "is not a file", "a FIFO");
+		unlink(small_path(small, large[i]));
+		if (symlink("blobs/absent", small_path(small, large[i])) != 0)
+			abort();
+		check_refused(small->folder, NULL, "No such file", "a link to nothing");
+		unlink(small_path(small, large[i]));
+	}
+	small_write_text(small, "model.gguf", pointer);
+	check_advised(small_path(small, "model.gguf"), NULL, "Git LFS has left a pointer", "git lfs pull",
+				  "a GGUF file");
+	small_write_meta(small, 1, false, "");
+	small_write_text(small, "consolidated.00.pth", pointer);
+	unlink(small_path(small, "config.json"));
+	check_advised(small->folder, NULL, "Git LFS has left a pointer", "git lfs pull", "a shard");
+	small_source_empty(small);
+
+	/* Who may read everything is not hindered. */
+	small_write_hf(small, "");
+	chmod(small_path(small, "config.json"), 0);
+	if (access(small_path(small, "config.json"), R_OK) != 0)
+		check_refused(small->folder, NULL, "config.json\": Permission denied", "an unreadable file");
+	small_source_empty(small);
+}
+
 static void
 test_refusals(void)
 {
@@ -433,7 +492,12 @@ test_refusals(void)
 					 "{\"weight_map\": {\"x\": \"model.safetensors\"}}");
 	check_refused(small->folder, NULL, "\"x\" is not in \"model.safetensors\"",
 				  "an index of other tensors");
+	small_write_text(small, "model.safetensors.index.json",
+					 "{\"weight_map\": {\"x\": \"model-00002-of-00002.safetensors\"}}");
+	check_refused(small->folder, NULL, "model-00002-of-00002.safetensors\": No such file",
+				  "an index of a file that is not there");
 	small_source_empty(small);
+	test_what_is_there();
 
 	small_write_meta(small, 1, false, "");
 	{
@@ -447,8 +511,15 @@ test_refusals(void)
 	}
 	check_refused(small->folder, NULL, "pickle names \"posix.system\", which tensors do not need",
 				  "a pickle that calls");
-	small_write_shard(small, 0, 2, false);
-	check_refused(small->folder, NULL, "weights in", "a shard missing");
+	for (int rows = 0; rows < 2; rows++)
+	{
+		small_write_meta(small, 4, rows, "");
+		unlink(small_path(small, "consolidated.02.pth"));
+		check_advised(small->folder, NULL, "weights in", "consolidated.00.pth and so on",
+					  "a shard missing");
+	}
+	unlink(small_path(small, "consolidated.00.pth"));
+	check_refused(small->folder, NULL, "has no file \"consolidated.00.pth\"", "the first one missing");
 	small_source_empty(small);
 }
 
@@ -480,8 +551,42 @@ test_target(void)
 	ok(before.st_ino != after.st_ino, "by another file");
 	options.folder = "/nowhere/at/all";
 	ok(!import_model(&options, &summary, &error) &&
-	   strstr(error.message, "could not create") != NULL,
+	   strstr(error.message, "could not create") != NULL && strstr(error.hint, "--directory") != NULL,
 	   "a folder that is not there");
+	options.folder = small->folder;
+	options.name = "folder";
+	mkdir(small_path(small, "folder.gguf"), 0755);
+	ok(!import_model(&options, &summary, &error) && strstr(error.message, "is a folder") != NULL,
+	   "a folder of the model's name is not replaced");
+	rmdir(small_path(small, "folder.gguf"));
+	small_source_empty(small);
+}
+
+/* --tokenizer names a tokenizer of either kind, whatever its name and place. */
+static void
+test_tokenizer(void)
+{
+	ImportOptions options = {.source = small->folder, .name = "imported", .folder = small->folder,
+	.replace = true, .quiet = true};
+	ImportSummary summary;
+	LlmError	error = {0};
+	Bytes		json = small_tokenizer_json();
+	const char *const named[] = {"other-tokenizer.json", "other.model"};
+
+	small_write_hf(small, "");
+	small_write(small, named[0], json.data, json.length);
+	free(json.data);
+	rename(small_path(small, "tokenizer.model"), small_path(small, named[1]));
+	for (int i = 0; i < 2; i++)
+	{
+		LlmModelFile *file;
+
+		options.tokenizer = small_path(small, named[i]);
+		ok(import_model(&options, &summary, &error), "--tokenizer %s", named[i]);
+		file = open_imported();
+		ok(file != NULL && same_vocabulary(file), "is read");
+		llm_model_close(file);
+	}
 	small_source_empty(small);
 }
 
@@ -497,6 +602,7 @@ main(void)
 	test_gguf();
 	test_refusals();
 	test_target();
+	test_tokenizer();
 	small_source_free(small);
 	return done_testing();
 }

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use Cwd ();
 use IPC::Run;
 use JSON::PP;
 use Llama2Server;
@@ -41,6 +42,7 @@ sub write_file
 
 # The command line
 my ($status, $out, $err) = import_model('--help');
+my $out_of_help = $out;
 is($status, 0, '--help');
 like($out, qr/^  $_ /m, "it lists $_")
   for qw(f32 f16 bf16 q8_0 q6_k q5_1 q5_0 q5_k q4_1 q4_0 q4_k q3_k q2_k q5_k_m q5_k_s q4_k_m q4_k_s q3_k_l q3_k_m q3_k_s q2_k_m);
@@ -54,6 +56,15 @@ for my $case ([ [], 'no source is named' ], [ [qw(a b)], 'more than one source i
 	is($status, 2, "exit status of a wrong command line: $case->[1]");
 	like($err, qr/\Q$case->[1]\E/, 'and what is wrong');
 }
+like((import_model(qw(--type q4 a)))[2], qr/\nllama2-import: hint: The types are f32, f16,.* q4_k_m,.*\.\n/, 'a hint has the types');
+
+# The manual page has what --help has
+my $manual = slurp_file(qx(pg_config --mandir) =~ s/\n//r . '/man1/llama2-import.1');
+my %in_manual = map { s/\\f.//gr =~ s/["\\, ]//gr => 1 } $manual =~ /^\.BR (.*--.*|.*\\-\\-.*)$/mg;
+my %in_help = map { s/[, ]//gr => 1 } $out_of_help =~ /^  (-\w, --\w+(?:=\w+)?)/mg;
+is_deeply(\%in_manual, \%in_help, 'the manual page has the options of --help');
+my ($types) = $manual =~ /^\.SH TYPES\n(.*?)^\.SH/ms;
+is_deeply([ sort map { split ' ' } $types =~ /^\.B ((?:\w+ )+\w+)$/mg ], [ sort $out_of_help =~ /^  ([a-z]+\d+\w*) /mg ], 'and its types');
 ($status, $out, $err) = import_model("$sources/nowhere");
 is($status, 1, 'a source that is not there');
 like($err, qr/^llama2-import: error: could not open "\S+nowhere"/, 'has an error');
@@ -127,9 +138,45 @@ SKIP:
 	}
 }
 
+# Names of sources, and where the model's comes from
+my $small = "$sources/Modèle à 7 B";
+write_zeros($small, 64, 96, 1, 2);
+like((import_model($small))[1], qr/imported as "Mod--le----7-B"/, 'a name of other characters');
+like((import_model("$small/"))[2], qr/model file ".*Mod--le----7-B.gguf" exists/, 'a slash at its end is none of them');
+is((import_model('-f', '-t', 'f16', "$small/.."))[0], 1, 'a folder above has a name');
+{
+	my $here = Cwd::getcwd();
+	chdir $small or die;
+	like((import_model('-t', 'F16', '.'))[1], qr/imported as "Mod--le----7-B-f16"/, 'so has the folder one is in');
+	chdir $here or die;
+}
+my $long = "$sources/" . 'x' x 100;
+write_zeros($long, 64, 96, 1, 2);
+like((import_model('-t', 'q8_0', $long))[1], qr/imported as "x{58}-q8_0"/, 'a long name is cut, but not its type');
+write_file("$small/config.json", '{"model_type": "\u001b]0;mine\u0007"}');
+like((import_model($small))[2], qr/model type "\?\]0;mine\?" is not supported/, 'an untrusted text commands no terminal');
+
+# Folders and disks that cannot take the model
+my $target = "$sources/target";
+mkdir $target or die;
+chmod 0555, $target or die;
+($status, $out, $err) = import_model('-d', $target, $long);
+like("$status $err", qr/^1 .*could not create ".*": Permission denied\n.*hint: Run llama2-import as a user who may write there/, 'a folder that is read-only');
+chmod 0755, $target or die;
+($status, $out, $err) = import_under('ulimit -f 1;', $target, $long);
+like("$status $err", qr/^1 .*could not reserve \d+ bytes for ".*": File too large/, 'a limit of the size of files');
+is_deeply([ glob("$target/*") ], [], 'leaves nothing');
+SKIP:
+{
+	skip 'namespaces are not to be had', 2 if system('unshare -Urm mount -t tmpfs tmpfs /dev/shm >/dev/null 2>&1') != 0;
+	($status, $out, $err) = import_under("mount -t tmpfs -o size=64k tmpfs $target;", $target, $long);
+	like("$status $err", qr/^1 .*could not reserve \d+ bytes for ".*": No space left on device/, 'a disk that is full');
+	is($out, '', 'has nothing more on it');
+}
+
 # Imports that end half-way: two billion weights that take no room, as all are zero
 my $big = "$sources/big";
-write_big($big);
+write_zeros($big, 2048, 5632, 22, 32);
 for my $signal (qw(TERM INT KILL))
 {
 	my $importing = start_import($big, 'half');
@@ -142,6 +189,14 @@ for my $signal (qw(TERM INT KILL))
 	ok(!-e "$folder/half.gguf", "an import that SIG$signal ends leaves no model");
 	ok(!-e "$folder/half.gguf.import", 'nor anything else') if $signal ne 'KILL';
 }
+{
+	my $importing = start_import($big, 'cut', \my $told);
+
+	truncate("$big/model.safetensors", 1e6) or die;
+	$importing->finish;
+	like($told, qr/error: ".*model.safetensors" ends before byte \d+\n/, 'a source that is cut short while it is read');
+	is_deeply([ glob("$folder/cut*") ], [], 'leaves nothing either');
+}
 ok(-e "$folder/half.gguf.import", 'only one that is killed leaves its part');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM llama2_models() WHERE name ~ 'half'}), 0, 'which is not listed');
 is((import_model('--name', 'half', $bundled))[0], 0, 'and which the next import takes over');
@@ -151,13 +206,25 @@ is($node->safe_psql('postgres', sprintf($chat, q{, model => 'half'})), 'PostgreS
 $node->stop;
 done_testing();
 
-# start_import($source, $name): one that is under way
+# import_under($commands, $target, $source): what import_model returns, after shell commands; the output is
+# what the folder holds then.
+sub import_under
+{
+	my ($commands, $target, $source) = @_;
+	my ($out, $err);
+	my $script = "$commands llama2-import -q -n under -d $target $source; status=\$?; ls -A $target; exit \$status";
+
+	IPC::Run::run([ $commands =~ /mount/ ? qw(unshare -Urm) : (), 'sh', '-c', $script ], '>', \$out, '2>', \$err);
+	return ($? >> 8, $out, $err);
+}
+
+# start_import($source, $name, \$told): one that is under way, and what it tells
 sub start_import
 {
-	my ($source, $name) = @_;
+	my ($source, $name, $told) = @_;
 	my $deadline = time() + 30;
 	my $importing = IPC::Run::start([ 'llama2-import', '-d', $folder, '-t', 'q4_k', '-n', $name, $source ],
-		'<', \undef, '>', '/dev/null', '2>', '/dev/null');
+		'<', \undef, '>', '/dev/null', '2>', $told // '/dev/null');
 
 	# the header is written after the lock is taken
 	sleep 0.01 until -s "$folder/$name.gguf.import" || time() > $deadline;
@@ -184,11 +251,11 @@ sub key_of
 	return $at < 0 ? undef : unpack('V', substr($bytes, $at + 8 + length($key) + 4, 4));
 }
 
-# A Hugging Face folder of the shape of a model of 1.1 billion weights
-sub write_big
+# write_zeros($path, $dim, $ffn, $layers, $heads): a Hugging Face folder of a model of that shape
+sub write_zeros
 {
-	my ($path) = @_;
-	my ($dim, $ffn, $layers, $heads, $vocabulary) = (2048, 5632, 22, 32, 259);
+	my ($path, $dim, $ffn, $layers, $heads) = @_;
+	my $vocabulary = 259;
 	my (%header, $offset);
 	my $add = sub {
 		my ($name, @shape) = @_;
