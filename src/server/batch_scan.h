@@ -7,6 +7,7 @@
  * each when its calls are answered.  src/README.md tells the whole of it.
  *
  *	 batch_scan_plan.c		where the node goes in a finished plan
+ *	 batch_scan_below.c		calls of aggregates, windows and joins, below these
  *	 batch_scan_rewrite.c	calls in VALUES and RETURNING
  *	 batch_scan_groups.c	calls in the place of an aggregate
  *	 batch_scan_tree.c		walks over plans, and what may be read ahead
@@ -193,6 +194,9 @@ extern void Llama2LiftValues(ValuesScan *scan, List *range_table);
 extern List *Llama2TakeReturning(ModifyTable *plan);
 extern void Llama2AddPrefetch(Node *call, List *nest_params, List **prefetches);
 
+/* The calls that an expression makes whenever it is evaluated. */
+extern void Llama2AddPrefetches(Node *expression, List **prefetches);
+
 /* batch_scan_groups.c */
 extern void Llama2SplitSummaries(Agg *agg);
 
@@ -207,7 +211,15 @@ typedef enum Llama2ReadAhead
 	LLAMA2_READ_AHEAD_HARMLESS, /* it draws random numbers or looks at the clock */
 	LLAMA2_READ_AHEAD_SAFE
 } Llama2ReadAhead;
-extern Llama2ReadAhead Llama2MayReadAhead(Plan *plan);
+
+/* Of a statement: what a plan refers to by number. */
+typedef struct Llama2Subqueries
+{
+	List	   *plans;
+	List	   *init_plans;		/* SubPlans that set parameters */
+} Llama2Subqueries;
+
+extern Llama2ReadAhead Llama2MayReadAhead(Plan *plan, const Llama2Subqueries *subqueries);
 
 /* batch_scan_calls.c */
 extern void Llama2FindScanCalls(Llama2BatchScan *scan);

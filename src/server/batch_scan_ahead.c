@@ -380,9 +380,15 @@ prepare_ahead(Llama2ScanCall *call, Llama2RowCall *row_call)
 	row_call->work = palloc0(sizeof(Llama2Work));
 	PG_TRY();
 	{
-		if (!call->function->prepare(call->fcinfo, row_call->work) ||
-			(call->is_prefetch && !Llama2WorkIsReproducible(row_call->work)))
+		if (!call->function->prepare(call->fcinfo, row_call->work))
 			state = LLAMA2_CALL_ANSWERED;
+		else if (call->is_prefetch && !Llama2WorkIsReproducible(row_call->work))
+		{
+			if (call->scan->duplicates)
+				Llama2WorkDrawAhead(row_call->work, call->scan->duplicates);
+			else
+				state = LLAMA2_CALL_ANSWERED;
+		}
 	}
 	PG_CATCH();
 	{

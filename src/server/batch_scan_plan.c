@@ -3,67 +3,49 @@
  *		Where the batch scan goes in a finished plan.
  *
  * It goes over a node that calls one of our functions in its target list or at the end of its filter,
- * and takes both from it: the node below is left the columns that they use.  Calls in the arguments of
- * aggregates and set-returning functions are computed below these, as columns of their own.
+ * and takes both from it: the node below is left the columns that they use.
  *
  * Where anything speaks against reading ahead the plan stays as it is.
  */
-#include "server/batch_scan.h"
+#include "server/batch_scan_place.h"
 
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
+#include "optimizer/tlist.h"
 #include "executor/executor.h"
 
 #include "server/parameters.h"
 
-typedef struct Placing
+/* A target list whose window functions are in another one now. */
+typedef struct MovedColumns
 {
-	List	   *range_table;
-	int			last_node_id;
-	bool		has_placed;
-} Placing;
-
-/* What is known, above a plan, of how many of its rows are wanted. */
-typedef struct Position
-{
-	bool		reads_all;		/* all, unless the statement is ended early */
-	bool		needs_mark;		/* the parent marks and restores its position */
-	bool		in_workers;		/* below a Gather */
-	bool		is_change;		/* rows are changed as they are read */
-	Node	   *count;			/* not more than a LIMIT's, or NULL */
-	Node	   *offset;
-} Position;
+	List	   *before;
+	List	   *after;
+} MovedColumns;
 
 static PlannedStmt *plan_statement(Query *parse, const char *query_string, int cursor_options,
 								   ParamListInfo bound_params);
 static void place_in_statement(PlannedStmt *statement, int cursor_options);
-static bool find_last_node_id(Plan *plan, void *context);
-static Plan *place(Plan *plan, Position position, Placing *placing);
-static void place_in_list(List *plans, Position position, Placing *placing);
-static void place_in_children(Plan *plan, Position position, Placing *placing);
-static Position position_below(Plan *plan, Position position);
-static void set_limit(Position *position, Limit *limit);
+static bool look_over(Plan *plan, void *context);
+static Plan *place(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing);
+static void place_in_list(List *plans, Llama2PlanPosition position, Llama2Placing *placing);
+static void place_in_children(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing);
+static Llama2PlanPosition position_below(Plan *plan, Llama2PlanPosition position);
+static void set_limit(Llama2PlanPosition *position, Limit *limit);
 static bool is_exec_param(Node *node, void *context);
-static Plan *place_over(Plan *plan, Position position, Placing *placing);
-static Plan *place_over_change(Plan *plan, Position position, Placing *placing);
-static Plan *place_over_input(Plan *plan, Position position, Placing *placing);
+static Plan *place_over(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing);
+#if PG_VERSION_NUM >= 150000
+static Node *follow_columns(Node *node, void *context);
+#endif
+static Plan *place_over_change(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing);
+static Plan *place_over_input(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing);
 static bool can_project(Plan *plan);
 static List *calling_end(List *qual);
 static List *take_qual(Plan *plan, List *end);
 static bool is_worth_reading_ahead(Node *node, void *context);
-static Node *outer_to_scan(Node *node, void *context);
-static Plan *make_batch_scan(Plan *child, Plan *outer, List *targetlist, List *qual, Position position,
-							 Placing *placing);
-static void place_below_aggregate(Agg *agg, Position position, Placing *placing);
-static bool add_argument_columns(Node *node, void *context);
-static void place_below_set_functions(ProjectSet *plan, Position position, Placing *placing);
-static void place_before_function(NestLoop *join, Position position, Placing *placing);
-static Plan *below_lateral(Plan *plan);
-static Expr *add_column(List **columns, Expr *expression);
-static Plan *insert_over(Plan *child, List *columns, List *prefetches, Position position, Placing *placing);
-static List *columns_of(Plan *plan);
-static Plan *materialize(Plan *plan, Placing *placing);
+static bool read_in_turn(Plan *plan, void *context);
+static Plan *materialize(Plan *plan, Llama2Placing *placing);
 
 static planner_hook_type previous_planner_hook = NULL;
 
@@ -79,6 +61,73 @@ Llama2InstallBatchScan(void)
 	previous_planner_hook = planner_hook;
 	planner_hook = plan_statement;
 	Llama2InstallExecutorHook();
+}
+
+Plan *
+Llama2MakeBatchScan(Plan *child, Plan *outer, List *targetlist, List *qual, Llama2PlanPosition position, Llama2Placing *placing)
+{
+	CustomScan *scan = makeNode(CustomScan);
+	Plan	   *plan = &scan->scan.plan;
+
+	plan->startup_cost = outer->startup_cost;
+	plan->total_cost = outer->total_cost;
+	plan->plan_rows = outer->plan_rows;
+	plan->plan_width = outer->plan_width;
+	plan->parallel_safe = outer->parallel_safe;
+	plan->parallel_aware = position.in_workers; /* has counters in shared memory */
+	plan->plan_node_id = ++placing->last_node_id;
+	plan->targetlist = targetlist;
+	plan->qual = qual;
+	plan->lefttree = child;
+	plan->initPlan = outer->initPlan;
+	outer->initPlan = NIL;
+	plan->extParam = bms_copy(outer->extParam);
+	plan->allParam = bms_copy(outer->allParam);
+	scan->custom_scan_tlist = Llama2ColumnsOf(child);
+	scan->custom_private = list_make3(makeInteger(position.reads_all), makeInteger(position.count != NULL),
+									  makeInteger(position.is_change));
+	scan->custom_exprs = list_make3(copyObject(position.count), copyObject(position.offset), NIL);
+	scan->methods = &batch_scan_methods;
+	(void) read_in_turn(child, NULL);
+	placing->has_placed = true;
+	return plan;
+}
+
+bool
+Llama2IsBatchScan(Plan *plan)
+{
+	return IsA(plan, CustomScan) && ((CustomScan *) plan)->methods == &batch_scan_methods;
+}
+
+List *
+Llama2ColumnsOf(Plan *plan)
+{
+	List	   *columns = NIL;
+	ListCell   *cell;
+
+	foreach(cell, plan->targetlist)
+	{
+		TargetEntry *entry = lfirst(cell);
+		Node	   *expr = (Node *) entry->expr;
+		Var		   *var = makeVar(OUTER_VAR, entry->resno, exprType(expr), exprTypmod(expr), exprCollation(expr), 0);
+
+		columns = lappend(columns, makeTargetEntry((Expr *) var, entry->resno, entry->resname, entry->resjunk));
+	}
+	return columns;
+}
+
+Node *
+Llama2OuterToScan(Node *node, void *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		return (Node *) makeVar(INDEX_VAR, var->varattno, var->vartype, var->vartypmod, var->varcollid, 0);
+	}
+	return expression_tree_mutator(node, Llama2OuterToScan, context);
 }
 
 /* A plan without a function that somebody created has an empty invalItems, and is left alone at once. */
@@ -103,17 +152,17 @@ plan_statement(Query *parse, const char *query_string, int cursor_options, Param
 static void
 place_in_statement(PlannedStmt *statement, int cursor_options)
 {
-	Placing		placing = {statement->rtable};
-	Position	top = {.reads_all = true};
-	Position	subplan = {0};
+	Llama2Placing placing = {.range_table = statement->rtable, .subqueries = {statement->subplans}};
+	Llama2PlanPosition top = {.reads_all = true};
+	Llama2PlanPosition subplan = {0};
 	bool		may_scroll = (cursor_options & (CURSOR_OPT_SCROLL | CURSOR_OPT_FAST_PLAN)) != 0 &&
 		(cursor_options & CURSOR_OPT_NO_SCROLL) == 0 && statement->rowMarks == NIL &&
 		ExecSupportsBackwardScan(statement->planTree);
 	ListCell   *cell;
 
-	(void) find_last_node_id(statement->planTree, &placing);
+	(void) look_over(statement->planTree, &placing);
 	foreach(cell, statement->subplans)
-		(void) find_last_node_id(lfirst(cell), &placing);
+		(void) look_over(lfirst(cell), &placing);
 
 	foreach(cell, statement->subplans)
 	{
@@ -129,30 +178,25 @@ place_in_statement(PlannedStmt *statement, int cursor_options)
 }
 
 static bool
-find_last_node_id(Plan *plan, void *context)
+look_over(Plan *plan, void *context)
 {
-	Placing    *placing = context;
+	Llama2Placing *placing = context;
 
 	if (plan == NULL)
 		return false;
 	placing->last_node_id = Max(placing->last_node_id, plan->plan_node_id);
-	return Llama2WalkPlan(plan, find_last_node_id, context);
+	placing->subqueries.init_plans = list_concat(placing->subqueries.init_plans, plan->initPlan);
+	return Llama2WalkPlan(plan, look_over, context);
 }
 
 /* The plan with batch scans in it. */
 static Plan *
-place(Plan *plan, Position position, Placing *placing)
+place(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing)
 {
 	place_in_children(plan, position_below(plan, position), placing);
 	if (IsA(plan, Agg))
-	{
 		Llama2SplitSummaries((Agg *) plan);
-		place_below_aggregate((Agg *) plan, position_below(plan, position), placing);
-	}
-	if (IsA(plan, ProjectSet))
-		place_below_set_functions((ProjectSet *) plan, position_below(plan, position), placing);
-	if (IsA(plan, NestLoop))
-		place_before_function((NestLoop *) plan, position_below(plan, position), placing);
+	Llama2PlaceBelow(plan, position_below(plan, position), placing);
 	if (position.needs_mark || !can_project(plan))
 		return plan;
 	if (IsA(plan, ValuesScan))
@@ -161,7 +205,7 @@ place(Plan *plan, Position position, Placing *placing)
 }
 
 static void
-place_in_list(List *plans, Position position, Placing *placing)
+place_in_list(List *plans, Llama2PlanPosition position, Llama2Placing *placing)
 {
 	ListCell   *cell;
 
@@ -170,9 +214,9 @@ place_in_list(List *plans, Position position, Placing *placing)
 }
 
 static void
-place_in_children(Plan *plan, Position position, Placing *placing)
+place_in_children(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing)
 {
-	Position	right = {.in_workers = position.in_workers};
+	Llama2PlanPosition right = {.in_workers = position.in_workers};
 
 	if (plan->lefttree)
 		plan->lefttree = place(plan->lefttree, position, placing);
@@ -191,6 +235,10 @@ place_in_children(Plan *plan, Position position, Placing *placing)
 			break;
 		case T_SubqueryScan:
 			((SubqueryScan *) plan)->subplan = place(((SubqueryScan *) plan)->subplan, position, placing);
+			plan->async_capable &= ((SubqueryScan *) plan)->subplan->async_capable;
+			break;
+		case T_Result:
+			plan->async_capable &= plan->lefttree && plan->lefttree->async_capable;
 			break;
 		default:
 			break;
@@ -198,10 +246,10 @@ place_in_children(Plan *plan, Position position, Placing *placing)
 }
 
 /* What is known below a plan, for its left child or all of them. */
-static Position
-position_below(Plan *plan, Position position)
+static Llama2PlanPosition
+position_below(Plan *plan, Llama2PlanPosition position)
 {
-	Position	below = {.in_workers = position.in_workers};
+	Llama2PlanPosition below = {.in_workers = position.in_workers};
 
 	switch (nodeTag(plan))
 	{
@@ -258,7 +306,7 @@ position_below(Plan *plan, Position position)
 
 /* WITH TIES reads on, nobody knows how far. */
 static void
-set_limit(Position *position, Limit *limit)
+set_limit(Llama2PlanPosition *position, Limit *limit)
 {
 	if (limit->limitOption != LIMIT_OPTION_COUNT || limit->limitCount == NULL ||
 		Llama2ContainsVolatile(limit->limitCount) || Llama2ContainsVolatile(limit->limitOffset) ||
@@ -280,7 +328,7 @@ is_exec_param(Node *node, void *context)
 
 /* Take target list and filter over from a plan, where they make calls. */
 static Plan *
-place_over(Plan *plan, Position position, Placing *placing)
+place_over(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing)
 {
 	List	   *end = calling_end(plan->qual);
 	List	   *targetlist = plan->targetlist;
@@ -311,13 +359,21 @@ place_over(Plan *plan, Position position, Placing *placing)
 
 	own = (List *) Llama2ReplaceLeaves((Node *) own, &columns);
 	plan->targetlist = columns;
-	may_read = Llama2MayReadAhead(plan);
+	may_read = Llama2MayReadAhead(plan, &placing->subqueries);
 	if (may_read == LLAMA2_READ_AHEAD_REFUSED ||
 		(may_read == LLAMA2_READ_AHEAD_HARMLESS && Llama2ContainsVolatile((Node *) own)))
 		goto refused;
 	if (is_join && ((Join *) plan)->joinqual != old_joinqual)
 		((Join *) plan)->inner_unique = false;
-	return make_batch_scan(plan, plan, linitial(own), lsecond(own), position, placing);
+#if PG_VERSION_NUM >= 150000
+	if (IsA(plan, WindowAgg))
+	{
+		MovedColumns moved = {targetlist, columns};
+
+		((WindowAgg *) plan)->runCondition = (List *) follow_columns((Node *) ((WindowAgg *) plan)->runCondition, &moved);
+	}
+#endif
+	return Llama2MakeBatchScan(plan, plan, linitial(own), lsecond(own), position, placing);
 
 refused:
 	plan->targetlist = targetlist;
@@ -327,31 +383,55 @@ refused:
 	return plan;
 }
 
+#if PG_VERSION_NUM >= 150000
+/* A window's run condition refers to these by their numbers. */
+static Node *
+follow_columns(Node *node, void *context)
+{
+	const MovedColumns *moved = context;
+	TargetEntry *before;
+	TargetEntry *after;
+	Var		   *var;
+
+	if (node == NULL)
+		return NULL;
+	if (!IsA(node, Var))
+		return expression_tree_mutator(node, follow_columns, context);
+	var = copyObject((Var *) node);
+	before = list_nth(moved->before, var->varattno - 1);
+	after = tlist_member(before->expr, moved->after);
+	if (after == NULL)
+		elog(ERROR, "a run condition refers to column %d, which is no window function", var->varattno);
+	var->varattno = after->resno;
+	return (Node *) var;
+}
+#endif
+
 /*
  * Over the statement's own changes, which are all made whoever reads what they return; those of a WITH query
  * evaluate RETURNING for all rows, even those that nobody reads.
  */
 static Plan *
-place_over_change(Plan *plan, Position position, Placing *placing)
+place_over_change(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing)
 {
 	List	   *targetlist = Llama2TakeReturning((ModifyTable *) plan);
 
 	position.is_change = true;
-	return targetlist == NIL ? plan : make_batch_scan(plan, plan, targetlist, NIL, position, placing);
+	return targetlist == NIL ? plan : Llama2MakeBatchScan(plan, plan, targetlist, NIL, position, placing);
 }
 
 /* In place of a Result that only projects: over its input. */
 static Plan *
-place_over_input(Plan *plan, Position position, Placing *placing)
+place_over_input(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing)
 {
-	Llama2ReadAhead may_read = Llama2MayReadAhead(plan->lefttree);
+	Llama2ReadAhead may_read = Llama2MayReadAhead(plan->lefttree, &placing->subqueries);
 	List	   *targetlist;
 
 	if (may_read == LLAMA2_READ_AHEAD_REFUSED ||
 		(may_read == LLAMA2_READ_AHEAD_HARMLESS && Llama2ContainsVolatile((Node *) plan->targetlist)))
 		return plan;
-	targetlist = (List *) outer_to_scan((Node *) plan->targetlist, NULL);
-	return make_batch_scan(plan->lefttree, plan, targetlist, NIL, position, placing);
+	targetlist = (List *) Llama2OuterToScan((Node *) plan->targetlist, NULL);
+	return Llama2MakeBatchScan(plan->lefttree, plan, targetlist, NIL, position, placing);
 }
 
 /*
@@ -445,264 +525,16 @@ is_worth_reading_ahead(Node *node, void *context)
 	return expression_tree_walker(node, is_worth_reading_ahead, context);
 }
 
-static Node *
-outer_to_scan(Node *node, void *context)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Var))
-	{
-		Var		   *var = (Var *) node;
-
-		return (Node *) makeVar(INDEX_VAR, var->varattno, var->vartype, var->vartypmod, var->varcollid, 0);
-	}
-	return expression_tree_mutator(node, outer_to_scan, context);
-}
-
-/* A batch scan over child with these expressions, in the place that `outer` had. */
-static Plan *
-make_batch_scan(Plan *child, Plan *outer, List *targetlist, List *qual, Position position, Placing *placing)
-{
-	CustomScan *scan = makeNode(CustomScan);
-	Plan	   *plan = &scan->scan.plan;
-
-	plan->startup_cost = outer->startup_cost;
-	plan->total_cost = outer->total_cost;
-	plan->plan_rows = outer->plan_rows;
-	plan->plan_width = outer->plan_width;
-	plan->parallel_safe = outer->parallel_safe;
-	plan->parallel_aware = position.in_workers; /* has counters in shared memory */
-	plan->plan_node_id = ++placing->last_node_id;
-	plan->targetlist = targetlist;
-	plan->qual = qual;
-	plan->lefttree = child;
-	plan->initPlan = outer->initPlan;
-	outer->initPlan = NIL;
-	plan->extParam = bms_copy(outer->extParam);
-	plan->allParam = bms_copy(outer->allParam);
-	scan->custom_scan_tlist = columns_of(child);
-	scan->custom_private = list_make3(makeInteger(position.reads_all), makeInteger(position.count != NULL),
-									  makeInteger(position.is_change));
-	scan->custom_exprs = list_make3(copyObject(position.count), copyObject(position.offset), NIL);
-	scan->methods = &batch_scan_methods;
-	placing->has_placed = true;
-	return plan;
-}
-
-/* --- calls in arguments of aggregates and set-returning functions --- */
-
-typedef struct AddColumns
-{
-	List	   *columns;		/* the child's, then those added */
-	List	   *aggregates;		/* Aggrefs that are done */
-} AddColumns;
-
-static void
-place_below_aggregate(Agg *agg, Position position, Placing *placing)
-{
-	AddColumns	context = {0};
-	int			n_columns = list_length(agg->plan.lefttree->targetlist);
-
-	/* what was computed by an aggregate below is combined here, not computed again */
-	if (DO_AGGSPLIT_COMBINE(agg->aggsplit) ||
-		Llama2MayReadAhead(agg->plan.lefttree) != LLAMA2_READ_AHEAD_SAFE)
-		return;
-	context.columns = columns_of(agg->plan.lefttree);
-	(void) add_argument_columns((Node *) list_make2(agg->plan.targetlist, agg->plan.qual), &context);
-	if (list_length(context.columns) > n_columns)
-		agg->plan.lefttree = insert_over(agg->plan.lefttree, context.columns, NIL, position, placing);
-}
-
-/*
- * Replace arguments that make calls by columns.  An argument counts only where the aggregate's
- * filter lets the row through.
- */
+/* An Append asks foreign tables for rows without waiting, which it cannot through a batch scan. */
 static bool
-add_argument_columns(Node *node, void *argument)
+read_in_turn(Plan *plan, void *context)
 {
-	AddColumns *context = argument;
-	Aggref	   *aggregate;
-	Expr	   *filter;
-	ListCell   *cell;
-
-	if (node == NULL)
-		return false;
-	if (!IsA(node, Aggref))
-		return expression_tree_walker(node, add_argument_columns, argument);
-	aggregate = (Aggref *) node;
-	filter = aggregate->aggfilter;
-	if (list_member_ptr(context->aggregates, aggregate) || Llama2ContainsVolatile((Node *) aggregate))
-		return false;
-	context->aggregates = lappend(context->aggregates, aggregate);
-
-	if (Llama2ContainsBatchCall((Node *) filter))
-	{
-		aggregate->aggfilter = add_column(&context->columns, filter);
-		return false;
-	}
-	foreach(cell, aggregate->args)
-	{
-		TargetEntry *entry = lfirst(cell);
-
-		if (!Llama2ContainsBatchCall((Node *) entry->expr))
-			continue;
-		if (filter)
-		{
-			CaseExpr   *guarded = makeNode(CaseExpr);
-			CaseWhen   *when = makeNode(CaseWhen);
-
-			when->expr = copyObject(filter);
-			when->result = entry->expr;
-			when->location = guarded->location = -1;
-			guarded->casetype = exprType((Node *) entry->expr);
-			guarded->casecollid = exprCollation((Node *) entry->expr);
-			guarded->args = list_make1(when);
-			guarded->defresult = (Expr *) makeNullConst(guarded->casetype, -1, guarded->casecollid);
-			entry->expr = (Expr *) guarded;
-		}
-		entry->expr = add_column(&context->columns, entry->expr);
-	}
-	return false;
-}
-
-/* Arguments of the functions themselves are evaluated once a row; what stands beside these, for each of theirs. */
-static void
-place_below_set_functions(ProjectSet *plan, Position position, Placing *placing)
-{
-	int			n_columns = list_length(plan->plan.lefttree->targetlist);
-	List	   *columns = columns_of(plan->plan.lefttree);
-	List	   *prefetches = NIL;
-	ListCell   *cell;
-
-	if (IsA(plan->plan.lefttree, Result) && plan->plan.lefttree->lefttree == NULL)
-		return;
-	if (Llama2MayReadAhead(plan->plan.lefttree) != LLAMA2_READ_AHEAD_SAFE ||
-		Llama2ContainsVolatile((Node *) plan->plan.targetlist))
-		return;
-	foreach(cell, plan->plan.targetlist)
-	{
-		TargetEntry *entry = lfirst(cell);
-		List	   *arguments = NIL;
-		ListCell   *argument;
-
-		if (IsA(entry->expr, FuncExpr) && ((FuncExpr *) entry->expr)->funcretset)
-		{
-			Llama2AddPrefetch((Node *) entry->expr, NIL, &prefetches);
-			arguments = ((FuncExpr *) entry->expr)->args;
-		}
-		foreach(argument, arguments)
-		{
-			if (Llama2ContainsBatchCall(lfirst(argument)))
-				lfirst(argument) = add_column(&columns, lfirst(argument));
-		}
-	}
-	if (list_length(columns) > n_columns || prefetches != NIL)
-		plan->plan.lefttree = insert_over(plan->plan.lefttree, columns, prefetches, position, placing);
-}
-
-/* Functions in FROM that are called for each row of what stands before them. */
-static void
-place_before_function(NestLoop *join, Position position, Placing *placing)
-{
-	Plan	   *outer = join->join.plan.lefttree;
-	Plan	   *inner = join->join.plan.righttree;
-	List	   *prefetches = NIL;
-	ListCell   *cell;
-
-	inner = below_lateral(inner);
-	if (join->nestParams == NIL || !IsA(inner, FunctionScan) || (IsA(outer, Result) && outer->lefttree == NULL) ||
-		Llama2MayReadAhead(outer) != LLAMA2_READ_AHEAD_SAFE)
-		return;
-	foreach(cell, ((FunctionScan *) inner)->functions)
-		Llama2AddPrefetch(((RangeTblFunction *) lfirst(cell))->funcexpr, join->nestParams, &prefetches);
-	if (prefetches != NIL)
-		join->join.plan.lefttree = insert_over(outer, columns_of(outer), prefetches, position, placing);
-}
-
-/*
- * What a LATERAL subquery reads, where it reads it whenever it is started: then the functions there are called, whatever
- * becomes of their rows.
- */
-static Plan *
-below_lateral(Plan *plan)
-{
-	for (;;)
-	{
-		switch (nodeTag(plan))
-		{
-			case T_Limit:
-				{
-					Node	   *count = ((Limit *) plan)->limitCount;
-
-					if (count && (!IsA(count, Const) || ((Const *) count)->constisnull ||
-								  DatumGetInt64(((Const *) count)->constvalue) <= 0))
-						return plan;
-				}
-				break;
-			case T_SubqueryScan:
-				plan = ((SubqueryScan *) plan)->subplan;
-				continue;
-			case T_Agg:
-			case T_Group:
-			case T_IncrementalSort:
-			case T_Material:
-			case T_Memoize:
-			case T_Sort:
-			case T_Unique:
-			case T_WindowAgg:
-				break;
-			case T_CustomScan:
-				if (((CustomScan *) plan)->methods != &batch_scan_methods)
-					return plan;
-				break;
-			default:
-				return plan;
-		}
-		plan = plan->lefttree;
-	}
-}
-
-/* Add a column for an expression over the child's columns; returns what stands for it above. */
-static Expr *
-add_column(List **columns, Expr *expression)
-{
-	TargetEntry *column = makeTargetEntry(expression, list_length(*columns) + 1, NULL, false);
-
-	*columns = lappend(*columns, column);
-	return (Expr *) makeVar(OUTER_VAR, column->resno, exprType((Node *) expression),
-							exprTypmod((Node *) expression), exprCollation((Node *) expression), 0);
+	plan->async_capable = false;
+	return !IsA(plan, Append) && Llama2WalkPlan(plan, read_in_turn, context);
 }
 
 static Plan *
-insert_over(Plan *child, List *columns, List *prefetches, Position position, Placing *placing)
-{
-	Plan	   *scan = make_batch_scan(child, child, (List *) outer_to_scan((Node *) columns, NULL), NIL, position, placing);
-
-	list_nth_cell(((CustomScan *) scan)->custom_exprs, LLAMA2_PLAN_PREFETCHES)->ptr_value =
-		outer_to_scan((Node *) prefetches, NULL);
-	return scan;
-}
-
-/* A target list of a plan's columns, for the plan above it. */
-static List *
-columns_of(Plan *plan)
-{
-	List	   *columns = NIL;
-	ListCell   *cell;
-
-	foreach(cell, plan->targetlist)
-	{
-		TargetEntry *entry = lfirst(cell);
-		Node	   *expr = (Node *) entry->expr;
-		Var		   *var = makeVar(OUTER_VAR, entry->resno, exprType(expr), exprTypmod(expr), exprCollation(expr), 0);
-
-		columns = lappend(columns, makeTargetEntry((Expr *) var, entry->resno, entry->resname, entry->resjunk));
-	}
-	return columns;
-}
-
-static Plan *
-materialize(Plan *plan, Placing *placing)
+materialize(Plan *plan, Llama2Placing *placing)
 {
 	Material   *material = makeNode(Material);
 
@@ -712,7 +544,7 @@ materialize(Plan *plan, Placing *placing)
 	material->plan.plan_width = plan->plan_width;
 	material->plan.parallel_safe = plan->parallel_safe;
 	material->plan.plan_node_id = ++placing->last_node_id;
-	material->plan.targetlist = columns_of(plan);
+	material->plan.targetlist = Llama2ColumnsOf(plan);
 	material->plan.lefttree = plan;
 	material->plan.initPlan = plan->initPlan;
 	plan->initPlan = NIL;

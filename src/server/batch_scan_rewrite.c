@@ -30,6 +30,7 @@ typedef struct Substitution
 	Node	   *expression;
 } Substitution;
 
+static bool add_certain_calls(Node *node, void *context);
 static Node *replace_nest_params(Node *node, void *context);
 static Node *replace_leaves(Node *node, void *context);
 static bool is_leaf(Node *node);
@@ -152,6 +153,39 @@ Llama2AddPrefetch(Node *node, List *nest_params, List **prefetches)
 	call = copyObject(call);
 	call->args = arguments;
 	*prefetches = lappend(*prefetches, call);
+}
+
+void
+Llama2AddPrefetches(Node *expression, List **prefetches)
+{
+	(void) add_certain_calls(expression, prefetches);
+}
+
+/* An aggregate's filter decides whether it is evaluated. */
+static bool
+add_certain_calls(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_FuncExpr:
+			Llama2AddPrefetch(node, NIL, context);
+			break;
+		case T_WindowFunc:
+			if (((WindowFunc *) node)->aggfilter)
+				return add_certain_calls((Node *) ((WindowFunc *) node)->aggfilter, context);
+			return add_certain_calls((Node *) ((WindowFunc *) node)->args, context);
+		case T_BoolExpr:
+		case T_CaseExpr:
+		case T_CoalesceExpr:
+		case T_SubPlan:
+		case T_Aggref:
+			return false;
+		default:
+			break;
+	}
+	return expression_tree_walker(node, add_certain_calls, context);
 }
 
 static Node *

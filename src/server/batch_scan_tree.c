@@ -19,6 +19,7 @@
 
 typedef struct VolatileContext
 {
+	const Llama2Subqueries *subqueries; /* NULL: they are not looked into */
 	bool		allow_harmless;
 	bool		met_harmless;
 } VolatileContext;
@@ -27,6 +28,9 @@ static bool walk_list(List *plans, Llama2PlanWalker walker, void *context);
 static bool is_blocking(Plan *plan);
 static bool has_effects(Plan *plan, void *context);
 static bool expression_has_effects(Node *node, void *context);
+static bool subquery_has_effects(Node *node, VolatileContext *context);
+static bool subplan_has_effects(int plan_id, VolatileContext *context);
+static bool is_harmless(VolatileContext *context);
 static bool function_has_effects(Oid function, void *context);
 static bool is_batch_call(Node *node, void *context);
 
@@ -74,9 +78,9 @@ Llama2ContainsBatchCall(Node *node)
 }
 
 Llama2ReadAhead
-Llama2MayReadAhead(Plan *plan)
+Llama2MayReadAhead(Plan *plan, const Llama2Subqueries *subqueries)
 {
-	VolatileContext context = {.allow_harmless = true};
+	VolatileContext context = {.subqueries = subqueries, .allow_harmless = true};
 
 	if (has_effects(plan, &context))
 		return LLAMA2_READ_AHEAD_REFUSED;
@@ -131,6 +135,10 @@ has_effects(Plan *plan, void *context)
 		case T_Result:
 			expressions = lappend(expressions, ((Result *) plan)->resconstantqual);
 			break;
+		case T_CteScan:
+			if (subplan_has_effects(((CteScan *) plan)->ctePlanId, context))
+				return true;
+			break;
 		default:
 			break;
 	}
@@ -146,11 +154,44 @@ expression_has_effects(Node *node, void *context)
 		return false;
 	if (IsA(node, NextValueExpr))
 		return true;
-	if (check_functions_in_node(node, function_has_effects, context))
+	if (check_functions_in_node(node, function_has_effects, context) || subquery_has_effects(node, context))
 		return true;
 	if (IsA(node, RangeTblFunction))
 		return expression_has_effects(((RangeTblFunction *) node)->funcexpr, context);
 	return expression_tree_walker(node, expression_has_effects, context);
+}
+
+/* A subquery that is evaluated for each row, or one whose value is a parameter. */
+static bool
+subquery_has_effects(Node *node, VolatileContext *context)
+{
+	ListCell   *cell;
+
+	if (context->subqueries == NULL)
+		return false;
+	if (IsA(node, SubPlan))
+		return subplan_has_effects(((SubPlan *) node)->plan_id, context);
+	if (!IsA(node, Param) || ((Param *) node)->paramkind != PARAM_EXEC)
+		return false;
+	foreach(cell, context->subqueries->init_plans)
+	{
+		SubPlan    *init_plan = lfirst(cell);
+
+		if (list_member_int(init_plan->setParam, ((Param *) node)->paramid))
+			return subplan_has_effects(init_plan->plan_id, context);
+	}
+	return false;
+}
+
+/* A WITH query that changes rows changes all of them, whoever reads what it returns. */
+static bool
+subplan_has_effects(int plan_id, VolatileContext *context)
+{
+	Plan	   *plan = list_nth(context->subqueries->plans, plan_id - 1);
+
+	if (plan && IsA(plan, ModifyTable))
+		return !is_harmless(context);
+	return plan && has_effects(plan, context);
 }
 
 static bool
@@ -166,11 +207,18 @@ function_has_effects(Oid function, void *argument)
 		case F_GEN_RANDOM_UUID:
 		case F_CLOCK_TIMESTAMP:
 		case F_TIMEOFDAY:
-			context->met_harmless = true;
-			return !context->allow_harmless;
+			return !is_harmless(context);
 		default:
 			return true;
 	}
+}
+
+/* What can be done ahead, but not in another order with the effects of what is above. */
+static bool
+is_harmless(VolatileContext *context)
+{
+	context->met_harmless = true;
+	return context->allow_harmless;
 }
 
 static bool

@@ -22,7 +22,8 @@ typedef struct KnownRequest
 	uint32		hash;
 	Size		key_bytes;
 	Size		bytes;			/* with what the results will take */
-	Llama2Request *request;
+	Llama2Request *request;		/* NULL: a seed was left */
+	uint64		seed;
 	char		key[FLEXIBLE_ARRAY_MEMBER];
 } KnownRequest;
 
@@ -39,6 +40,9 @@ struct Llama2Duplicates
 };
 
 static void leave_all(void *duplicates);
+static KnownRequest *find(Llama2Duplicates *duplicates, const Llama2RequestSpec *spec, bool is_seed);
+static KnownRequest *remember(Llama2Duplicates *duplicates, const Llama2RequestSpec *spec, Size bytes);
+static Llama2RequestSpec without_seed(const Llama2RequestSpec *spec);
 static char *make_key(const Llama2RequestSpec *spec, Size *length);
 static void forget(Llama2Duplicates *duplicates, KnownRequest *known);
 
@@ -67,31 +71,12 @@ Llama2CreateDuplicates(Size max_bytes)
 Llama2Request *
 Llama2FindDuplicate(Llama2Duplicates *duplicates, const Llama2RequestSpec *spec)
 {
-	Llama2Request *found = NULL;
-	char	   *key;
-	Size		length;
-	uint32		hash;
-	dlist_iter	iter;
+	KnownRequest *known = spec->is_reproducible ? find(duplicates, spec, false) : NULL;
 
-	if (!spec->is_reproducible)
-		return NULL;
-	key = make_key(spec, &length);
-	hash = hash_bytes((const unsigned char *) key, (int) length);
-	dlist_foreach(iter, &duplicates->buckets[hash % N_BUCKETS])
-	{
-		KnownRequest *known = dlist_container(KnownRequest, in_bucket, iter.cur);
-
-		if (known->hash == hash && known->key_bytes == length && memcmp(known->key, key, length) == 0)
-		{
-			found = known->request;
-			break;
-		}
-	}
-	pfree(key);
-	if (found == NULL || Llama2RequestFailed(found))
+	if (known == NULL || Llama2RequestFailed(known->request))
 		return NULL;
 	duplicates->n_found++;
-	return Llama2RequestShare(found);
+	return Llama2RequestShare(known->request);
 }
 
 Llama2Request *
@@ -115,31 +100,51 @@ Llama2FindAnyDuplicate(const Llama2RequestSpec *spec)
 void
 Llama2RememberRequest(Llama2Duplicates *duplicates, const Llama2RequestSpec *spec, Llama2Request *request)
 {
-	KnownRequest *known;
-	char	   *key;
-	Size		length;
-	Size		bytes;
+	KnownRequest *known = NULL;
 
-	if (!spec->is_reproducible)
-		return;
-	key = make_key(spec, &length);
-	bytes = length + sizeof(KnownRequest) + sizeof(Llama2RequestSlot) + Llama2ResultsBytes(spec) +
-		Llama2TopBytes(spec);
-	while (duplicates->n_bytes + bytes > duplicates->max_bytes && !dlist_is_empty(&duplicates->line))
-		forget(duplicates, dlist_container(KnownRequest, in_line, dlist_head_node(&duplicates->line)));
-	if (bytes <= duplicates->max_bytes)
+	if (spec->is_reproducible)
+		known = remember(duplicates, spec, sizeof(Llama2RequestSlot) + Llama2ResultsBytes(spec) + Llama2TopBytes(spec));
+	if (known)
 	{
-		known = MemoryContextAlloc(duplicates->context, offsetof(KnownRequest, key) + length);
-		memcpy(known->key, key, length);
-		known->key_bytes = length;
-		known->bytes = bytes;
-		known->hash = hash_bytes((const unsigned char *) key, (int) length);
 		known->request = Llama2RequestShare(request);
 		dlist_push_head(&duplicates->buckets[known->hash % N_BUCKETS], &known->in_bucket);
-		dlist_push_tail(&duplicates->line, &known->in_line);
-		duplicates->n_bytes += bytes;
 	}
-	pfree(key);
+}
+
+/* Behind others, which are taken first. */
+void
+Llama2LeaveSeed(Llama2Duplicates *duplicates, const Llama2RequestSpec *spec)
+{
+	Llama2RequestSpec bare = without_seed(spec);
+	KnownRequest *known = remember(duplicates, &bare, 0);
+
+	if (known)
+	{
+		known->request = NULL;
+		known->seed = spec->sampling.seed;
+		dlist_push_tail(&duplicates->buckets[known->hash % N_BUCKETS], &known->in_bucket);
+	}
+}
+
+bool
+Llama2TakeSeed(const Llama2RequestSpec *spec, uint64 *seed)
+{
+	Llama2RequestSpec bare = without_seed(spec);
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &all)
+	{
+		Llama2Duplicates *duplicates = dlist_container(Llama2Duplicates, in_all, iter.cur);
+		KnownRequest *known = find(duplicates, &bare, true);
+
+		if (known)
+		{
+			*seed = known->seed;
+			forget(duplicates, known);
+			return true;
+		}
+	}
+	return false;
 }
 
 int64
@@ -160,6 +165,64 @@ static void
 leave_all(void *duplicates)
 {
 	dlist_delete(&((Llama2Duplicates *) duplicates)->in_all);
+}
+
+static KnownRequest *
+find(Llama2Duplicates *duplicates, const Llama2RequestSpec *spec, bool is_seed)
+{
+	KnownRequest *found = NULL;
+	Size		length;
+	char	   *key = make_key(spec, &length);
+	uint32		hash = hash_bytes((const unsigned char *) key, (int) length);
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &duplicates->buckets[hash % N_BUCKETS])
+	{
+		KnownRequest *known = dlist_container(KnownRequest, in_bucket, iter.cur);
+
+		if ((known->request == NULL) == is_seed && known->hash == hash && known->key_bytes == length &&
+			memcmp(known->key, key, length) == 0)
+		{
+			found = known;
+			break;
+		}
+	}
+	pfree(key);
+	return found;
+}
+
+/* In the line, but in no bucket yet; NULL where it takes more than there is room. */
+static KnownRequest *
+remember(Llama2Duplicates *duplicates, const Llama2RequestSpec *spec, Size bytes)
+{
+	KnownRequest *known = NULL;
+	Size		length;
+	char	   *key = make_key(spec, &length);
+
+	bytes += length + sizeof(KnownRequest);
+	while (duplicates->n_bytes + bytes > duplicates->max_bytes && !dlist_is_empty(&duplicates->line))
+		forget(duplicates, dlist_container(KnownRequest, in_line, dlist_head_node(&duplicates->line)));
+	if (bytes <= duplicates->max_bytes)
+	{
+		known = MemoryContextAlloc(duplicates->context, offsetof(KnownRequest, key) + length);
+		memcpy(known->key, key, length);
+		known->key_bytes = length;
+		known->bytes = bytes;
+		known->hash = hash_bytes((const unsigned char *) key, (int) length);
+		dlist_push_tail(&duplicates->line, &known->in_line);
+		duplicates->n_bytes += bytes;
+	}
+	pfree(key);
+	return known;
+}
+
+static Llama2RequestSpec
+without_seed(const Llama2RequestSpec *spec)
+{
+	Llama2RequestSpec bare = *spec;
+
+	bare.sampling.seed = 0;
+	return bare;
 }
 
 /* Everything that the results depend on, as bytes. */
@@ -238,6 +301,7 @@ forget(Llama2Duplicates *duplicates, KnownRequest *known)
 	dlist_delete(&known->in_bucket);
 	dlist_delete(&known->in_line);
 	duplicates->n_bytes -= known->bytes;
-	Llama2RequestRelease(known->request);
+	if (known->request)
+		Llama2RequestRelease(known->request);
 	pfree(known);
 }

@@ -14,6 +14,8 @@ typedef struct ValueOfKind
 	Datum		value;
 } ValueOfKind;
 
+static const Llama2Question *first_question(const Llama2Work *work);
+static void take_seed(Llama2Work *work);
 static Llama2Prompt prompt_of_value(const Llama2Call *call, const void *source);
 static void wait_for_questions(const Llama2Work *work);
 static void count_question(Llama2WorkCounts *counts, const Llama2Question *question);
@@ -184,6 +186,19 @@ Llama2WorkIsReproducible(const Llama2Work *work)
 }
 
 void
+Llama2WorkDrawAhead(Llama2Work *work, Llama2Duplicates *duplicates)
+{
+	const Llama2Question *question = first_question(work);
+	Llama2RequestSpec spec;
+
+	if (question == NULL)
+		return;
+	question_spec(work, question, &spec);
+	Llama2LeaveSeed(duplicates, &spec);
+	work->call.options.seed_given = true;
+}
+
+void
 Llama2WorkEnd(Llama2Work *work)
 {
 	for (int i = 0; i < work->n_questions; i++)
@@ -220,7 +235,38 @@ Llama2CallAlone(FunctionCallInfo fcinfo, Llama2PrepareFunction prepare, Llama2An
 	Llama2RequirePreload();
 	if (!prepare(fcinfo, &work))
 		PG_RETURN_NULL();
+	if (!Llama2WorkIsReproducible(&work))
+		take_seed(&work);
 	return Llama2WorkAnswer(fcinfo, &work, NULL, answer);
+}
+
+static const Llama2Question *
+first_question(const Llama2Work *work)
+{
+	for (int i = 0; i < work->n_questions; i++)
+	{
+		if (work->questions[i].prompt.ids)
+			return &work->questions[i];
+	}
+	return NULL;
+}
+
+/* One that was drawn ahead for this call, if there is one. */
+static void
+take_seed(Llama2Work *work)
+{
+	const Llama2Question *question = first_question(work);
+	Llama2Options *options = &work->call.options;
+	Llama2RequestSpec spec;
+
+	if (question == NULL)
+		return;
+	question_spec(work, question, &spec);
+	if (Llama2TakeSeed(&spec, &options->sampling.seed))
+	{
+		options->seed = (int64) options->sampling.seed;
+		options->seed_given = true;
+	}
 }
 
 /* Raises an error where one failed, unless that is to be NULL. */

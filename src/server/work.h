@@ -100,6 +100,12 @@ extern bool Llama2WorkBeginRound(Llama2Work *work);
 /* Has it the same answer whenever it is asked? */
 extern bool Llama2WorkIsReproducible(const Llama2Work *work);
 
+/*
+ * Draw now for whoever makes the same call later: it then is as if the seed had been given, and the call that
+ * takes it finds the answers among duplicates.
+ */
+extern void Llama2WorkDrawAhead(Llama2Work *work, Llama2Duplicates *duplicates);
+
 /* Has a question that is done no answer? */
 extern bool Llama2WorkHasTrouble(const Llama2Work *work);
 

@@ -212,6 +212,19 @@ INSERT INTO shapes (is_planned, shape, query) VALUES
 	(true, 'partitions', $$SELECT id, llama2_chat(body) FROM parts ORDER BY id$$),
 	(true, 'a window function beside', $$SELECT id, row_number() OVER (ORDER BY id DESC), llama2_chat(body) FROM tickets ORDER BY id$$),
 	(true, 'a call of a window function', $$SELECT id, llama2_chat(coalesce(lag(body) OVER (ORDER BY id), 'none')) FROM tickets ORDER BY id$$),
+	(true, 'arguments of window functions', $$SELECT id, lag(llama2_chat(body)) OVER (ORDER BY id), first_value(llama2_generate(body)) OVER (PARTITION BY customer ORDER BY id) FROM tickets ORDER BY id$$),
+	(true, 'aggregates over a window', $$SELECT id, count(*) FILTER (WHERE llama2_is_true(body)) OVER (ORDER BY id), string_agg(llama2_chat(body), '|') OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM tickets$$),
+	(true, 'an argument of a window function that fails', $$SELECT id, lag(llama2_chat(body || (10 / (12 - id)))) OVER (ORDER BY id) FROM tickets WHERE id < 13$$),
+	(true, 'an argument of a window function that nobody looks at', $$SELECT id, lag(llama2_chat(body || (10 / (12 - id)))) OVER (ORDER BY id) FROM tickets WHERE id < 13 LIMIT 12$$),
+	(true, 'a window ordered by a call', $$SELECT * FROM (SELECT id, row_number() OVER (ORDER BY llama2_score(body, ' a'), id) AS n FROM tickets) AS q WHERE n < 4$$),
+	(true, 'a condition on a window function', $$SELECT * FROM (SELECT llama2_chat(body), llama2_generate(body, max_tokens => 2), upper(llama2_chat(body)), id, row_number() OVER (ORDER BY id) AS n, rank() OVER (ORDER BY id) + 1 AS r FROM tickets) AS q WHERE n <= 4$$),
+	(true, 'the first of each', $$SELECT * FROM (SELECT llama2_chat(body) AS a, customer, row_number() OVER (PARTITION BY customer ORDER BY id DESC) AS n FROM tickets) AS q WHERE n = 1 AND a <> '' ORDER BY 2$$),
+	(true, 'a join by what a call answers', $$SELECT t.id, c.name FROM tickets AS t LEFT JOIN customers AS c ON c.name = llama2_classify(t.body, ARRAY['Ana Lopez', 'Tom Berg']) ORDER BY 1$$),
+	(true, 'EXCEPT', $$SELECT llama2_chat(body) FROM tickets EXCEPT ALL SELECT llama2_chat(body) FROM tickets WHERE id < 10 ORDER BY 1$$),
+	(true, 'ordered-set aggregates', $$SELECT customer, percentile_disc(0.5) WITHIN GROUP (ORDER BY llama2_perplexity(body)), string_agg(id::text, ',' ORDER BY llama2_score(body, ' yes'), id) FROM tickets GROUP BY 1 ORDER BY 1$$),
+	(true, 'ROLLUP of a call', $$SELECT llama2_classify(body, ARRAY['a', 'b']), customer, count(*) FROM tickets GROUP BY ROLLUP (1, 2) ORDER BY 1, 2, 3$$),
+	(true, 'DELETE USING', $$DELETE FROM tickets AS t USING customers AS c WHERE c.id = t.customer AND llama2_chat(c.name || t.body) LIKE '%a%' RETURNING t.id, c.id$$),
+	(false, 'ON CONFLICT DO UPDATE with calls', $$INSERT INTO tickets (id, body) SELECT id, 'The ' || id FROM tickets WHERE id < 9 ON CONFLICT (id) DO UPDATE SET summary = llama2_chat(excluded.body || tickets.body) RETURNING id, summary$$),
 	(true, 'set-returning over a call', $$SELECT id, regexp_split_to_table(llama2_chat(body), ' ') FROM tickets$$),
 	(true, 'set-returning beside a call', $$SELECT llama2_chat(body), id FROM (SELECT body, unnest(ARRAY[id, -id]) AS id FROM tickets) AS q$$),
 	(true, 'functions in FROM', $$SELECT i, llama2_generate('Number ' || i) FROM generate_series(1, 25) AS i$$),
@@ -287,6 +300,21 @@ CREATE FUNCTION pg_temp.returning_into() RETURNS text LANGUAGE plpgsql AS $$
 SELECT throws_ok('SELECT pg_temp.returning_into()', 'P0003', 'query returned more than one row', 'one row is wanted');
 SELECT is(nextval('taken'), 3::bigint, 'a second is changed to see that there are more, and none beyond');
 
+-- Who leaves a loop early has no more taken from a sequence below than without
+CREATE FUNCTION pg_temp.taken_by(query text, batch_scan boolean) RETURNS bigint LANGUAGE plpgsql AS $$
+	DECLARE line record;
+	BEGIN
+		PERFORM setval('taken', 1, false);
+		PERFORM set_config('llama2.batch_scan', batch_scan::text, true);
+		FOR line IN EXECUTE query LOOP EXIT; END LOOP;
+		PERFORM set_config('llama2.batch_scan', 'on', true);
+		RETURN (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM taken);
+	END $$;
+SELECT is(pg_temp.taken_by(query, true), pg_temp.taken_by(query, false), 'nothing is taken early: ' || query) FROM (VALUES
+	('WITH q AS MATERIALIZED (SELECT nextval(''taken'') AS n, body FROM tickets) SELECT n, llama2_chat(body) FROM q'),
+	('SELECT n, llama2_chat(body) FROM (SELECT (SELECT nextval(''taken'') + 0 * id) AS n, body FROM tickets OFFSET 0) AS q'),
+	('SELECT n, llama2_chat(body) FROM (SELECT CASE WHEN id > 12 THEN (SELECT nextval(''taken'')) END AS n, body FROM tickets OFFSET 0) AS q')) AS v (query);
+
 -- What EXPLAIN shows
 CREATE FUNCTION pg_temp.plan_of(query text, explain_options text) RETURNS text LANGUAGE plpgsql AS $$
 	DECLARE line text; plan text := '';
@@ -336,6 +364,31 @@ SELECT is(llama2_stats.requests - asked.requests, 20::bigint, 'each question is 
 CREATE TEMPORARY TABLE before AS SELECT requests FROM llama2_stats;
 SELECT lives_ok($$EXPLAIN SELECT llama2_chat(body) FROM tickets$$, 'EXPLAIN alone');
 SELECT is(llama2_stats.requests, before.requests, 'asks nothing') FROM llama2_stats, before;
+
+-- Hash joins and window functions make calls themselves, which are asked ahead
+SET LOCAL enable_mergejoin = off;
+SET LOCAL enable_nestloop = off;
+CREATE TEMPORARY TABLE kinds AS SELECT * FROM (VALUES ('billing'), ('technical')) AS v (kind);
+CREATE TEMPORARY TABLE joins AS SELECT * FROM (VALUES ('SELECT id, kind FROM kinds JOIN tickets ON kind = llama2_choice(body, ARRAY[''billing'']) ORDER BY 1'),
+	('SELECT id FROM tickets WHERE llama2_choice(body, ARRAY[''billing'']) IN (SELECT kind FROM kinds OFFSET 0) ORDER BY 1')) AS v (query);
+SELECT matches(pg_temp.plan_of(query, 'COSTS OFF, ANALYZE'), 'Hash.*Llama2 Batch.*Requests: 2\d  Duplicates: \d+  In Turn: 0\n', 'a hash join: ' || query) FROM joins;
+SELECT is((pg_temp.rows_of(query, true)).rows, (pg_temp.rows_of(query, false)).rows, 'the same rows: ' || query) FROM joins;
+RESET enable_mergejoin;
+RESET enable_nestloop;
+SELECT matches(pg_temp.plan_of($$SELECT lag(llama2_chat(body)) OVER (ORDER BY id) FROM tickets$$, 'COSTS OFF, ANALYZE'),
+	'WindowAgg.*Llama2 Batch.*Requests: 2\d  Duplicates: \d  In Turn: 0\n', 'a window function');
+
+-- What is drawn without a seed is drawn ahead for its row, once
+SELECT matches(pg_temp.plan_of($$SELECT c.text FROM tickets, llama2_complete_n(body, 2, temperature => 1) AS c WHERE body IS NOT NULL$$, 'COSTS OFF, ANALYZE'),
+	'Llama2 Batch.*Calls: llama2_complete_n\n *Requests: 5\d  Duplicates: 0  In Turn: 0\n', 'llama2_complete_n without a seed');
+CREATE TEMPORARY TABLE before_drawing AS SELECT requests FROM llama2_stats;
+CREATE TEMPORARY TABLE drawn AS SELECT i, c.* FROM generate_series(1, 30) AS i, llama2_complete_n(left('Once upon a time', 100 + i), 2, temperature => 1, max_tokens => 12) AS c
+	UNION ALL SELECT i, (c.c).* FROM (SELECT i, llama2_complete_n('Once upon a time', 2, temperature => 1, max_tokens => 12) AS c FROM generate_series(31, 60) AS i) AS c;
+SELECT is(llama2_stats.requests - before_drawing.requests, 120::bigint, 'each text is generated once') FROM llama2_stats, before_drawing;
+SELECT is(count(DISTINCT seed), 120::bigint, 'each has a seed of its own') FROM drawn;
+SELECT cmp_ok(count(DISTINCT text), '>', 100::bigint, 'and they differ') FROM drawn;
+SELECT is(max(distance), 1::bigint, 'those of a row are neighbours') FROM (SELECT max(seed) - min(seed) AS distance FROM drawn GROUP BY i) AS d;
+SELECT is(count(*), 0::bigint, 'whose texts they are') FROM drawn WHERE text IS DISTINCT FROM llama2_generate('Once upon a time', temperature => 1, max_tokens => 12, seed => seed);
 
 -- The size of the batch
 SELECT is((pg_temp.rows_of('SELECT id, llama2_chat(body) FROM tickets', true)).rows, (pg_temp.rows_of('SELECT id, llama2_chat(body) FROM tickets', false)).rows, 'batch_size ' || size)

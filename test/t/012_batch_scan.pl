@@ -229,6 +229,92 @@ is_deeply($client->query('SELECT l.id, answer FROM log AS l WHERE id % 5 > 0 ORD
 	'a loop whose subtransactions fail does not lose rows');
 is($client->query('SELECT count(*) FROM log WHERE id % 5 = 0')->[0][0], 16, 'and each failure is handled');
 
+# --- statements whose rows are kept: the same, whether they were made with the scan or without
+
+my @keeping = (['CREATE TABLE kept AS SELECT id, llama2_chat(body) AS a FROM tickets WHERE llama2_is_true(body) IS NOT NULL'],
+	['SELECT id, llama2_chat(body) AS a INTO kept FROM tickets'],
+	['CREATE MATERIALIZED VIEW kept AS SELECT id, llama2_chat(body) AS a FROM tickets'],
+	['REFRESH MATERIALIZED VIEW kept', 'CREATE MATERIALIZED VIEW kept AS SELECT id, llama2_chat(body) AS a FROM tickets WITH NO DATA'],
+	['REFRESH MATERIALIZED VIEW CONCURRENTLY kept', 'CREATE MATERIALIZED VIEW kept AS SELECT id, llama2_chat(body) AS a FROM tickets WHERE id % 2 = 0; CREATE UNIQUE INDEX ON kept (id);
+		UPDATE tickets SET body = $$New $$ || id WHERE id < 9'],
+	['INSERT INTO kept SELECT id, llama2_chat(body) FROM tickets WHERE body IS NOT NULL', q{CREATE TABLE kept (id int, a text CHECK (NOT llama2_is_true(a, 'Is this spam?') OR true))}],
+	[q{INSERT INTO kept (id, body) SELECT id, llama2_chat(body) FROM tickets}, 'CREATE TABLE kept (id int, n int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text, loud text GENERATED ALWAYS AS (upper(body)) STORED)'],
+	['INSERT INTO seen SELECT id, llama2_chat(body) FROM tickets', q{CREATE TABLE kept (id int, a text); CREATE VIEW seen AS SELECT * FROM kept;
+		CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO kept VALUES (NEW.id, NEW.a); RETURN NEW; END'; CREATE TRIGGER keep INSTEAD OF INSERT ON seen FOR EACH ROW EXECUTE FUNCTION keep()}],
+	['UPDATE kept SET a = llama2_chat(a), id = id + 10', 'CREATE TABLE kept (id int, a text) PARTITION BY RANGE (id); CREATE TABLE kept1 PARTITION OF kept FOR VALUES FROM (0) TO (20); CREATE TABLE kept2 PARTITION OF kept FOR VALUES FROM (20) TO (99); INSERT INTO kept SELECT id, body FROM tickets'],
+	['UPDATE kept SET a = llama2_chat(a)', 'CREATE TABLE kept (id int, a text); CREATE TABLE heir (x int) INHERITS (kept); INSERT INTO kept SELECT id, body FROM tickets; INSERT INTO heir SELECT id + 50, body, id FROM tickets']);
+push @keeping, [q{MERGE INTO kept AS k USING (SELECT id, llama2_chat(body) AS a FROM tickets) AS t ON t.id = k.id WHEN MATCHED AND k.id < 5 THEN DELETE
+		WHEN MATCHED THEN UPDATE SET a = t.a || llama2_generate(k.a) WHEN NOT MATCHED AND llama2_is_true(t.a) IS NOT NULL THEN INSERT VALUES (t.id, t.a)}, q{CREATE TABLE kept AS SELECT id, 'Old ' || id AS a FROM tickets WHERE id < 12}]
+	if $node->pg_version >= 15;
+for my $keep (@keeping)
+{
+	my ($statement, $before) = @$keep;
+	my %rows;
+	for my $batch_scan ('on', 'off')
+	{
+		$client->query("BEGIN; " . ($before ? "$before; " : '') . "SET LOCAL llama2.batch_scan = $batch_scan");
+		my $done = $client->query($statement);
+		$rows{$batch_scan} = ref $done eq 'HASH' ? flat($done) : flat($client->query('SELECT tableoid::regclass, k.* FROM kept AS k ORDER BY id, 3'));
+		$client->query('ROLLBACK');
+	}
+	is($rows{on}, $rows{off}, "the same is kept: $statement");
+	cmp_ok(() = $rows{on} =~ /\n/g, '>', 15, 'rows are');
+}
+is($node->safe_psql('postgres', 'COPY (SELECT id, llama2_chat(body) FROM tickets ORDER BY id) TO STDOUT'),
+	$node->safe_psql('postgres', 'SET llama2.batch_scan = off; COPY (SELECT id, llama2_chat(body) FROM tickets ORDER BY id) TO STDOUT'), 'COPY of a query');
+
+# --- rows that somebody else changes meanwhile are evaluated again
+
+$client->query('CREATE TABLE contested AS SELECT * FROM tickets');
+my @contested = ('UPDATE contested AS t SET summary = llama2_chat(t.body) || llama2_generate(t.body) WHERE t.customer < 9 AND llama2_perplexity(t.body) > 0 RETURNING id, summary',
+	'UPDATE contested AS t SET summary = llama2_chat(c.name || t.body) FROM customers AS c WHERE c.id = t.customer AND llama2_is_true(t.body) IS NOT NULL RETURNING t.id, c.id, summary',
+	'DELETE FROM contested WHERE llama2_chat(body) <> $$$$ AND customer < 9 RETURNING id, body',
+	'SELECT id, llama2_chat(body), customer FROM contested WHERE customer < 9 AND llama2_is_true(body) IS NOT NULL ORDER BY id FOR UPDATE');
+my $changer = RawClient->new($node);
+for my $sql (@contested)
+{
+	my %rows;
+	for my $batch_scan ('on', 'off')
+	{
+		$changer->query(q{BEGIN; UPDATE contested SET body = 'The lamp is great.' WHERE id IN (5, 8); DELETE FROM contested WHERE id = 9; UPDATE contested SET customer = 9 WHERE id = 12});
+		$client->query("SET llama2.batch_scan = $batch_scan; BEGIN");
+		$client->send_query($sql);
+		my $until = time() + 60;
+		sleep 0.01 until $watcher->query('SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = ' . $client->pid)->[0][0] > 0 || time() > $until;
+		$changer->query('COMMIT');
+		my @got;
+		while (defined(my $row = $client->next_row)) { push @got, $row; }
+		$rows{$batch_scan} = flat(\@got);
+		$client->query('ROLLBACK');
+		$client->query('DELETE FROM contested; INSERT INTO contested SELECT * FROM tickets');
+	}
+	is($rows{on}, $rows{off}, "rows that were changed, moved away or deleted: $sql");
+	like($rows{on}, qr/^5\|.*^8\|/ms, 'are there');
+	unlike($rows{on}, qr/^(9|12)\|/m, 'or are not');
+}
+$client->query('SET llama2.batch_scan = on; DROP TABLE contested');
+
+# --- foreign tables, which an Append asks for rows without waiting
+
+SKIP:
+{
+	skip 'there is no postgres_fdw', 1 unless $client->query(q{SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'})->[0][0];
+	$client->query('CREATE EXTENSION postgres_fdw');
+	$client->query(sprintf q{CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%s', dbname 'postgres', async_capable 'true')}, $node->host, $node->port);
+	$client->query(q{CREATE USER MAPPING FOR CURRENT_USER SERVER here;
+		CREATE TABLE near AS SELECT id, body FROM tickets WHERE id < 20; CREATE TABLE far AS SELECT id, body FROM tickets WHERE id >= 20;
+		CREATE TABLE foreign_parts (id int, body text) PARTITION BY RANGE (id);
+		CREATE FOREIGN TABLE foreign_near PARTITION OF foreign_parts FOR VALUES FROM (0) TO (20) SERVER here OPTIONS (table_name 'near');
+		CREATE FOREIGN TABLE foreign_far PARTITION OF foreign_parts FOR VALUES FROM (20) TO (100) SERVER here OPTIONS (table_name 'far')});
+	compare($client, 'foreign partitions',
+		'SELECT count(*), max(a), sum(id) FROM (SELECT id, llama2_chat(body) AS a FROM foreign_parts OFFSET 0) AS q',
+		'SELECT id, a FROM (SELECT id, llama2_chat(body) AS a FROM foreign_parts OFFSET 0) AS q ORDER BY id',
+		'SELECT count(*), sum(id) FROM (SELECT id FROM foreign_parts WHERE llama2_perplexity(body) > 0 OFFSET 0) AS q',
+		'SELECT id, llama2_chat(body) FROM foreign_near ORDER BY id',
+		'SELECT id FROM foreign_parts WHERE llama2_is_true(body) IS NOT NULL ORDER BY id');
+	$client->query('DROP TABLE foreign_parts, near, far');
+}
+
 # --- prepared statements
 
 $client->query('SET plan_cache_mode = force_generic_plan');
