@@ -172,6 +172,7 @@ CREATE TABLE llama2_job (
 	relation regclass,
 	attname name,
 	keys text[],
+	was text[],
 	prompt text NOT NULL,
 	system text,
 	model text NOT NULL,

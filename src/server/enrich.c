@@ -74,8 +74,9 @@ enrich_row(TriggerData *data, Llama2EnrichTrigger *trigger)
 		Llama2BeginCallWith(trigger->settings, &call);
 		Llama2GenerateBatch(&call, trigger->settings->chat, &source, 1, &answer, NULL);
 		getTypeInputInfo(target->column.type, &input, &io_parameter);
-		value = OidInputFunctionCall(input, text_to_cstring(answer), io_parameter, target->column.typmod);
-		is_null = false;
+		is_null = answer == NULL;
+		value = OidInputFunctionCall(input, answer ? text_to_cstring(answer) : NULL, io_parameter,
+									 target->column.typmod);
 	}
 	return heap_modify_tuple_by_cols(row, RelationGetDescr(data->tg_relation), 1, &attnum, &value, &is_null);
 }
@@ -128,7 +129,7 @@ enrich_statement(TriggerData *data, Llama2EnrichTrigger *trigger)
 		}
 		prompts[n] = prompt ? cstring_to_text(prompt) : NULL;
 		for (int i = 0; i < target->n_keys; i++)
-			keys[n * target->n_keys + i] = Llama2EnrichValue(&target->keys[i], new);
+			keys[n * target->n_keys + i] = Llama2EnrichKey(target, i, new);
 		if (++n == ROWS_AT_A_TIME)
 		{
 			generate_and_write(trigger, prompts, keys, n);

@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "server/enrich_rows.h"
 #include "server/enrich_trigger.h"
 #include "server/job_submit.h"
 #include "shared/compat.h"
@@ -38,9 +39,12 @@ typedef struct PendingRows
 	int			n_rows;
 	int			capacity;
 	Datum	   *keys;			/* [capacity][columns of the key], text */
-	MemoryContext context;		/* options and keys */
+	char	  **was;			/* [capacity], what the column had */
+	bool		was_set;		/* in some of them it was not null */
+	MemoryContext context;		/* options, keys and these */
 } PendingRows;
 
+static bool is_wanted(const Llama2EnrichTarget *target, TupleTableSlot *old, TupleTableSlot *new);
 static PendingRows *pending_rows(FunctionCallInfo fcinfo, Llama2EnrichTrigger *trigger);
 static void note_row(PendingRows *rows, TupleTableSlot *row);
 static void insert_job(PendingRows *rows);
@@ -68,20 +72,34 @@ llama2_enrich_async(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("trigger \"%s\" with function \"llama2_enrich_async\" must be fired AFTER",
 						data->tg_trigger->tgname)));
+	if (RelationUsesLocalBuffers(data->tg_relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger \"%s\" with function \"llama2_enrich_async\" is on a temporary table",
+						data->tg_trigger->tgname),
+				 errdetail("Its rows are filled by another process, which cannot see them."),
+				 errhint("Use llama2_enrich.")));
 	if (TRIGGER_FIRED_FOR_ROW(data->tg_event))
 	{
 		old = is_update ? data->tg_trigslot : NULL;
 		new = is_update ? data->tg_newslot : data->tg_trigslot;
-		if (Llama2EnrichWanted(&trigger->target, old, new))
+		if (is_wanted(&trigger->target, old, new))
 			note_row(pending_rows(fcinfo, trigger), new);
 		PG_RETURN_POINTER(NULL);
 	}
 	Llama2TransitionBegin(&scan, data, "llama2_enrich_async");
 	while (Llama2TransitionNext(&scan, &old, &new))
-		if (Llama2EnrichWanted(&trigger->target, old, new))
+		if (is_wanted(&trigger->target, old, new))
 			note_row(pending_rows(fcinfo, trigger), new);
 	Llama2TransitionEnd(&scan);
 	PG_RETURN_POINTER(NULL);
+}
+
+/* A job that waits for a row does not find it under another key. */
+static bool
+is_wanted(const Llama2EnrichTarget *target, TupleTableSlot *old, TupleTableSlot *new)
+{
+	return Llama2EnrichWanted(target, old, new) || (old && Llama2EnrichMoved(target, old, new));
 }
 
 /* Where rows of this call are noted; the youngest is looked at first. */
@@ -120,6 +138,7 @@ pending_rows(FunctionCallInfo fcinfo, Llama2EnrichTrigger *trigger)
 	memcpy(rows->options, options, VARSIZE(options));
 	rows->capacity = 8;
 	rows->keys = palloc(sizeof(Datum) * trigger->target.n_keys * rows->capacity);
+	rows->was = palloc(sizeof(char *) * rows->capacity);
 	MemoryContextSwitchTo(TopTransactionContext);
 	pending = lappend(pending, rows);
 	MemoryContextSwitchTo(old);
@@ -131,18 +150,31 @@ note_row(PendingRows *rows, TupleTableSlot *row)
 {
 	const Llama2EnrichTarget *target = &rows->trigger->target;
 	MemoryContext old = MemoryContextSwitchTo(rows->context);
+	Datum		value;
+	bool		is_null;
 
 	if (rows->n_rows == rows->capacity)
 	{
 		rows->capacity *= 2;
 		rows->keys = repalloc(rows->keys, sizeof(Datum) * target->n_keys * rows->capacity);
+		rows->was = repalloc(rows->was, sizeof(char *) * rows->capacity);
 	}
 	for (int i = 0; i < target->n_keys; i++)
 	{
-		char	   *key = Llama2EnrichValue(&target->keys[i], row);
+		char	   *key = Llama2EnrichKey(target, i, row);
 
 		rows->keys[rows->n_rows * target->n_keys + i] = CStringGetTextDatum(key);
 		pfree(key);
+	}
+	value = slot_getattr(row, target->column.attnum, &is_null);
+	rows->was[rows->n_rows] = NULL;
+	if (!is_null)
+	{
+		char	   *lasting = Llama2LastingText(&target->column, value);
+
+		rows->was[rows->n_rows] = Llama2ValueMark(lasting);
+		rows->was_set = true;
+		pfree(lasting);
 	}
 	MemoryContextSwitchTo(old);
 	if (++rows->n_rows == ROWS_OF_JOB)
@@ -169,6 +201,8 @@ insert_job(PendingRows *rows)
 	spec.keys = PointerGetDatum(construct_md_array(rows->keys, NULL, single ? 1 : 2,
 												   single ? dimensions + 1 : dimensions, lower,
 												   TEXTOID, -1, false, TYPALIGN_INT));
+	if (rows->was_set)
+		spec.was = Llama2TextArray(rows->was, rows->n_rows, 1);
 	spec.prompt = cstring_to_text(target->source);
 	spec.settings = rows->trigger->settings;
 	spec.options = rows->options;

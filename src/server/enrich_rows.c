@@ -28,8 +28,7 @@ static void key_arrays(KeyArrays *arrays, StringInfo sql, const Llama2EnrichTarg
 					   char *const *keys, int n);
 static void append_key_condition(StringInfo sql, const Llama2EnrichTarget *target);
 static char *operator_sql(Oid operator);
-static Datum text_array(char *const *items, int n, int stride);
-static char *datum_text(const Llama2EnrichColumn *column, HeapTuple tuple, TupleDesc desc, int number);
+static char *datum_text(const Llama2EnrichColumn *column, HeapTuple tuple, TupleDesc desc, int number, bool lasting);
 
 char *
 Llama2EnrichRelation(const Llama2EnrichTarget *target)
@@ -65,11 +64,11 @@ Llama2EnrichRowFrom(const Llama2EnrichTarget *target, HeapTuple tuple, TupleDesc
 	char	  **values = palloc(sizeof(char *) * n_places);
 
 	for (int i = 0; i < target->n_keys && key; i++)
-		key[i] = datum_text(&target->keys[i], tuple, desc, i + 1);
+		key[i] = datum_text(&target->keys[i], tuple, desc, i + 1, true);
 	for (int i = 0; i < n_places; i++)
-		values[i] = datum_text(&target->places[i], tuple, desc, target->n_keys + i + 1);
+		values[i] = datum_text(&target->places[i], tuple, desc, target->n_keys + i + 1, false);
 	row->prompt = Llama2TemplateRender(target->template, values);
-	row->value = datum_text(&target->column, tuple, desc, target->n_keys + n_places + 1);
+	row->value = datum_text(&target->column, tuple, desc, target->n_keys + n_places + 1, true);
 }
 
 void
@@ -129,7 +128,7 @@ Llama2EnrichWriteRows(const Llama2EnrichTarget *target, char *const *keys, char 
 					 format_type_be_qualified(target->column.type));
 	key_arrays(&arrays, &sql, target, keys, n);
 	arrays.types[arrays.n] = TEXTARRAYOID;
-	arrays.values[arrays.n++] = text_array(values, n, 1);
+	arrays.values[arrays.n++] = Llama2TextArray(values, n, 1);
 	appendStringInfo(&sql, ", pg_catalog.unnest($%d)) AS v(", arrays.n);
 	for (int i = 0; i < target->n_keys; i++)
 		appendStringInfo(&sql, "k%d, ", i + 1);
@@ -144,6 +143,22 @@ Llama2EnrichWriteRows(const Llama2EnrichTarget *target, char *const *keys, char 
 	return n_written;
 }
 
+Datum
+Llama2TextArray(char *const *items, int n, int stride)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
+	bool	   *nulls = palloc(sizeof(bool) * Max(n, 1));
+	int			lower = 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = items[i * stride] == NULL;
+		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(items[i * stride]);
+	}
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower, TEXTOID, -1, false,
+											  TYPALIGN_INT));
+}
+
 /* The columns of the key as arrays: arguments, and "unnest($1), unnest($2), ..." to be appended. */
 static void
 key_arrays(KeyArrays *arrays, StringInfo sql, const Llama2EnrichTarget *target, char *const *keys, int n)
@@ -153,7 +168,7 @@ key_arrays(KeyArrays *arrays, StringInfo sql, const Llama2EnrichTarget *target, 
 	{
 		appendStringInfo(sql, "%spg_catalog.unnest($%d)", i > 0 ? ", " : "", i + 1);
 		arrays->types[i] = TEXTARRAYOID;
-		arrays->values[i] = text_array(keys + i, n, target->n_keys);
+		arrays->values[i] = Llama2TextArray(keys + i, n, target->n_keys);
 	}
 }
 
@@ -182,28 +197,13 @@ operator_sql(Oid operator)
 	return sql;
 }
 
-/* items[0], items[stride], ... as text[]. */
-static Datum
-text_array(char *const *items, int n, int stride)
-{
-	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
-	bool	   *nulls = palloc(sizeof(bool) * Max(n, 1));
-	int			lower = 1;
-
-	for (int i = 0; i < n; i++)
-	{
-		nulls[i] = items[i * stride] == NULL;
-		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(items[i * stride]);
-	}
-	return PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower, TEXTOID, -1, false,
-											  TYPALIGN_INT));
-}
-
 static char *
-datum_text(const Llama2EnrichColumn *column, HeapTuple tuple, TupleDesc desc, int number)
+datum_text(const Llama2EnrichColumn *column, HeapTuple tuple, TupleDesc desc, int number, bool lasting)
 {
 	bool		is_null;
 	Datum		value = heap_getattr(tuple, number, desc, &is_null);
 
-	return is_null ? NULL : OidOutputFunctionCall(column->output, value);
+	if (is_null)
+		return NULL;
+	return lasting ? Llama2LastingText(column, value) : OidOutputFunctionCall(column->output, value);
 }

@@ -46,4 +46,7 @@ extern void Llama2EnrichReadRows(const Llama2EnrichTarget *target, char *const *
 extern uint64 Llama2EnrichWriteRows(const Llama2EnrichTarget *target, char *const *keys,
 									char *const *values, int n);
 
+/* items[0], items[stride], ... as text[], of which some may be NULL. */
+extern Datum Llama2TextArray(char *const *items, int n, int stride);
+
 #endif							/* LLAMA2_ENRICH_ROWS_H */

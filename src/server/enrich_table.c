@@ -264,7 +264,8 @@ write_batch(const TableRun *run, const RowBatch *batch)
 	Llama2EnrichReadRows(target, batch->keys, batch->n, LLAMA2_LOCK_WAIT, rows, found);
 	for (int i = 0; i < batch->n; i++)
 	{
-		if (!found[i] || rows[i].value || rows[i].prompt == NULL || strcmp(rows[i].prompt, batch->prompts[i]) != 0)
+		if (batch->answers[i] == NULL || !found[i] || rows[i].value || rows[i].prompt == NULL ||
+			strcmp(rows[i].prompt, batch->prompts[i]) != 0)
 			continue;
 		memcpy(keys + n * n_keys, batch->keys + i * n_keys, sizeof(char *) * n_keys);
 		answers[n++] = text_to_cstring(batch->answers[i]);

@@ -10,9 +10,13 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/float.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -23,6 +27,9 @@
 static void find_column(Relation relation, const char *name, const char *template,
 						Llama2EnrichColumn *column);
 static void fill_column(Relation relation, AttrNumber attnum, Llama2EnrichColumn *column);
+static bool is_any_changed(const Llama2EnrichColumn *columns, int n, TupleTableSlot *old, TupleTableSlot *new);
+static bool is_changed(const Llama2EnrichColumn *column, TupleTableSlot *old, TupleTableSlot *new);
+static void set_for_now(const char *name, const char *value);
 static void check_transition_tables(TriggerData *trigger, const char *function);
 
 void
@@ -114,32 +121,53 @@ Llama2EnrichValue(const Llama2EnrichColumn *column, TupleTableSlot *row)
 	return is_null ? NULL : OidOutputFunctionCall(column->output, value);
 }
 
+/* Dates, intervals and floats depend on settings. */
+char *
+Llama2LastingText(const Llama2EnrichColumn *column, Datum value)
+{
+	char	   *result;
+	int			level;
+
+	if (DateStyle == USE_ISO_DATES && IntervalStyle == INTSTYLE_POSTGRES && extra_float_digits > 0)
+		return OidOutputFunctionCall(column->output, value);
+	level = NewGUCNestLevel();
+	set_for_now("datestyle", "ISO");
+	set_for_now("intervalstyle", "postgres");
+	set_for_now("extra_float_digits", "3");
+	result = OidOutputFunctionCall(column->output, value);
+	AtEOXact_GUC(true, level);
+	return result;
+}
+
+char *
+Llama2EnrichKey(const Llama2EnrichTarget *target, int number, TupleTableSlot *row)
+{
+	bool		is_null;
+	Datum		value = slot_getattr(row, target->keys[number].attnum, &is_null);
+
+	return Llama2LastingText(&target->keys[number], value);
+}
+
+char *
+Llama2ValueMark(const char *lasting)
+{
+	return psprintf(UINT64_FORMAT, hash_bytes_extended((const unsigned char *) lasting, (int) strlen(lasting), 0));
+}
+
 bool
 Llama2EnrichWanted(const Llama2EnrichTarget *target, TupleTableSlot *old, TupleTableSlot *new)
 {
-	bool		changed = false;
-	bool		is_null[2];
-	Datum		values[2];
-
-	values[1] = slot_getattr(new, target->column.attnum, &is_null[1]);
 	if (old == NULL)
-		return is_null[1];
+		return slot_attisnull(new, target->column.attnum);
+	if (is_changed(&target->column, old, new) && !slot_attisnull(new, target->column.attnum))
+		return false;
+	return is_any_changed(target->places, target->template->n_places, old, new);
+}
 
-	for (int i = -1; i < target->template->n_places; i++)
-	{
-		AttrNumber	attnum = i < 0 ? target->column.attnum : target->places[i].attnum;
-		Form_pg_attribute attribute = TupleDescAttr(new->tts_tupleDescriptor, attnum - 1);
-		bool		same;
-
-		values[0] = slot_getattr(old, attnum, &is_null[0]);
-		values[1] = slot_getattr(new, attnum, &is_null[1]);
-		same = is_null[0] == is_null[1] &&
-			(is_null[0] || datum_image_eq(values[0], values[1], attribute->attbyval, attribute->attlen));
-		if (i < 0 && !same && !is_null[1])
-			return false;
-		changed = changed || (i >= 0 && !same);
-	}
-	return changed;
+bool
+Llama2EnrichMoved(const Llama2EnrichTarget *target, TupleTableSlot *old, TupleTableSlot *new)
+{
+	return slot_attisnull(new, target->column.attnum) && is_any_changed(target->keys, target->n_keys, old, new);
 }
 
 void
@@ -187,6 +215,28 @@ Llama2TransitionEnd(Llama2TransitionScan *scan)
 			ExecDropSingleTupleTableSlot(scan->slots[i]);
 }
 
+static bool
+is_any_changed(const Llama2EnrichColumn *columns, int n, TupleTableSlot *old, TupleTableSlot *new)
+{
+	for (int i = 0; i < n; i++)
+		if (is_changed(&columns[i], old, new))
+			return true;
+	return false;
+}
+
+static bool
+is_changed(const Llama2EnrichColumn *column, TupleTableSlot *old, TupleTableSlot *new)
+{
+	Form_pg_attribute attribute = TupleDescAttr(new->tts_tupleDescriptor, column->attnum - 1);
+	bool		is_null[2];
+	Datum		values[2];
+
+	values[0] = slot_getattr(old, column->attnum, &is_null[0]);
+	values[1] = slot_getattr(new, column->attnum, &is_null[1]);
+	return is_null[0] != is_null[1] ||
+		(!is_null[0] && !datum_image_eq(values[0], values[1], attribute->attbyval, attribute->attlen));
+}
+
 /* template: where the name comes from, or NULL. */
 static void
 find_column(Relation relation, const char *name, const char *template, Llama2EnrichColumn *column)
@@ -218,6 +268,12 @@ fill_column(Relation relation, AttrNumber attnum, Llama2EnrichColumn *column)
 	column->typmod = attribute->atttypmod;
 	column->is_generated = attribute->attgenerated != '\0';
 	getTypeOutputInfo(column->type, &column->output, &is_varlena);
+}
+
+static void
+set_for_now(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 /* With OLD TABLE an UPDATE's rows are known to have changed or not. */

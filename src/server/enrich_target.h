@@ -49,12 +49,24 @@ extern char *Llama2EnrichPrompt(const Llama2EnrichTarget *target, TupleTableSlot
 /* A column's value as text, or NULL. */
 extern char *Llama2EnrichValue(const Llama2EnrichColumn *column, TupleTableSlot *row);
 
+/* The same, of a value that is not null, in a form that gives it back whatever the settings of who reads it. */
+extern char *Llama2LastingText(const Llama2EnrichColumn *column, Datum value);
+
+/* One of the columns of the key, likewise. */
+extern char *Llama2EnrichKey(const Llama2EnrichTarget *target, int number, TupleTableSlot *row);
+
+/* What tells a lasting text from others, and is short. */
+extern char *Llama2ValueMark(const char *lasting);
+
 /*
  * Is a value wanted for a row that a statement inserted (old is NULL) or updated?  Not where
  * no column of the template changed, and not where the statement gave the column a value itself.
  */
 extern bool Llama2EnrichWanted(const Llama2EnrichTarget *target, TupleTableSlot *old,
 							   TupleTableSlot *new);
+
+/* Has an update moved a row that has no value to another key, where nobody looks for it? */
+extern bool Llama2EnrichMoved(const Llama2EnrichTarget *target, TupleTableSlot *old, TupleTableSlot *new);
 
 /*
  * The rows of a statement-level trigger one after the other; with OLD TABLE too, both versions of each.

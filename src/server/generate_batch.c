@@ -11,6 +11,7 @@
 
 #include "server/parameters.h"
 #include "server/text_output.h"
+#include "server/work.h"
 #include "shared/compat.h"
 #include "shared/model_table.h"
 
@@ -26,7 +27,9 @@ typedef struct Defaults
 	double		repeat_penalty;
 } Defaults;
 
-static text *take_answer(const Llama2Model *model, Llama2Request *request, Llama2Progress *progress);
+static Llama2Work *ask(const Llama2Call *call, bool chat, text *prompt);
+static text *take_answer(Llama2Work *work, Llama2Progress *progress);
+static Llama2PromptKind prompt_kind(bool chat);
 static Jsonb *settings_word(const char *word);
 static bool is_json_value(const char *value);
 static Jsonb *concat(Jsonb *first, Jsonb *second);
@@ -132,8 +135,7 @@ Llama2CheckSettings(const Llama2Settings *settings, Llama2Options *options)
 Llama2Prompt
 Llama2SettingsPrompt(const Llama2Settings *settings, const Llama2Call *call, text *prompt)
 {
-	return Llama2CallPrompt(call, settings->chat ? LLAMA2_PROMPT_MESSAGE : LLAMA2_PROMPT_TEXT,
-							PointerGetDatum(prompt));
+	return Llama2CallPrompt(call, prompt_kind(settings->chat), PointerGetDatum(prompt));
 }
 
 Llama2Request *
@@ -150,27 +152,23 @@ void
 Llama2GenerateBatch(const Llama2Call *call, bool chat, text *const *prompts, int n, text **answers,
 					Llama2Progress *progress)
 {
-	Llama2Settings settings = {.chat = chat};
-	Llama2Request **requests = palloc0(sizeof(Llama2Request *) * Max(n, 1));
+	Llama2Work **works = palloc0(sizeof(Llama2Work *) * Max(n, 1));
 	int			n_submitted = 0;
 
 	for (int i = 0; i < n; i++)
 	{
 		for (; n_submitted < n; n_submitted++)
 		{
-			Llama2Prompt prompt;
-
 			if (prompts[n_submitted] == NULL)
 				continue;
-			prompt = Llama2SettingsPrompt(&settings, call, prompts[n_submitted]);
-			requests[n_submitted] = Llama2SubmitPrompt(call, prompt, n_submitted > i);
-			pfree(prompt.ids);
-			if (requests[n_submitted] == NULL)
+			if (works[n_submitted] == NULL)
+				works[n_submitted] = ask(call, chat, prompts[n_submitted]);
+			if (!Llama2WorkSubmit(works[n_submitted], NULL, n_submitted > i))
 				break;
 		}
-		answers[i] = requests[i] ? take_answer(call->model, requests[i], progress) : NULL;
+		answers[i] = works[i] ? take_answer(works[i], progress) : NULL;
 	}
-	pfree(requests);
+	pfree(works);
 }
 
 text *
@@ -186,17 +184,40 @@ Llama2DoneText(const Llama2Model *model, Llama2Request *request)
 	return Llama2TextRelease(&output, Llama2RequestSlotOf(request)->text_bytes, true);
 }
 
-/* Wait for a request's text, and release the request. */
-static text *
-take_answer(const Llama2Model *model, Llama2Request *request, Llama2Progress *progress)
+static Llama2Work *
+ask(const Llama2Call *call, bool chat, text *prompt)
 {
-	int32		n_results = Llama2RequestFinish(request);
-	text	   *answer;
+	Llama2Work *work = palloc0(sizeof(Llama2Work));
 
-	Llama2ProgressRequests(progress, 1, Llama2RequestSlotOf(request)->n_prompt, n_results);
-	answer = Llama2DoneText(model, request);
-	Llama2RequestRelease(request);
+	work->call = *call;
+	work->kind = LLM_GENERATE;
+	Llama2WorkAllocate(work, 1);
+	Llama2Ask(work, 0, prompt_kind(chat), PointerGetDatum(prompt));
+	return work;
+}
+
+/* Wait for the text, and free the work; NULL where there is none, and options allow that. */
+static text *
+take_answer(Llama2Work *work, Llama2Progress *progress)
+{
+	text	   *answer = NULL;
+
+	Llama2WorkFinish(work, NULL);
+	if (Llama2IsAnswered(work, 0))
+		answer = Llama2DoneText(work->call.model, work->questions[0].request);
+	Llama2WorkEnd(work);
+	Llama2ProgressRequests(progress, 1, work->counts.prompt_tokens, work->counts.completion_tokens);
+	if (work->questions[0].prompt.ids)
+		pfree(work->questions[0].prompt.ids);
+	pfree(work->questions);
+	pfree(work);
 	return answer;
+}
+
+static Llama2PromptKind
+prompt_kind(bool chat)
+{
+	return chat ? LLAMA2_PROMPT_MESSAGE : LLAMA2_PROMPT_TEXT;
 }
 
 /* One name=value, or a JSON object, as jsonb. */
@@ -225,7 +246,7 @@ settings_word(const char *word)
 	appendStringInfoChar(&json, '{');
 	escape_json(&json, name);
 	appendStringInfoChar(&json, ':');
-	if (strcmp(name, "system") != 0 && strcmp(name, "model") != 0 && is_json_value(equals))
+	if (strcmp(name, "system") != 0 && strcmp(name, "model") != 0 && strcmp(name, "on_error") != 0 && is_json_value(equals))
 		appendStringInfoString(&json, equals);
 	else
 		escape_json(&json, equals);

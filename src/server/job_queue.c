@@ -60,7 +60,7 @@ static Statement claim = {
 	"UPDATE ONLY %1$s.llama2_job AS j SET state = 'running', attempts = j.attempts + 1, "
 	"started_at = pg_catalog.clock_timestamp() FROM (SELECT t.id FROM turns AS t ORDER BY t.turn, t.id LIMIT $1) AS c "
 	"WHERE j.id = c.id RETURNING j.id, j.owner::pg_catalog.oid, j.relation::pg_catalog.oid, j.attname, j.keys, "
-	"j.prompt, j.system, j.model, j.chat, j.options, j.attempts",
+	"j.prompt, j.system, j.model, j.chat, j.options, j.attempts, j.was[1]",
 	2, {INT8OID, OIDARRAYOID}
 };
 
@@ -74,8 +74,8 @@ static Statement unbundle = {
 	"bundle AS (DELETE FROM ONLY %1$s.llama2_job AS j WHERE j.id = (SELECT o.id FROM few, LATERAL (SELECT b.id FROM ONLY %1$s.llama2_job AS b "
 	"WHERE b.owner = few.owner AND b.finished_at IS NULL AND b.state = 'bundled' ORDER BY b.id LIMIT 1 FOR UPDATE SKIP LOCKED) AS o "
 	"ORDER BY o.id LIMIT 1) RETURNING j.*) "
-	"INSERT INTO %1$s.llama2_job (owner, relation, attname, keys, prompt, system, model, chat, options, queued_at) "
-	"SELECT b.owner, b.relation, b.attname, k.key, b.prompt, b.system, b.model, b.chat, b.options, b.queued_at "
+	"INSERT INTO %1$s.llama2_job (owner, relation, attname, keys, was, prompt, system, model, chat, options, queued_at) "
+	"SELECT b.owner, b.relation, b.attname, k.key, b.was[k.number + 1:k.number + 1], b.prompt, b.system, b.model, b.chat, b.options, b.queued_at "
 	"FROM bundle AS b, LATERAL (SELECT (o - 1) / pg_catalog.array_length(b.keys, 2) AS number, "
 	"pg_catalog.array_agg(u.part ORDER BY o) AS key FROM pg_catalog.unnest(b.keys) WITH ORDINALITY AS u(part, o) "
 	"GROUP BY 1 ORDER BY 1) AS k ORDER BY k.number",
@@ -384,6 +384,7 @@ read_job(HeapTuple tuple, TupleDesc desc, MemoryContext parent)
 	job->settings.chat = DatumGetBool(heap_getattr(tuple, 9, desc, &is_null));
 	job->settings.options = DatumGetJsonbPCopy(heap_getattr(tuple, 10, desc, &is_null));
 	job->attempts = DatumGetInt32(heap_getattr(tuple, 11, desc, &is_null));
+	job->was = SPI_getvalue(tuple, desc, 12);
 	MemoryContextSwitchTo(old);
 	return job;
 }

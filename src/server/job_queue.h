@@ -21,6 +21,7 @@ typedef struct Llama2Job
 	char	   *column;
 	int			n_keys;
 	char	  **key;
+	char	   *was;			/* the mark of what the column had; NULL: it was null */
 	text	   *prompt;			/* or the template */
 	Llama2Settings settings;
 	int			attempts;		/* this one included */

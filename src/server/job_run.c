@@ -219,7 +219,7 @@ Llama2JobRunClaim(void)
 			continue;
 		if (!in_subtransaction(running, prepare_row))
 			running->state = RUN_ANSWERED;
-		else if (running->row == ROW_GONE)
+		else if (running->row != ROW_CHANGED)
 		{
 			(void) Llama2JobQueueRemove(job);
 			running->state = RUN_ENDED;
@@ -405,7 +405,11 @@ prepare_row(RunningJob *running)
 	relation_close(relation, NoLock);
 	become_worker(&before);
 
-	running->row = found ? ROW_CHANGED : ROW_GONE;
+	running->row = ROW_CHANGED;
+	if (!found)
+		running->row = ROW_GONE;
+	else if (!same_text(row.value ? Llama2ValueMark(row.value) : NULL, job->was))
+		running->row = ROW_SET;
 	if (row.prompt)
 		running->prompt = MemoryContextStrdup(job->context, row.prompt);
 	if (row.value)

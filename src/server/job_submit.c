@@ -110,6 +110,8 @@ Llama2JobInsert(const Llama2JobSpec *spec)
 		set_column(slot, LLAMA2_JOB_RELATION, ObjectIdGetDatum(spec->relid));
 		set_column(slot, LLAMA2_JOB_ATTNAME, NameGetDatum(&column));
 		set_column(slot, LLAMA2_JOB_KEYS, spec->keys);
+		if (spec->was)
+			set_column(slot, LLAMA2_JOB_WAS, spec->was);
 	}
 	set_column(slot, LLAMA2_JOB_PROMPT, PointerGetDatum(spec->prompt));
 	if (spec->settings->system)

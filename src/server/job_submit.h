@@ -17,6 +17,7 @@ typedef struct Llama2JobSpec
 	Oid			relid;			/* InvalidOid: a prompt */
 	const char *column;
 	Datum		keys;			/* text[], for a relation: one row's key, or [rows][columns] */
+	Datum		was;			/* text[], the marks of what rows had; 0: null in all */
 	bool		bundled;		/* keys are those of many rows */
 	text	   *prompt;			/* or the template */
 	const Llama2Settings *settings;

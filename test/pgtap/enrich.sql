@@ -146,6 +146,35 @@ CREATE TRIGGER w BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION llama2_enrich(
 INSERT INTO t (body) VALUES ('x');
 SELECT throws_ok('DELETE FROM t', '39P01', 'trigger "w" must be fired for INSERT or UPDATE');
 
+CREATE TEMPORARY TABLE passing (id int PRIMARY KEY, body text, summary text);
+CREATE TRIGGER w AFTER INSERT ON passing FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('summary', '{body}');
+SELECT pg_temp.error_is('INSERT INTO passing VALUES (1)', '39P01', 'trigger "w" with function "llama2_enrich_async" is on a temporary table',
+	'Its rows are filled by another process, which cannot see them.', 'Use llama2_enrich.');
+DROP TRIGGER w ON passing;
+
+-- Rows without an answer
+CREATE TRIGGER w BEFORE INSERT ON passing FOR EACH ROW EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0', 'on_error=null');
+SET LOCAL client_min_messages = error;
+INSERT INTO passing VALUES (1, repeat(:'kettle', 50)), (2, :'kettle');
+SELECT results_eq('SELECT id, summary FROM passing ORDER BY id', format('VALUES (1, NULL), (2, %L)', :'kettle_summary'), 'on_error=null, row by row');
+DROP TRIGGER w ON passing;
+CREATE TRIGGER w AFTER INSERT ON passing REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', '{"max_tokens": 40, "temperature": 0, "on_error": "null"}');
+INSERT INTO passing VALUES (3, :'chair'), (4, repeat(:'kettle', 50)), (5, :'kettle');
+SELECT results_eq('SELECT id, summary FROM passing WHERE id > 2 ORDER BY id', format('VALUES (3, %L), (4, NULL), (5, %L)', :'chair_summary', :'kettle_summary'), 'and for a statement');
+RESET client_min_messages;
+
+-- Keys that read differently in other sessions
+CREATE TABLE dated (day date, at interval, number float8, body text, summary text, PRIMARY KEY (day, at, number));
+CREATE TRIGGER w AFTER INSERT ON dated REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0');
+SET LOCAL datestyle = 'SQL, DMY';
+SET LOCAL intervalstyle = 'sql_standard';
+SET LOCAL extra_float_digits = 0;
+INSERT INTO dated VALUES ('04/03/2024', '-1 days +2:03', 1::float8 / 3, :'kettle');
+SELECT is(summary, :'kettle_summary', 'a date, an interval and a number as key') FROM dated;
+RESET datestyle;
+RESET intervalstyle;
+RESET extra_float_digits;
+
 -- llama2_enrich_table, as far as it can be called here
 SELECT pg_temp.error_is($$CALL llama2_enrich_table('t', 'summary', 'Summarize: {body}')$$, '2D000',
 	'llama2_enrich_table cannot be called in a transaction block or a function', 'It commits after each batch.');

@@ -110,6 +110,34 @@ resume();
 wait_for('count(*) = 0 FROM llama2_jobs', 'their jobs end');
 is(sql('SELECT id, summary FROM notes WHERE id >= 10 ORDER BY id'), "10|$summary\n12|$summary", 'the summaries are those of the rows as they are now');
 
+# A value that somebody sets while the job waits is theirs, whether there was one before or not
+pause();
+sql("INSERT INTO notes (id, body) VALUES (13, '$kettle'); INSERT INTO notes (id, body) VALUES (14, '$kettle'), (15, '$kettle')");
+sql("UPDATE notes SET body = body || ' Thanks.', summary = summary WHERE id IN (10, 12)");
+sql("UPDATE notes SET summary = 'mine' WHERE id IN (10, 13, 15)");
+resume();
+wait_for('count(*) = 0 FROM llama2_jobs', 'their jobs end');
+is(sql('SELECT id, summary FROM notes WHERE id IN (10, 13, 14, 15) ORDER BY id'), "10|mine\n13|mine\n14|$summary\n15|mine", 'what was set is kept');
+is(sql(q{SELECT summary = llama2_chat('Summarize: ' || body, max_tokens => 40, temperature => 0) FROM notes WHERE id = 12}), 't', 'what was old is not');
+sql("UPDATE notes SET body = '$kettle', summary = NULL WHERE id IN (10, 12)");
+wait_for("count(*) = 2 FROM notes WHERE id IN (10, 12) AND summary = '$summary'", 'and generated again where it was taken away');
+sql('DELETE FROM notes WHERE id IN (13, 14, 15)');
+
+# A row that gets another key while its job waits
+pause();
+sql("INSERT INTO notes (id, body) VALUES (13, '$kettle'), (14, '$kettle'); UPDATE notes SET id = id + 100, summary = CASE id WHEN 14 THEN 'mine' END WHERE id IN (13, 14)");
+resume();
+wait_for('count(*) = 0 FROM llama2_jobs', 'jobs of rows with other keys end');
+is(sql('SELECT id, summary FROM notes WHERE id > 100 ORDER BY id'), "113|$summary\n114|mine", 'under which they are found');
+sql('DELETE FROM notes WHERE id > 100');
+
+# A row is found again whatever the settings of the session that inserted it
+sql(q{CREATE TABLE dated (day date, number float8, body text, summary text, PRIMARY KEY (day, number));
+	CREATE TRIGGER s AFTER INSERT ON dated FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0')});
+sql("SET datestyle = 'SQL, DMY'; SET extra_float_digits = 0; INSERT INTO dated VALUES ('04/03/2024', 1::float8 / 3, '$kettle')");
+wait_for("summary = '$summary' FROM dated", 'a date and a number as key');
+sql('DROP TABLE dated');
+
 # A row that is locked for a while, and changed while it is
 my $locker = RawClient->new($node);
 $locker->query("BEGIN; UPDATE notes SET summary = NULL, body = body || ' It is urgent.' WHERE id = 10");
@@ -202,6 +230,18 @@ resume();
 wait_for(q{count(*) = 2 FROM llama2_jobs WHERE state = 'failed'}, 'the table or a column is gone');
 is(sql('SELECT error FROM llama2_jobs ORDER BY 1'), qq{column "body" of relation "notes" does not exist\nthe table does not exist any more}, 'which the jobs say');
 sql('ALTER TABLE notes RENAME COLUMN content TO body; DELETE FROM llama2_job');
+pause();
+sql("CREATE TABLE renamed (id int PRIMARY KEY, body text, summary text); CREATE TABLE keyless (LIKE renamed INCLUDING ALL);
+	 CREATE TRIGGER s AFTER INSERT ON renamed FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0');
+	 CREATE TRIGGER s AFTER INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('summary', 'Summarize: {body}');
+	 INSERT INTO renamed VALUES (1, '$kettle'); INSERT INTO keyless VALUES (1, '$kettle')");
+sql('CREATE SCHEMA elsewhere; ALTER TABLE renamed RENAME id TO number; ALTER TABLE renamed ALTER number TYPE text; ALTER TABLE renamed RENAME TO moved;
+	ALTER TABLE moved SET SCHEMA elsewhere; ALTER TABLE keyless DROP CONSTRAINT keyless_pkey');
+resume();
+wait_for("summary = '$summary' FROM elsewhere.moved", 'a table, its key and its schema have other names');
+wait_for(q{count(*) = 1 FROM llama2_jobs WHERE state = 'failed'}, 'a key is gone');
+is(sql('SELECT error FROM llama2_jobs'), 'relation "keyless" has no primary key', 'which the job says');
+sql('DROP SCHEMA elsewhere CASCADE; DROP TABLE keyless; DELETE FROM llama2_job');
 sql("CREATE ROLE carol; GRANT ALL ON notes TO carol");
 pause();
 sql("SET ROLE carol; INSERT INTO notes (id, body) VALUES (43, '$kettle')");

@@ -134,5 +134,15 @@ fill_until($batch);
 $watcher->query("UPDATE items SET body = 'changed' WHERE id = $rows AND summary IS NULL");
 1 while $client->next_row;
 is(value("SELECT count(*) FROM items WHERE id <= 1000 AND summary IS NULL"), 0, 'a row that changed before its batch was read is filled, too');
+
+# --- a row that has no answer
+
+$watcher->query(q{UPDATE items SET summary = NULL WHERE id <= 50; UPDATE items SET body = repeat('very long ', 600) WHERE id = 7; TRUNCATE written});
+is($client->query($fill)->{sqlstate}, '54000', 'a prompt that is too long ends the call');
+is(filled(), $rows - 50, 'with its batch');
+(my $forgiving = $fill) =~ s/"chat"/"on_error": "null", "chat"/;
+is(ref $client->query($forgiving), 'ARRAY', 'not with on_error');
+is(value('SELECT string_agg(id::text, $$,$$) FROM items WHERE id <= 1000 AND summary IS NULL'), '7', 'it alone stays empty');
+is(value('SELECT count(*) FROM written'), 49, 'and is not written');
 $node->stop;
 done_testing();
