@@ -21,7 +21,7 @@ SELECT llama2_summarize_agg(body ORDER BY id) AS digest FROM tickets;
 ALTER TABLE tickets ADD summary text, ADD category text;
 CALL llama2_enrich_table('tickets', 'summary', 'Summarize: {body}', batch => 2);
 CALL llama2_enrich_table('tickets', 'category', E'Classify this ticket as billing, shipping, technical, account or other.\n\n{body}',
-  condition => 'id > 1', options => 'max_tokens=5');
+  options => 'max_tokens=5');
 SELECT id, category, summary FROM tickets ORDER BY id;
 
 -- 3. New tickets fill them by themselves: the category before the row is stored, the summary soon after.

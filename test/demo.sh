@@ -13,5 +13,7 @@ echo "Starting a server of its own ..."
 private_server_start
 psql -X -q -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION llama2'
 private_run psql -X -q -v ON_ERROR_STOP=1 -P pager=off --echo-queries <test/demo.sql
+createdb stories
+private_run psql -X -q -v ON_ERROR_STOP=1 -P pager=off --echo-all -d stories <sql/stories.sql
 echo "The server is stopped and its folder removed.  To go on by hand:"
 echo "    test/private_server.sh psql"
