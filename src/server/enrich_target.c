@@ -13,6 +13,7 @@
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "utils/fmgroids.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/float.h"
@@ -121,19 +122,33 @@ Llama2EnrichValue(const Llama2EnrichColumn *column, TupleTableSlot *row)
 	return is_null ? NULL : OidOutputFunctionCall(column->output, value);
 }
 
-/* Dates, intervals and floats depend on settings. */
+/* What other types write can depend on settings. */
 char *
 Llama2LastingText(const Llama2EnrichColumn *column, Datum value)
 {
 	char	   *result;
 	int			level;
 
-	if (DateStyle == USE_ISO_DATES && IntervalStyle == INTSTYLE_POSTGRES && extra_float_digits > 0)
-		return OidOutputFunctionCall(column->output, value);
+	switch (column->output)
+	{
+		case F_TEXTOUT:
+		case F_VARCHAROUT:
+		case F_BPCHAROUT:
+		case F_INT2OUT:
+		case F_INT4OUT:
+		case F_INT8OUT:
+		case F_NUMERIC_OUT:
+		case F_UUID_OUT:
+		case F_JSONB_OUT:
+			return OidOutputFunctionCall(column->output, value);
+	}
 	level = NewGUCNestLevel();
 	set_for_now("datestyle", "ISO");
 	set_for_now("intervalstyle", "postgres");
+	set_for_now("timezone", "GMT");
 	set_for_now("extra_float_digits", "3");
+	set_for_now("bytea_output", "hex");
+	set_for_now("lc_monetary", "C");
 	result = OidOutputFunctionCall(column->output, value);
 	AtEOXact_GUC(true, level);
 	return result;

@@ -139,11 +139,12 @@ Llama2SettingsPrompt(const Llama2Settings *settings, const Llama2Call *call, tex
 }
 
 Llama2Request *
-Llama2SubmitPrompt(const Llama2Call *call, Llama2Prompt prompt, bool may_fail)
+Llama2SubmitJob(const Llama2Call *call, Llama2Prompt prompt, bool may_fail)
 {
 	Llama2RequestSpec spec;
 
 	Llama2CallSpec(call, prompt, &spec);
+	spec.gives_way = true;
 	return Llama2RequestSubmit(&spec, may_fail);
 }
 

@@ -49,7 +49,7 @@ extern void Llama2GenerateBatch(const Llama2Call *call, bool chat, text *const *
 								text **answers, Llama2Progress *progress);
 
 /* Queue one prompt; see Llama2RequestSubmit for may_fail. */
-extern Llama2Request *Llama2SubmitPrompt(const Llama2Call *call, Llama2Prompt prompt, bool may_fail);
+extern Llama2Request *Llama2SubmitJob(const Llama2Call *call, Llama2Prompt prompt, bool may_fail);
 
 /* The text of a request that is done; does not release it. */
 extern text *Llama2DoneText(const Llama2Model *model, Llama2Request *request);

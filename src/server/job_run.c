@@ -408,7 +408,7 @@ prepare_row(RunningJob *running)
 	running->row = ROW_CHANGED;
 	if (!found)
 		running->row = ROW_GONE;
-	else if (!same_text(row.value ? Llama2ValueMark(row.value) : NULL, job->was))
+	else if (row.value && !same_text(Llama2ValueMark(row.value), job->was))
 		running->row = ROW_SET;
 	if (row.prompt)
 		running->prompt = MemoryContextStrdup(job->context, row.prompt);
@@ -437,7 +437,7 @@ submit(RunningJob *running)
 	CurrentResourceOwner = request_owner;
 	PG_TRY();
 	{
-		running->request = Llama2SubmitPrompt(&call, prompt, true);
+		running->request = Llama2SubmitJob(&call, prompt, true);
 	}
 	PG_FINALLY();
 	{

@@ -51,8 +51,6 @@ static void expire_now_and_then(void);
 static void look_for_next(void);
 static void claim(void);
 
-bool		llama2_is_job_worker = false;
-
 static bool orderly = false;	/* nothing is left to be queued again */
 static TimestampTz started_at;
 static TimestampTz idle_since;	/* 0: not idle */
@@ -63,7 +61,6 @@ Llama2JobWorkerMain(Datum argument)
 {
 	Oid			database = DatumGetObjectId(argument);
 
-	llama2_is_job_worker = true;
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, handle_sigterm);
 	BackgroundWorkerUnblockSignals();

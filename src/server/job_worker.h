@@ -7,9 +7,6 @@
 
 #include "postgres.h"
 
-/* Is this process a job worker? */
-extern bool llama2_is_job_worker;
-
 /* While preloading: register the launcher, and the hook that sends workers away. */
 extern void Llama2RegisterJobLauncher(void);
 extern void Llama2InstallUtilityHook(void);

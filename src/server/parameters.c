@@ -133,8 +133,8 @@ Llama2ModelDirectory(void)
 void
 Llama2LetOthersFirst(void)
 {
-	char text[	16];
-	int			length = snprintf(text, sizeof(text), "%d", llama2_nice);
+	char		number[16];
+	int			length = snprintf(number, sizeof(number), "%d", llama2_nice);
 
 	if (llama2_nice == 0)
 		return;
@@ -147,7 +147,7 @@ Llama2LetOthersFirst(void)
 
 		if (group < 0)
 			return;
-		is_early = write(group, text, length) < 0 && errno == EAGAIN;
+		is_early = write(group, number, length) < 0 && errno == EAGAIN;
 		(void) CloseTransientFile(group);
 		if (!is_early)
 			return;

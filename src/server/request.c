@@ -22,7 +22,6 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-#include "server/job_worker.h"
 #include "server/model_wait.h"
 #include "shared/compat.h"
 #include "shared/request_slot.h"
@@ -416,7 +415,7 @@ write_payload(Llama2Request *request, const Llama2RequestSpec *spec)
 	slot->model = spec->model->index;
 	slot->model_generation = spec->model->generation;
 	slot->wake_each_token = spec->stream;
-	slot->gives_way = llama2_is_job_worker;
+	slot->gives_way = spec->gives_way;
 	slot->kind = spec->kind;
 	slot->sampling = spec->sampling;
 	slot->n_prompt = spec->n_prompt;

@@ -35,6 +35,7 @@ typedef struct Llama2RequestSpec
 	LlmOnLimit	on_limit;
 	bool		strip_leading_space;
 	bool		stream;			/* wake for every token */
+	bool		gives_way;		/* a job's: other processes come first */
 	bool		is_reproducible;	/* asked again it has the same results */
 } Llama2RequestSpec;
 

@@ -6,7 +6,7 @@
  * it in when the model's slice is over.  So the worker leaves the processors between two steps.
  *
  * Linux counts how long a thread ran, and how long it was ready to run and had no processor.  Where the latter, less
- * what the processes that do the jobs ran, was a share of a step that shows, others compute as well.  Systems
+ * what the processes that do the jobs ran, was more than a small share of a step, others compute as well.  Systems
  * that do not tell have no pauses.
  */
 #include "worker/give_way.h"
@@ -21,7 +21,7 @@
 
 /* A step was disturbed if its main thread waited for so much of it. */
 #define DISTURBED_SHARE 0.1
-/* No pause is longer, so that a cancelled job is noticed. */
+/* No pause is longer: by then others may have ended. */
 #define MAX_PAUSE_MS 1000.0
 
 static double wanted_ms(const int *owners, int n_owners);
@@ -87,20 +87,20 @@ wanted_ms(const int *owners, int n_owners)
 static double
 scheduled_ms(const char *who, bool waited)
 {
-	char text[	128];
+	char		line[128];
 	unsigned long long time[2];
 	ssize_t		length;
 	int			file;
 
-	snprintf(text, sizeof(text), "/proc/%s/schedstat", who);
-	file = open(text, O_RDONLY | O_CLOEXEC);
+	snprintf(line, sizeof(line), "/proc/%s/schedstat", who);
+	file = open(line, O_RDONLY | O_CLOEXEC);
 	if (file < 0)
 		return 0;
-	length = read(file, text, sizeof(text) - 1);
+	length = read(file, line, sizeof(line) - 1);
 	close(file);
-	text[		Max(length, 0)] = '\0';
+	line[Max(length, 0)] = '\0';
 
-	return sscanf(text, "%llu %llu", &time[0], &time[1]) == 2 ? (double) time[waited] / 1e6 : 0;
+	return sscanf(line, "%llu %llu", &time[0], &time[1]) == 2 ? (double) time[waited] / 1e6 : 0;
 }
 
 static double

@@ -49,7 +49,8 @@ static bool should_abandon_step(void *arg);
 static void touch(void);
 static void wait_for_work(long timeout_ms);
 static void reload_parameters(void);
-static bool queue_has_request(void);
+static bool queue_has_request(bool queries_only);
+static bool may_pause(void);
 
 static Llama2Resident *model;	/* what this process serves */
 static Llama2ModelEntry *entry;
@@ -85,14 +86,14 @@ Llama2Serve(Llama2Resident *resident)
 		take_requests();
 		if (n_running == 0)
 		{
-			if (pg_atomic_read_u32(&entry->stop) != 0 && !queue_has_request())
+			if (pg_atomic_read_u32(&entry->stop) != 0 && !queue_has_request(false))
 				break;
 			if (Llama2LeaveWhenIdle(model->model, &timeout_ms))
 				break;
 			wait_for_work(timeout_ms);
 			continue;
 		}
-		if (n_giving_way == n_running && (timeout_ms = Llama2PauseLeft()) > 0)
+		if (may_pause() && (timeout_ms = Llama2PauseLeft()) > 0)
 		{
 			wait_for_work(timeout_ms);
 			continue;
@@ -247,6 +248,20 @@ start_request(RunningRequest *place, Llama2RequestSlot *slot)
 	n_running++;
 	n_giving_way += slot->gives_way;
 	sessions[slot->session].n_running++;
+}
+
+/* Nobody waits for these requests or their places, and none is cancelled, which a step notices. */
+static bool
+may_pause(void)
+{
+	if (n_giving_way < n_running || engine_outdated || pg_atomic_read_u32(&entry->stop) != 0)
+		return false;
+	for (int i = 0; i < engine_options.max_sequences; i++)
+	{
+		if (running[i].in_use && running[i].slot->cancel != 0)
+			return false;
+	}
+	return !queue_has_request(true);
 }
 
 /* Where nothing but jobs run, with an eye on whether others want the processors. */
@@ -453,13 +468,14 @@ reload_parameters(void)
 }
 
 static bool
-queue_has_request(void)
+queue_has_request(bool queries_only)
 {
 	bool		found = false;
 
 	LWLockAcquire(llama2_control->lock, LW_SHARED);
 	for (int i = llama2_control->queue_head; i >= 0 && !found; i = llama2_control->slots[i].next)
-		found = llama2_control->slots[i].model == model->model;
+		found = llama2_control->slots[i].model == model->model &&
+			!(queries_only && llama2_control->slots[i].gives_way);
 	LWLockRelease(llama2_control->lock);
 	return found;
 }

@@ -121,7 +121,26 @@ is(sql('SELECT id, summary FROM notes WHERE id IN (10, 13, 14, 15) ORDER BY id')
 is(sql(q{SELECT summary = llama2_chat('Summarize: ' || body, max_tokens => 40, temperature => 0) FROM notes WHERE id = 12}), 't', 'what was old is not');
 sql("UPDATE notes SET body = '$kettle', summary = NULL WHERE id IN (10, 12)");
 wait_for("count(*) = 2 FROM notes WHERE id IN (10, 12) AND summary = '$summary'", 'and generated again where it was taken away');
+pause();
+sql("UPDATE notes SET body = body || ' Bye.' WHERE id = 10");
+sql('UPDATE notes SET summary = NULL WHERE id = 10');
+resume();
+wait_for('summary IS NOT NULL FROM notes WHERE id = 10', 'nor is one that is taken away while the job waits the last word');
+sql("UPDATE notes SET body = '$kettle', summary = '$summary' WHERE id = 10");
 sql('DELETE FROM notes WHERE id IN (13, 14, 15)');
+
+# A value that reads otherwise with the worker's settings is the same value
+sql(q{
+	CREATE TABLE moments (id int PRIMARY KEY, body text, at timestamptz, bytes bytea);
+	INSERT INTO moments VALUES (1, 'x', '2001-02-03 04:05:06+00', '\x00ff');
+	CREATE TRIGGER at AFTER UPDATE OF body ON moments FOR EACH ROW
+		EXECUTE FUNCTION llama2_enrich_async('at', '{body}', 'max_tokens=5');
+});
+pause();
+sql(q{SET TimeZone = 'Asia/Tokyo'; UPDATE moments SET body = 'y'});
+resume();
+wait_for(q{count(*) = 1 FROM llama2_jobs WHERE state = 'failed' AND error LIKE '%timestamp%'}, 'what was there in another time zone counts as unchanged');
+sql(q{DELETE FROM llama2_job WHERE state = 'failed'; DROP TABLE moments});
 
 # A row that gets another key while its job waits
 pause();

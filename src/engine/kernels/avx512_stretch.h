@@ -19,7 +19,7 @@
 #define STRETCH_GROUPS 16		/* groups in a stretch */
 
 /*
- * Weights are fetched ahead into the second-level cache: its queue is longer than the first
+ * Where the scratch is used weights are fetched ahead into the second-level cache: its queue is longer than the first
  * level's, whose few entries the loads of the tile at work need themselves.
  */
 #define AHEAD _MM_HINT_T1
