@@ -14,6 +14,8 @@
 
 #define N_BLOCKS 64
 
+static double tensor_error(const LlmGguf *gguf, const LlmGgufTensor *tensor, LlmTensorType type);
+
 static uint32_t random_state = 1;
 
 static uint32_t
@@ -197,50 +199,65 @@ test_edges(LlmTensorType type)
 }
 
 /*
- * llama.cpp's relative error on the same weights, the fixture types/f32.gguf, all matrices
- * together; its quantizer without an importance matrix, every matrix of the one type.
+ * llama.cpp's relative error on the weights of the fixture types/f32.gguf, its quantizer without an importance
+ * matrix: of all matrices the one that it makes best.
  */
 static const struct
 {
 	LlmTensorType type;
 	double		error;
 }			peer[] = {
-	{LLM_Q4_0, 0.085958}, {LLM_Q4_1, 0.078192}, {LLM_Q5_0, 0.042696}, {LLM_Q5_1, 0.037853},
-	{LLM_Q8_0, 0.005352}, {LLM_Q2_K, 0.296203}, {LLM_Q3_K, 0.150886}, {LLM_Q4_K, 0.071333},
-	{LLM_Q5_K, 0.036140}, {LLM_Q6_K, 0.017749}
+	{LLM_Q4_0, 0.085415}, {LLM_Q4_1, 0.078005}, {LLM_Q5_0, 0.042122}, {LLM_Q5_1, 0.037733},
+	{LLM_Q8_0, 0.005272}, {LLM_Q2_K, 0.294662}, {LLM_Q3_K, 0.150379}, {LLM_Q4_K, 0.071105},
+	{LLM_Q5_K, 0.035962}, {LLM_Q6_K, 0.017557}
 };
 
+/* Every matrix comes out better than that. */
 static void
 test_against_peer(const LlmGguf *gguf, LlmTensorType type, double limit)
 {
-	double		error = 0;
-	double		norm = 0;
+	double		worst = 0;
+	int			n_matrices = 0;
 
 	for (int64_t t = 0; t < llm_gguf_n_tensors(gguf); t++)
 	{
 		const LlmGgufTensor *tensor = llm_gguf_tensor(gguf, t);
-		int			cols = (int) tensor->dims[0];
-		float	   *row = malloc(sizeof(float) * (size_t) cols * 2);
-		uint8_t    *bytes = malloc(sizeof(float) * (size_t) cols);
+		double		error;
 
-		for (int64_t i = 0; tensor->dims[1] > 1 && i < tensor->dims[1]; i++)
-		{
-			if (!llm_gguf_read(gguf, tensor->file_offset + (uint64_t) i * sizeof(float) *
-							   (uint64_t) cols, row,
-							   sizeof(float) * (uint64_t) cols, NULL))
-				abort();
-			quantize_row(type, row, cols, bytes);
-			llm_dequantize_row(type, bytes, cols, row + cols);
-			error += squared_error(row, row + cols, cols);
-			for (int j = 0; j < cols; j++)
-				norm += (double) row[j] * row[j];
-		}
-		free(row);
-		free(bytes);
+		if (tensor->dims[1] <= 1)
+			continue;
+		error = tensor_error(gguf, tensor, type);
+		worst = error > worst ? error : worst;
+		n_matrices++;
 	}
-	ok(sqrt(error / norm) <= limit, "%s: relative error %.6f, llama.cpp's %.6f",
-	   llm_tensor_type_info(type)->name,
-	   sqrt(error / norm), limit);
+	ok(n_matrices == 16 && worst < limit, "%s: relative error of each of %d matrices at most %.6f, of llama.cpp's at least %.6f",
+	   llm_tensor_type_info(type)->name, n_matrices, worst, limit);
+}
+
+/* Relative L2. */
+static double
+tensor_error(const LlmGguf *gguf, const LlmGgufTensor *tensor, LlmTensorType type)
+{
+	int			cols = (int) tensor->dims[0];
+	float	   *row = malloc(sizeof(float) * (size_t) cols * 2);
+	uint8_t    *bytes = malloc(sizeof(float) * (size_t) cols);
+	double		error = 0;
+	double		norm = 0;
+
+	for (int64_t i = 0; i < tensor->dims[1]; i++)
+	{
+		if (!llm_gguf_read(gguf, tensor->file_offset + (uint64_t) i * sizeof(float) * (uint64_t) cols, row,
+						   sizeof(float) * (uint64_t) cols, NULL))
+			abort();
+		quantize_row(type, row, cols, bytes);
+		llm_dequantize_row(type, bytes, cols, row + cols);
+		error += squared_error(row, row + cols, cols);
+		for (int j = 0; j < cols; j++)
+			norm += (double) row[j] * row[j];
+	}
+	free(row);
+	free(bytes);
+	return sqrt(error / norm);
 }
 
 int

@@ -159,32 +159,39 @@ for my $phase (qw(queued prefill decode))
 	}
 }
 
-# Embedding many long texts ends as soon.
-for my $name (sort(keys %way), 'statement_timeout')
+# What asks for many things at once ends as soon.
+my %long = (
+	embedding => "SELECT llama2_embed(array_agg(n || '. $long_prompt')) FROM generate_series(1, 500) AS n",
+	classifying => "SELECT count(llama2_classify(n || '. $long_prompt', ARRAY['a', 'b c', 'd'])) FROM generate_series(1, 500) AS n",
+	extracting => q{SELECT count(llama2_extract(n || '. Once', '{"type": "array", "items": {"type": "integer"}, "minItems": 150}', max_tokens => 480)) FROM generate_series(1, 200) AS n},
+	'making several texts' => q{SELECT count(*) FROM llama2_complete_n('Once upon a time', 64, max_tokens => 400, options => '{"ignore_eos": true}')});
+for my $what (sort keys %long)
 {
-	my $client = RawClient->new($node);
-	my $sql = "SELECT llama2_embed(array_agg(n || '. $long_prompt')) FROM generate_series(1, 500) AS n";
-	my $start;
+	for my $name (sort(keys %way), 'statement_timeout')
+	{
+		my $client = RawClient->new($node);
+		my $start;
 
-	if (my $act = $way{$name})
-	{
-		$client->send_query($sql);
-		$node->poll_query_until('postgres', 'SELECT EXISTS (SELECT FROM llama2_requests '
-			. 'WHERE pid = ' . $client->pid . q{ AND kind = 'embed' AND state = 'prefill')});
-		$start = time();
-		$act->($client);
+		if (my $act = $way{$name})
+		{
+			$client->send_query($long{$what});
+			$node->poll_query_until('postgres', 'SELECT EXISTS (SELECT FROM llama2_requests '
+				. 'WHERE pid = ' . $client->pid . q{ AND state IN ('prefill', 'decode'))});
+			$start = time();
+			$act->($client);
+		}
+		else
+		{
+			$client->query('SET statement_timeout = 400');
+			$client->send_query($long{$what});
+			my $row = $client->next_row;
+			$start = time();
+			is($row->{sqlstate}, '57014', "$name while $what");
+		}
+		my $ms = time_until_free($client->pid, $start);
+		ok($ms < $limit_ms, sprintf '%s while %s: the slots are free after %.0f ms', $name, $what, $ms);
+		@largest = ($ms, "$name while $what") if $ms > $largest[0];
 	}
-	else
-	{
-		$client->query('SET statement_timeout = 400');
-		$client->send_query($sql);
-		my $row = $client->next_row;
-		$start = time();
-		is($row->{sqlstate}, '57014', "$name while embedding");
-	}
-	my $ms = time_until_free($client->pid, $start);
-	ok($ms < $limit_ms, sprintf '%s while embedding: the slots are free after %.0f ms', $name, $ms);
-	@largest = ($ms, "$name while embedding") if $ms > $largest[0];
 }
 diag(sprintf 'the longest took %.0f ms: %s', @largest);
 
