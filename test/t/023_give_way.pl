@@ -86,4 +86,14 @@ is(value('job_pauses FROM llama2_stats'), 0, 'do not pause');
 set_share(100);
 is(pauses_of_jobs(), 0, 'nor do jobs where llama2.job_share is 100');
 
+# Jobs that would take minutes with their pauses have all places; they hurry while a query waits for one.
+$node->safe_psql('postgres', 'ALTER SYSTEM SET llama2.max_batch = 2');
+set_share(1);
+$node->safe_psql('postgres', q{SELECT llama2_submit('Once upon a time ' || n, max_tokens => 400, options => '{"ignore_eos": true}') FROM generate_series(1, 3) n});
+$node->poll_query_until('postgres', q{SELECT count(*) >= 2 FROM llama2_requests WHERE state = 'decode'}) or die;
+is($node->safe_psql('postgres', q{SET statement_timeout = '60s'; SELECT count(llama2_generate('x', max_tokens => 1))}), 1, 'a query does not wait for pauses');
+$node->safe_psql('postgres', "SELECT llama2_cancel(id) FROM llama2_jobs WHERE state IN ('queued', 'running')");
+$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM llama2_requests}) or die;
+pass('nor do cancelled jobs');
+
 done_testing();
