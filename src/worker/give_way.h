@@ -15,8 +15,9 @@ extern void Llama2StepBegins(const int *owners, int n_owners);
 extern bool Llama2StepEnds(const int *owners, int n_owners);
 
 /*
- * How many milliseconds are left of the pause that the last step calls for, so that the model computes for no more
- * than llama2.job_share percent of the time where that lasts, and steps are not so long that a second is too short: 0 where no other process wanted the processors meanwhile.
+ * How many milliseconds are left of the pause that the last step calls for; 0 where no other process wanted the
+ * processors meanwhile.  Pauses grow until the model computes for llama2.job_share percent of the time,
+ * or they last a second.
  */
 extern long Llama2PauseLeft(void);
 

@@ -49,8 +49,8 @@ static bool should_abandon_step(void *arg);
 static void touch(void);
 static void wait_for_work(long timeout_ms);
 static void reload_parameters(void);
-static bool queue_has_request(bool queries_only);
 static bool may_pause(void);
+static bool queue_has_request(bool queries_only);
 
 static Llama2Resident *model;	/* what this process serves */
 static Llama2ModelEntry *entry;
@@ -248,20 +248,6 @@ start_request(RunningRequest *place, Llama2RequestSlot *slot)
 	n_running++;
 	n_giving_way += slot->gives_way;
 	sessions[slot->session].n_running++;
-}
-
-/* Nobody waits for these requests or their places, and none is cancelled, which a step notices. */
-static bool
-may_pause(void)
-{
-	if (n_giving_way < n_running || engine_outdated || pg_atomic_read_u32(&entry->stop) != 0)
-		return false;
-	for (int i = 0; i < engine_options.max_sequences; i++)
-	{
-		if (running[i].in_use && running[i].slot->cancel != 0)
-			return false;
-	}
-	return !queue_has_request(true);
 }
 
 /* Where nothing but jobs run, with an eye on whether others want the processors. */
@@ -465,6 +451,20 @@ reload_parameters(void)
 		wanted.use_blas != engine_options.use_blas ||
 		wanted.prefix_cache != engine_options.prefix_cache ||
 		wanted.speculation != engine_options.speculation;
+}
+
+/* Nobody waits for these requests or their places, and none is cancelled, which a step notices. */
+static bool
+may_pause(void)
+{
+	if (n_giving_way < n_running || engine_outdated || pg_atomic_read_u32(&entry->stop) != 0)
+		return false;
+	for (int i = 0; i < engine_options.max_sequences; i++)
+	{
+		if (running[i].in_use && running[i].slot->cancel != 0)
+			return false;
+	}
+	return !queue_has_request(true);
 }
 
 static bool
