@@ -14,6 +14,7 @@ static bool check_tensors(const LlmModelFile *file, const Source *source,
 						  LlmError *error);
 static bool check_vocabulary(const LlmVocabularySource *found, const ImportVocabulary *expected,
 							 LlmError *error);
+static bool name_file(const char *path, LlmError *error);
 
 /* The engine's reader checks all that a server would, too. */
 bool
@@ -26,7 +27,7 @@ import_check(const char *path, const Source *source, const LlmTensorType *types,
 		check_vocabulary(&file->vocabulary, &source->vocabulary, error);
 
 	llm_model_close(file);
-	return done;
+	return done || name_file(path, error);
 }
 
 static bool
@@ -43,10 +44,10 @@ check_config(const LlmModelConfig *found, const LlmModelConfig *expected, LlmErr
 		(float) found->rope_scale != (float) expected->rope_scale ||
 		found->tied_output != expected->tied_output)
 		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
-						"the file written has another configuration than its source");
+						"it has another configuration than its source");
 	return found->n_weights == expected->n_weights ||
 		llm_fail(error, LLM_ERROR_CORRUPT_FILE,
-				 "the file written has %" PRId64 " weights, its source %" PRId64, found->n_weights,
+				 "it has %" PRId64 " weights, its source %" PRId64, found->n_weights,
 				 expected->n_weights);
 }
 
@@ -62,7 +63,7 @@ check_tensors(const LlmModelFile *file, const Source *source, const LlmTensorTyp
 		if (found == NULL || found->dims[0] != tensor->cols || found->dims[1] != tensor->rows ||
 			found->type != types[i])
 			return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
-							"tensor \"%s\" of the file written is not as its source has it", tensor->name);
+							"tensor \"%s\" is not as its source has it", tensor->name);
 	}
 	return true;
 }
@@ -76,7 +77,7 @@ check_vocabulary(const LlmVocabularySource *found, const ImportVocabulary *expec
 		found->add_bos != expected->add_bos ||
 		found->add_space_prefix != expected->add_space_prefix)
 		return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
-						"the file written has another vocabulary than its source");
+						"it has another vocabulary than its source");
 	for (int32_t i = 0; i < found->n_pieces; i++)
 	{
 		const LlmPiece *piece = &found->pieces[i];
@@ -86,7 +87,18 @@ check_vocabulary(const LlmVocabularySource *found, const ImportVocabulary *expec
 			memcmp(piece->bytes, wanted->bytes, piece->length) != 0 ||
 			piece->score != wanted->score || piece->kind != wanted->kind)
 			return llm_fail(error, LLM_ERROR_CORRUPT_FILE,
-							"token %" PRId32 " of the file written is not as its source has it", i);
+							"token %" PRId32 " is not as its source has it", i);
 	}
 	return true;
+}
+
+/* What was found tells what is wrong, not where. */
+static bool
+name_file(const char *path, LlmError *error)
+{
+	const LlmError found = *error;
+
+	llm_fail(error, found.code, "model file \"%s\" failed its check: %s", path, found.message);
+	error->saved_errno = found.saved_errno;
+	return llm_hint(error, "%s", found.hint);
 }

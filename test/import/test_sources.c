@@ -3,6 +3,7 @@
  *		A model in every form that llama2-import reads: the file made of it has the same
  *		weights, numbers and vocabulary; what is broken or unsupported is refused.
  */
+#include <errno.h>
 #include <math.h>
 #include <sys/stat.h>
 
@@ -590,6 +591,36 @@ test_tokenizer(void)
 	small_source_empty(small);
 }
 
+/* What the last check finds, with the file's name. */
+static void
+test_check(void)
+{
+	const LlmTensorType types[1] = {LLM_F32};
+	char		path[SMALL_FOLDER_BYTES + 64];
+	LlmError	error = {0};
+	Source	   *source;
+
+	small_write_hf(small, "");
+	ok(import(small->folder, NULL, &error), "a file to be checked");
+	snprintf(path, sizeof(path), "%s", small_path(small, "imported.gguf"));
+	source = source_open(path, NULL, &error);
+	source->n_tensors = 1;
+	ok(import_check(path, source, types, &error), "is as its source");
+	source->config.context_length++;
+	ok(!import_check(path, source, types, &error) && strstr(error.message, path) != NULL &&
+	   strstr(error.message, "failed its check: it has another configuration than its source") != NULL,
+	   "one that is not is named");
+	truncate(path, 100);
+	ok(!import_check(path, source, types, &error) && strstr(error.message, path) != NULL &&
+	   error.code == LLM_ERROR_CORRUPT_FILE, "so is one that was cut");
+	unlink(path);
+	ok(!import_check(path, source, types, &error) && strstr(error.message, path) != NULL &&
+	   strstr(error.message, "could not open the file: No such file") != NULL && error.saved_errno == ENOENT,
+	   "and one that is gone");
+	source_close(source);
+	small_source_empty(small);
+}
+
 int
 main(void)
 {
@@ -602,6 +633,7 @@ main(void)
 	test_gguf();
 	test_refusals();
 	test_target();
+	test_check();
 	test_tokenizer();
 	small_source_free(small);
 	return done_testing();
