@@ -22,6 +22,7 @@ typedef struct VolatileContext
 	const Llama2Subqueries *subqueries; /* NULL: they are not looked into */
 	bool		allow_harmless;
 	bool		met_harmless;
+	Bitmapset  *visited;		/* subqueries, by their ids: WITH queries are read in many places */
 } VolatileContext;
 
 static bool walk_list(List *plans, Llama2PlanWalker walker, void *context);
@@ -189,6 +190,9 @@ subplan_has_effects(int plan_id, VolatileContext *context)
 {
 	Plan	   *plan = list_nth(context->subqueries->plans, plan_id - 1);
 
+	if (bms_is_member(plan_id, context->visited))
+		return false;
+	context->visited = bms_add_member(context->visited, plan_id);
 	if (plan && IsA(plan, ModifyTable))
 		return !is_harmless(context);
 	return plan && has_effects(plan, context);

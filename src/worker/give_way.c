@@ -68,6 +68,12 @@ Llama2PauseLeft(void)
 	return left > 0 ? (long) left + 1 : 0;
 }
 
+void
+Llama2EndPause(void)
+{
+	pause_ms = 0;
+}
+
 /* How long others had the processor that this thread wanted, less what the owners ran on it, if they ran on all alike. */
 static double
 wanted_ms(const int *owners, int n_owners)

@@ -21,4 +21,7 @@ extern bool Llama2StepEnds(const int *owners, int n_owners);
  */
 extern long Llama2PauseLeft(void);
 
+/* Somebody waited, so nothing is left of it. */
+extern void Llama2EndPause(void);
+
 #endif							/* LLAMA2_GIVE_WAY_H */

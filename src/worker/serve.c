@@ -259,6 +259,8 @@ step(void)
 
 	if (n_owners > 0)
 		Llama2StepBegins(owners, n_owners);
+	else
+		Llama2EndPause();
 	(void) llm_engine_step(engine);
 	if (n_owners > 0 && Llama2StepEnds(owners, n_owners))
 		Llama2AddStatistic(job_pauses, 1);

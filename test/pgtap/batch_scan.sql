@@ -341,6 +341,14 @@ $$Custom Scan (Llama2 Batch)
               ->  Values Scan on "*VALUES*"
                     Output: "*VALUES*".column1, "*VALUES*".argument3
 $$, 'EXPLAIN of VALUES and RETURNING');
+-- WITH queries that read one another twice: each is looked into once, or planning would take longer than anybody waits
+CREATE FUNCTION pg_temp.chain(first text) RETURNS text LANGUAGE sql AS $$
+	SELECT format('WITH q0 AS MATERIALIZED (%s)', first) || string_agg(format(', q%s AS MATERIALIZED (SELECT a.n FROM q%s AS a JOIN q%2$s AS b ON a.n = b.n)', i, i - 1), '' ORDER BY i) ||
+		' SELECT llama2_generate(n::text) FROM q40' FROM generate_series(1, 40) AS i $$;
+SET LOCAL statement_timeout = '60s';
+SELECT alike(pg_temp.plan_of(pg_temp.chain('SELECT id AS n FROM tickets'), 'COSTS OFF'), '%Llama2 Batch%', 'a chain of WITH queries');
+SELECT unalike(pg_temp.plan_of(pg_temp.chain('SELECT nextval(''taken'') AS n FROM tickets'), 'COSTS OFF'), '%Llama2 Batch%', 'nothing is taken early at its beginning');
+RESET statement_timeout;
 SELECT alike(pg_temp.plan_of($$SELECT upper(llama2_chat(body, 5)) FROM tickets$$, 'COSTS OFF, VERBOSE'), '%Output: upper(llama2_chat(body, 5, NULL::double precision,%', 'EXPLAIN VERBOSE has the expressions');
 SELECT matches(pg_temp.plan_of($$SELECT llama2_chat(body) FROM tickets$$, 'COSTS OFF, ANALYZE'),
 	'Calls: llama2_chat\n  Requests: 2\d  Duplicates: [1-9]  In Turn: 0\n  Tokens: prompt=\d{3} cached=\d+ completion=\d+\n  In Flight: \d+\.\d  Waiting: \d+\.\d{3} ms\n', 'EXPLAIN ANALYZE counts');
