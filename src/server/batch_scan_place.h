@@ -14,6 +14,7 @@ typedef struct Llama2Placing
 	Llama2Subqueries subqueries;
 	int			last_node_id;
 	bool		has_placed;
+	bool		wastes;			/* workers make calls for a few rows each */
 } Llama2Placing;
 
 /* What is known, above a plan, of how many of its rows are wanted. */
@@ -22,6 +23,8 @@ typedef struct Llama2PlanPosition
 	bool		reads_all;		/* all, unless the statement is ended early */
 	bool		needs_mark;		/* the parent marks and restores its position */
 	bool		in_workers;		/* below a Gather */
+	bool		stops_early;	/* a LIMIT or EXISTS above can have enough long before the last row */
+	bool		wastes;			/* that is so for all workers together */
 	bool		is_change;		/* rows are changed as they are read */
 	Node	   *count;			/* not more than a LIMIT's, or NULL */
 	Node	   *offset;

@@ -11,6 +11,7 @@
 
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
 #include "optimizer/planner.h"
 #include "optimizer/tlist.h"
 #include "executor/executor.h"
@@ -26,14 +27,17 @@ typedef struct MovedColumns
 
 static PlannedStmt *plan_statement(Query *parse, const char *query_string, int cursor_options,
 								   ParamListInfo bound_params);
-static void place_in_statement(PlannedStmt *statement, int cursor_options);
+static PlannedStmt *plan_as_others(Query *parse, const char *query_string, int cursor_options,
+								   ParamListInfo bound_params);
+static bool stops_early(Node *node, void *context);
+static bool place_in_statement(PlannedStmt *statement, int cursor_options);
 static bool look_over(Plan *plan, void *context);
+static bool is_exists(int plan_id, const Llama2Placing *placing);
 static Plan *place(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing);
 static void place_in_list(List *plans, Llama2PlanPosition position, Llama2Placing *placing);
 static void place_in_children(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing);
 static Llama2PlanPosition position_below(Plan *plan, Llama2PlanPosition position);
 static void set_limit(Llama2PlanPosition *position, Limit *limit);
-static bool is_exec_param(Node *node, void *context);
 static Plan *place_over(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing);
 #if PG_VERSION_NUM >= 150000
 static Node *follow_columns(Node *node, void *context);
@@ -90,6 +94,7 @@ Llama2MakeBatchScan(Plan *child, Plan *outer, List *targetlist, List *qual, Llam
 	scan->methods = &batch_scan_methods;
 	(void) read_in_turn(child, NULL);
 	placing->has_placed = true;
+	placing->wastes |= position.wastes;
 	return plan;
 }
 
@@ -130,42 +135,74 @@ Llama2OuterToScan(Node *node, void *context)
 	return expression_tree_mutator(node, Llama2OuterToScan, context);
 }
 
-/* A plan without a function that somebody created has an empty invalItems, and is left alone at once. */
+/*
+ * Where a few rows are wanted and workers would make calls for as many each, there are none: planning spoils the
+ * query, so a copy is planned again.
+ */
 static PlannedStmt *
 plan_statement(Query *parse, const char *query_string, int cursor_options, ParamListInfo bound_params)
 {
-	PlannedStmt *statement;
+	bool		may_waste = llama2_batch_scan && llama2_control && max_parallel_workers_per_gather > 0 &&
+		(cursor_options & CURSOR_OPT_PARALLEL_OK) != 0 && stops_early((Node *) parse, NULL);
+	Query	   *copy = may_waste ? copyObject(parse) : NULL;
+	PlannedStmt *statement = plan_as_others(parse, query_string, cursor_options, bound_params);
 
-	if (previous_planner_hook)
-		statement = previous_planner_hook(parse, query_string, cursor_options, bound_params);
-	else
-		statement = standard_planner(parse, query_string, cursor_options, bound_params);
-	if (llama2_batch_scan && llama2_control && statement->invalItems != NIL && statement->planTree)
-		place_in_statement(statement, cursor_options);
+	if (place_in_statement(statement, cursor_options) || copy == NULL)
+		return statement;
+	cursor_options &= ~CURSOR_OPT_PARALLEL_OK;
+	statement = plan_as_others(copy, query_string, cursor_options, bound_params);
+	(void) place_in_statement(statement, cursor_options);
 	return statement;
 }
 
+static PlannedStmt *
+plan_as_others(Query *parse, const char *query_string, int cursor_options, ParamListInfo bound_params)
+{
+	if (previous_planner_hook)
+		return previous_planner_hook(parse, query_string, cursor_options, bound_params);
+	return standard_planner(parse, query_string, cursor_options, bound_params);
+}
+
+/* Is there a LIMIT or EXISTS in a query? */
+static bool
+stops_early(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubLink) && ((SubLink *) node)->subLinkType == EXISTS_SUBLINK)
+		return true;
+	if (IsA(node, Query))
+		return ((Query *) node)->limitCount != NULL || query_tree_walker((Query *) node, stops_early, context, 0);
+	return expression_tree_walker(node, stops_early, context);
+}
+
 /*
+ * False where workers would waste calls.  A plan without a function that somebody created has an empty invalItems, and is left
+ * alone at once.
+ *
  * A cursor that nobody asked to be without SCROLL can go backward where its plan can.  Ours cannot; so that
  * it still does, what was read is kept.
  */
-static void
+static bool
 place_in_statement(PlannedStmt *statement, int cursor_options)
 {
 	Llama2Placing placing = {.range_table = statement->rtable, .subqueries = {statement->subplans}};
 	Llama2PlanPosition top = {.reads_all = true};
-	Llama2PlanPosition subplan = {0};
 	bool		may_scroll = (cursor_options & (CURSOR_OPT_SCROLL | CURSOR_OPT_FAST_PLAN)) != 0 &&
 		(cursor_options & CURSOR_OPT_NO_SCROLL) == 0 && statement->rowMarks == NIL &&
 		ExecSupportsBackwardScan(statement->planTree);
 	ListCell   *cell;
 
+	if (!llama2_batch_scan || !llama2_control || statement->invalItems == NIL || !statement->planTree)
+		return true;
 	(void) look_over(statement->planTree, &placing);
 	foreach(cell, statement->subplans)
 		(void) look_over(lfirst(cell), &placing);
 
 	foreach(cell, statement->subplans)
 	{
+		Llama2PlanPosition subplan = {.stops_early = is_exists(foreach_current_index(cell) + 1, &placing)};
+
 		if (lfirst(cell))
 			lfirst(cell) = place(lfirst(cell), subplan, &placing);
 	}
@@ -175,6 +212,7 @@ place_in_statement(PlannedStmt *statement, int cursor_options)
 		statement->planTree = place_over_change(statement->planTree, top, &placing);
 	if (placing.has_placed && may_scroll && !ExecSupportsBackwardScan(statement->planTree))
 		statement->planTree = materialize(statement->planTree, &placing);
+	return !placing.wastes;
 }
 
 static bool
@@ -187,6 +225,21 @@ look_over(Plan *plan, void *context)
 	placing->last_node_id = Max(placing->last_node_id, plan->plan_node_id);
 	placing->subqueries.init_plans = list_concat(placing->subqueries.init_plans, plan->initPlan);
 	return Llama2WalkPlan(plan, look_over, context);
+}
+
+static bool
+is_exists(int plan_id, const Llama2Placing *placing)
+{
+	ListCell   *cell;
+
+	foreach(cell, placing->subqueries.init_plans)
+	{
+		SubPlan    *init_plan = lfirst(cell);
+
+		if (init_plan->plan_id == plan_id)
+			return init_plan->subLinkType == EXISTS_SUBLINK;
+	}
+	return false;
 }
 
 /* The plan with batch scans in it. */
@@ -216,7 +269,9 @@ place_in_list(List *plans, Llama2PlanPosition position, Llama2Placing *placing)
 static void
 place_in_children(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing)
 {
-	Llama2PlanPosition right = {.in_workers = position.in_workers};
+	Llama2PlanPosition right = {
+		.in_workers = position.in_workers, .stops_early = position.stops_early, .wastes = position.wastes
+	};
 
 	if (plan->lefttree)
 		plan->lefttree = place(plan->lefttree, position, placing);
@@ -249,12 +304,15 @@ place_in_children(Plan *plan, Llama2PlanPosition position, Llama2Placing *placin
 static Llama2PlanPosition
 position_below(Plan *plan, Llama2PlanPosition position)
 {
-	Llama2PlanPosition below = {.in_workers = position.in_workers};
+	Llama2PlanPosition below = {
+		.in_workers = position.in_workers, .stops_early = position.stops_early, .wastes = position.wastes
+	};
 
 	switch (nodeTag(plan))
 	{
 		case T_Limit:
 			set_limit(&below, (Limit *) plan);
+			below.stops_early = ((Limit *) plan)->limitCount != NULL;
 			break;
 		case T_Result:
 		case T_SubqueryScan:
@@ -274,15 +332,17 @@ position_below(Plan *plan, Llama2PlanPosition position)
 			below = position;
 			below.needs_mark = false;
 			below.in_workers = true;
-			/* a worker has the values of those parameters only that are used below */
-			if (is_exec_param(below.count, NULL) || is_exec_param(below.offset, NULL))
-				below.count = below.offset = NULL;
+			below.wastes = position.stops_early;
+			below.count = below.offset = NULL;
 			break;
 		case T_Sort:
 		case T_Hash:
 			below.reads_all = true;
+			below.stops_early = below.wastes = false;
 			break;
 		case T_Agg:
+			if (((Agg *) plan)->aggstrategy != AGG_SORTED)
+				below.stops_early = below.wastes = false;
 			below.reads_all = position.reads_all || ((Agg *) plan)->aggstrategy != AGG_SORTED;
 			break;
 		case T_NestLoop:
@@ -314,16 +374,6 @@ set_limit(Llama2PlanPosition *position, Limit *limit)
 		return;
 	position->count = limit->limitCount;
 	position->offset = limit->limitOffset;
-}
-
-static bool
-is_exec_param(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
-		return true;
-	return expression_tree_walker(node, is_exec_param, context);
 }
 
 /* Take target list and filter over from a plan, where they make calls. */

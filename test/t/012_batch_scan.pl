@@ -352,6 +352,21 @@ my $explained = join "\n", map { $_->[0] } @{ $client->query("EXPLAIN (ANALYZE) 
 like($explained, qr/Gather.*Llama2 Batch.*Requests: \d+  Duplicates: \d+/s, 'EXPLAIN ANALYZE of a parallel plan');
 my ($asked, $saved) = $explained =~ /Requests: (\d+)  Duplicates: (\d+)/;
 is($asked + $saved, 34, 'counts the calls of its workers');
+
+# Who wants a few rows has no worker make calls for as many again
+$client->query(q{CREATE TABLE halves (id int, body text) PARTITION BY HASH (id); CREATE TABLE half_0 PARTITION OF halves FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+	CREATE TABLE half_1 PARTITION OF halves FOR VALUES WITH (MODULUS 2, REMAINDER 1); INSERT INTO halves SELECT i, 'Half ' || i FROM generate_series(1, 2000) AS i; ANALYZE halves});
+for my $rows ('tickets WHERE body IS NOT NULL', 'tickets WHERE body IS NOT NULL ORDER BY id DESC', 'halves', 'halves ORDER BY body, id')
+{
+	my $sql = "SELECT llama2_generate(body || ' ' || id) FROM $rows";
+
+	like(join("\n", map { $_->[0] } @{ $client->query("EXPLAIN $sql") }), qr/Gather/, "$rows: parallel");
+	is(requests_of("$sql LIMIT 1"), 1, 'LIMIT 1 is one generation all the same');
+	is(requests_of("SELECT * FROM ($sql LIMIT (SELECT 3)) AS q"), 3, 'LIMIT 3 is three');
+	is(requests_of("SELECT EXISTS ($sql OFFSET 0)"), 1, 'EXISTS is one');
+}
+like(join("\n", map { $_->[0] } @{ $client->query('EXPLAIN SELECT id FROM halves ORDER BY llama2_generate(body), id LIMIT 1') }),
+	qr/Limit.*Sort.*Gather.*Llama2 Batch/s, 'what is sorted first is wanted whole, and workers help');
 $client->query('ALTER TABLE tickets RESET (parallel_workers)');
 $client->query('RESET ALL');
 no_requests_left('parallel workers');
