@@ -7,6 +7,7 @@
  */
 #include "server/enrich_rows.h"
 
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/array.h"
@@ -39,7 +40,8 @@ Llama2EnrichRelation(const Llama2EnrichTarget *target)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", target->relid)));
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(target->relid)), name);
+	return psprintf("%s%s", get_rel_relkind(target->relid) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
+					quote_qualified_identifier(get_namespace_name(get_rel_namespace(target->relid)), name));
 }
 
 char *

@@ -14,7 +14,7 @@ typedef struct Llama2EnrichRow
 	char	   *value;			/* of the column that is filled; NULL: null */
 } Llama2EnrichRow;
 
-/* The relation's name as SQL. */
+/* The relation as SQL: without children that inherit from it, whose rows can have the same keys. */
 extern char *Llama2EnrichRelation(const Llama2EnrichTarget *target);
 
 /* "t.a, t.b, ...": the columns of the key, of the template, and the one that is filled. */

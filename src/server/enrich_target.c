@@ -8,7 +8,9 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
@@ -310,4 +312,13 @@ check_transition_tables(TriggerData *trigger, const char *function)
 						name, function),
 				 errhint("Create it with REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows, so that "
 						 "unchanged rows can be told.")));
+	if (trigger->tg_relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE &&
+		trigger->tg_relation->rd_rel->relhassubclass &&
+		find_inheritance_children(RelationGetRelid(trigger->tg_relation), NoLock) != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("statement-level trigger \"%s\" with function \"%s\" is on a table with inheritance children",
+						name, function),
+				 errdetail("Rows of the children are among those of the statement, and can have the same keys."),
+				 errhint("Create triggers FOR EACH ROW, on the children too.")));
 }

@@ -12,7 +12,6 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/pg_db_role_setting.h"
 #include "commands/async.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -27,18 +26,15 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
-#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "server/enrich_rows.h"
+#include "server/job_owner.h"
 #include "server/job_queue.h"
 #include "server/model_wait.h"
 #include "server/parameters.h"
 #include "shared/compat.h"
 
-/* Longest time that a statement on a user's table may take. */
-#define OWNER_STATEMENT_MS 60000
-#define OWNER_LOCK_TIMEOUT "1s"
 /* Where a row is locked by others: tried again after, given back after. */
 #define LOCKED_RETRY_MS 200
 #define LOCKED_GIVE_UP_MS 10000
@@ -75,24 +71,16 @@ typedef struct RunningJob
 	const Llama2Model *model;
 	uint64		vocabulary_generation;
 	text	   *answer;
+	bool		null_on_error;	/* where there is none, the column becomes NULL */
+	char	   *no_answer;		/* why it does */
 	TimestampTz answered_at;
 	TimestampTz write_after;	/* the row was locked */
 	int			sqlerrcode;		/* 0: no error */
 	char	   *error;
 } RunningJob;
 
-typedef struct Owner
-{
-	Oid			user;
-	int			security;
-	int			settings;
-} Owner;
-
 static List *claimed_jobs(void);
 static bool in_subtransaction(RunningJob *running, bool (*step) (RunningJob *));
-static void become_owner(const Llama2Job *job, Owner *before);
-static void become_worker(const Owner *before);
-static void apply_settings(Oid role);
 static Relation open_target(const Llama2Job *job, Llama2EnrichTarget *target);
 static bool prepare_row(RunningJob *running);
 static bool submit(RunningJob *running);
@@ -101,6 +89,7 @@ static bool write_prompt_result(RunningJob *running);
 static bool write_row_result(RunningJob *running);
 static void settle(RunningJob *running);
 static void settle_error(RunningJob *running);
+static void settle_without_answer(RunningJob *running);
 static void supersede(RunningJob *running);
 static bool same_row(const Llama2Job *a, const Llama2Job *b);
 static bool same_text(const char *a, const char *b);
@@ -112,14 +101,13 @@ static int	capacity(void);
 
 static List *running_jobs = NIL;
 static MemoryContext run_context = NULL;
-static char *session_search_path = NULL;	/* of a session in this database */
 static ResourceOwner request_owner = NULL;	/* requests outlive transactions */
 
 void
 Llama2JobRunInit(void)
 {
 	run_context = AllocSetContextCreate(TopMemoryContext, "llama2 running jobs", ALLOCSET_DEFAULT_SIZES);
-	session_search_path = MemoryContextStrdup(TopMemoryContext, GetConfigOption("search_path", false, false));
+	Llama2JobOwnerInit();
 	request_owner = ResourceOwnerCreate(NULL, "llama2 jobs");
 	before_shmem_exit(release_requests, (Datum) 0);
 }
@@ -315,7 +303,7 @@ in_subtransaction(RunningJob *running, bool (*step) (RunningJob *))
 	{
 		ErrorData  *error;
 
-		disable_timeout(STATEMENT_TIMEOUT, false);
+		Llama2LeaveJobOwner();
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -328,47 +316,6 @@ in_subtransaction(RunningJob *running, bool (*step) (RunningJob *))
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return succeeded;
-}
-
-static void
-become_owner(const Llama2Job *job, Owner *before)
-{
-	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(job->owner)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("role with OID %u does not exist", job->owner)));
-	GetUserIdAndSecContext(&before->user, &before->security);
-	SetUserIdAndSecContext(job->owner, before->security | SECURITY_RESTRICTED_OPERATION |
-						   SECURITY_LOCAL_USERID_CHANGE);
-	before->settings = NewGUCNestLevel();
-	apply_settings(job->owner);
-	(void) set_config_option("lock_timeout", OWNER_LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	enable_timeout_after(STATEMENT_TIMEOUT, OWNER_STATEMENT_MS);
-}
-
-/* After an error the end of the subtransaction does this. */
-static void
-become_worker(const Owner *before)
-{
-	disable_timeout(STATEMENT_TIMEOUT, false);
-	AtEOXact_GUC(false, before->settings);
-	SetUserIdAndSecContext(before->user, before->security);
-}
-
-/* As in a session of the role: triggers may rely on its search_path. */
-static void
-apply_settings(Oid role)
-{
-	Relation	catalog = table_open(DbRoleSettingRelationId, AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(DbRoleSettingRelationId));
-
-	(void) set_config_option("search_path", session_search_path, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	ApplySetting(snapshot, InvalidOid, role, catalog, PGC_S_SESSION);
-	ApplySetting(snapshot, MyDatabaseId, role, catalog, PGC_S_SESSION);
-	UnregisterSnapshot(snapshot);
-	table_close(catalog, AccessShareLock);
 }
 
 static Relation
@@ -395,15 +342,15 @@ prepare_row(RunningJob *running)
 	Llama2Job  *job = running->job;
 	Llama2EnrichTarget target;
 	Llama2EnrichRow row = {0};
-	Owner		before;
+	Llama2JobOwner before;
 	Relation	relation;
 	bool		found;
 
-	become_owner(job, &before);
+	Llama2BecomeJobOwner(job->owner, &before);
 	relation = open_target(job, &target);
 	Llama2EnrichReadRows(&target, job->key, 1, LLAMA2_NO_LOCK, &row, &found);
 	relation_close(relation, NoLock);
-	become_worker(&before);
+	Llama2BecomeJobWorker(&before);
 
 	running->row = ROW_CHANGED;
 	if (!found)
@@ -431,6 +378,7 @@ submit(RunningJob *running)
 	if (!Llama2ModelIsReady(job->settings.model, &running->model_asked))
 		return true;
 	Llama2BeginCallWith(&job->settings, &call);
+	running->null_on_error = OidIsValid(job->relid) && call.options.null_on_error;
 	prompt = Llama2SettingsPrompt(&job->settings, &call, cstring_to_text(running->prompt));
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(job->owner, security);
@@ -466,7 +414,10 @@ take_answer(RunningJob *running)
 	else if (!Llama2ModelIsMapped(running->model, running->vocabulary_generation))
 		note_error(running, ERRCODE_OPERATOR_INTERVENTION, "the model was loaded from another file while the job ran");
 	else
+	{
 		running->answer = Llama2DoneText(running->model, running->request);
+		running->null_on_error = false;
+	}
 	MemoryContextSwitchTo(old);
 	Llama2RequestRelease(running->request);
 	running->request = NULL;
@@ -490,13 +441,13 @@ write_row_result(RunningJob *running)
 	Llama2EnrichRow row = {0};
 	char	   *answer = running->answer ? text_to_cstring(running->answer) : NULL;
 	bool		found;
-	Owner		before;
+	Llama2JobOwner before;
 	Relation	relation;
 
 	running->row = ROW_GONE;
-	if (!Llama2JobQueueRemove(job))
+	if (running->no_answer ? !Llama2JobQueueFailed(job, running->no_answer) : !Llama2JobQueueRemove(job))
 		return true;
-	become_owner(job, &before);
+	Llama2BecomeJobOwner(job->owner, &before);
 	relation = open_target(job, &target);
 	Llama2EnrichReadRows(&target, job->key, 1, LLAMA2_LOCK_NOWAIT, &row, &found);
 	if (found)
@@ -510,8 +461,10 @@ write_row_result(RunningJob *running)
 			running->row = ROW_WRITTEN;
 	}
 	relation_close(relation, NoLock);
-	become_worker(&before);
-	if (running->row == ROW_WRITTEN)
+	Llama2BecomeJobWorker(&before);
+	if (running->no_answer)
+		notify(job, "failed");
+	else if (running->row == ROW_WRITTEN)
 		notify(job, "done");
 	return running->row != ROW_CHANGED;
 }
@@ -560,7 +513,9 @@ settle_error(RunningJob *running)
 			 category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
 			 category == ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED))
 	{
-		if (Llama2JobQueueFailed(job, running->error))
+		if (running->null_on_error)
+			settle_without_answer(running);
+		else if (Llama2JobQueueFailed(job, running->error))
 			notify(job, "failed");
 	}
 	else
@@ -569,6 +524,18 @@ settle_error(RunningJob *running)
 
 		(void) Llama2JobQueueRetry(job, Min(delay, LONGEST_RETRY_MS), true, running->error);
 	}
+}
+
+/* The reason is kept, and the row gets NULL in place of what the column had for another text. */
+static void
+settle_without_answer(RunningJob *running)
+{
+	running->null_on_error = false;
+	running->no_answer = running->error;
+	running->error = NULL;
+	running->sqlerrcode = 0;
+	running->state = RUN_ANSWERED;
+	settle(running);
 }
 
 /*

@@ -91,6 +91,23 @@ CREATE TRIGGER s BEFORE INSERT ON parted FOR EACH ROW
 INSERT INTO parted VALUES (2, :'kettle'), (12, :'chair');
 SELECT results_eq('SELECT id, summary FROM parted WHERE id IN (2, 12) ORDER BY id', format('VALUES (2, %L), (12, %L)', :'kettle_summary', :'chair_summary'), 'row by row');
 
+-- Children that inherit have keys of their own: they are left alone
+CREATE TABLE parent (id int PRIMARY KEY, body text, summary text);
+CREATE TABLE child () INHERITS (parent);
+CREATE TRIGGER s AFTER INSERT ON child REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}');
+SELECT throws_ok($$INSERT INTO child VALUES (1, 'x')$$, '55000', 'relation "child" has no primary key', 'a child has no key of its parent');
+ALTER TABLE child ADD PRIMARY KEY (id);
+DROP TRIGGER s ON child;
+INSERT INTO child VALUES (1, :'chair');
+CREATE TRIGGER s AFTER INSERT ON parent REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0');
+SELECT pg_temp.error_is(format('INSERT INTO parent VALUES (1, %L)', :'kettle'), '0A000', 'statement-level trigger "s" with function "llama2_enrich" is on a table with inheritance children',
+	'Rows of the children are among those of the statement, and can have the same keys.', 'Create triggers FOR EACH ROW, on the children too.');
+DROP TRIGGER s ON parent;
+CREATE TRIGGER s BEFORE INSERT ON parent FOR EACH ROW EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0');
+INSERT INTO parent VALUES (1, :'kettle');
+SELECT results_eq('SELECT tableoid::regclass::text, summary FROM parent ORDER BY 1', format('VALUES (''child'', NULL), (''parent'', %L)', :'kettle_summary'), 'row by row the parent has its own');
+DROP TABLE parent CASCADE;
+
 -- Triggers that are wrong
 CREATE TABLE t (id int PRIMARY KEY, body text, summary text, twice text GENERATED ALWAYS AS (body || body) STORED);
 CREATE TABLE keyless (body text, summary text);
@@ -161,6 +178,16 @@ DROP TRIGGER w ON passing;
 CREATE TRIGGER w AFTER INSERT ON passing REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', '{"max_tokens": 40, "temperature": 0, "on_error": "null"}');
 INSERT INTO passing VALUES (3, :'chair'), (4, repeat(:'kettle', 50)), (5, :'kettle');
 SELECT results_eq('SELECT id, summary FROM passing WHERE id > 2 ORDER BY id', format('VALUES (3, %L), (4, NULL), (5, %L)', :'chair_summary', :'kettle_summary'), 'and for a statement');
+DROP TRIGGER w ON passing;
+UPDATE passing SET summary = 'of another text';
+CREATE TRIGGER w AFTER UPDATE ON passing REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0', 'on_error=null');
+UPDATE passing SET body = repeat(:'chair', 50) WHERE id = 3;
+SELECT is(summary, NULL, 'what another text had is not kept') FROM passing WHERE id = 3;
+SELECT is(summary, 'of another text', 'where nothing changed it is') FROM passing WHERE id = 4;
+DROP TRIGGER w ON passing;
+CREATE TRIGGER w BEFORE UPDATE ON passing FOR EACH ROW EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0', 'on_error=null');
+UPDATE passing SET body = repeat(:'chair', 50) WHERE id = 5;
+SELECT is(summary, NULL, 'nor row by row') FROM passing WHERE id = 5;
 RESET client_min_messages;
 
 -- Keys that read differently in other sessions

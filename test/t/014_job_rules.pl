@@ -329,6 +329,34 @@ cmp_ok(sql(q{SELECT count(*) FROM llama2_jobs WHERE owner = 'alice' AND finished
 cmp_ok(sql(q{SELECT max(place) FROM fair_written WHERE who = 'bob'}), '<', 200, 'and so do rows');
 sql('DELETE FROM llama2_job');
 
+# Children that inherit have keys of their own
+sql(q{CREATE TABLE letters () INHERITS (notes); ALTER TABLE letters ADD PRIMARY KEY (id)});
+sql("INSERT INTO letters (id, body) VALUES (1, 'Another text.'), (51, '$kettle')");
+sql("UPDATE ONLY notes SET body = body || ' ', summary = NULL WHERE id = 1");
+wait_for('count(*) = 0 FROM llama2_jobs', 'a job for a row of a parent ends');
+is(sql('SELECT tableoid::regclass, summary FROM notes WHERE id IN (1, 51) ORDER BY 1'), "notes|$summary\nletters|\nletters|", 'its children are left alone');
+sql(q{CALL llama2_enrich_table('notes', 'summary', 'Summarize: {body}', condition => 'id IN (1, 51)')});
+is(sql('SELECT count(*) FROM letters WHERE summary IS NOT NULL'), '0', 'by llama2_enrich_table, too');
+sql(q{CALL llama2_enrich_table('letters', 'summary', 'Summarize: {body}', options => 'temperature=0')});
+is(sql('SELECT summary FROM letters WHERE id = 51'), $summary, 'until it is called for a child');
+sql('DROP TABLE letters');
+
+# on_error=null: what the column had for another text goes, and the reason is kept
+sql(q{
+	CREATE TABLE drafts (id int PRIMARY KEY, body text, summary text);
+	CREATE TRIGGER summarize AFTER INSERT OR UPDATE ON drafts FOR EACH ROW
+		EXECUTE FUNCTION llama2_enrich_async('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0', 'on_error=null');
+	INSERT INTO drafts VALUES (1, 'x', 'of x'), (2, 'x', 'of x'), (3, 'x', 'of x')});
+pause();
+sql(q{UPDATE drafts SET body = repeat('very long ', 600) WHERE id < 3; UPDATE drafts SET summary = 'mine' WHERE id = 2});
+resume();
+wait_for(q{count(*) = 0 FROM llama2_jobs WHERE state IN ('queued', 'running')}, 'jobs without an answer end');
+is(sql('SELECT id, summary FROM drafts ORDER BY id'), "1|\n2|mine\n3|of x", 'the column is null, but not where it was set meanwhile');
+like(sql('SELECT key, state, attempts, error FROM llama2_jobs'), qr/^\{1\}\|failed\|1\|prompt of \d+ tokens does not fit/, 'and the reason is kept');
+sql("UPDATE drafts SET body = '$kettle' WHERE id = 1");
+wait_for("summary = '$summary' FROM drafts WHERE id = 1", 'a text that fits is summarized again');
+sql('DELETE FROM llama2_job');
+
 # LISTEN
 ($status, $out, $err) = (0, '', '');
 $node->psql('postgres', qq{LISTEN llama2_jobs; INSERT INTO notes (id, body) VALUES (50, '$kettle');

@@ -1,0 +1,77 @@
+/*
+ * job_owner.c
+ *		The worker of jobs as the owner of one of them, while it touches the tables of users.
+ *
+ * User code runs then as index functions do in maintenance commands: it cannot become somebody else, and what
+ * it sets is put back.
+ */
+#include "server/job_owner.h"
+
+#include "access/table.h"
+#include "catalog/pg_db_role_setting.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timeout.h"
+
+/* Longest time that a statement on a user's table may take. */
+#define OWNER_STATEMENT_MS 60000
+#define OWNER_LOCK_TIMEOUT "1s"
+
+static void apply_settings(Oid role);
+
+static char *session_search_path = NULL;	/* of a session in this database */
+
+void
+Llama2JobOwnerInit(void)
+{
+	session_search_path = MemoryContextStrdup(TopMemoryContext, GetConfigOption("search_path", false, false));
+}
+
+void
+Llama2BecomeJobOwner(Oid owner, Llama2JobOwner *before)
+{
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role with OID %u does not exist", owner)));
+	GetUserIdAndSecContext(&before->user, &before->security);
+	SetUserIdAndSecContext(owner, before->security | SECURITY_RESTRICTED_OPERATION |
+						   SECURITY_LOCAL_USERID_CHANGE);
+	before->settings = NewGUCNestLevel();
+	apply_settings(owner);
+	(void) set_config_option("lock_timeout", OWNER_LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	enable_timeout_after(STATEMENT_TIMEOUT, OWNER_STATEMENT_MS);
+}
+
+void
+Llama2BecomeJobWorker(const Llama2JobOwner *before)
+{
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	AtEOXact_GUC(false, before->settings);
+	SetUserIdAndSecContext(before->user, before->security);
+}
+
+void
+Llama2LeaveJobOwner(void)
+{
+	disable_timeout(STATEMENT_TIMEOUT, false);
+}
+
+/* As in a session of the role: triggers may rely on its search_path. */
+static void
+apply_settings(Oid role)
+{
+	Relation	catalog = table_open(DbRoleSettingRelationId, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(DbRoleSettingRelationId));
+
+	(void) set_config_option("search_path", session_search_path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	ApplySetting(snapshot, InvalidOid, role, catalog, PGC_S_SESSION);
+	ApplySetting(snapshot, MyDatabaseId, role, catalog, PGC_S_SESSION);
+	UnregisterSnapshot(snapshot);
+	table_close(catalog, AccessShareLock);
+}
