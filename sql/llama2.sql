@@ -188,12 +188,14 @@ CREATE TABLE llama2_job (
 );
 
 ALTER SEQUENCE llama2_job_id OWNED BY llama2_job.id;
+GRANT SELECT ON SEQUENCE llama2_job_id TO PUBLIC;	-- for pg_dump; nobody takes numbers
 CREATE INDEX llama2_job_unfinished ON llama2_job (owner, id) WHERE finished_at IS NULL;
 
 -- Without indexes, so that a trigger costs little: the worker moves its rows.  Whoever reads llama2_job sees them, a dump too.
 CREATE TABLE llama2_job_new () INHERITS (llama2_job);
 
 COMMENT ON TABLE llama2_job IS 'jobs and their results; written by llama2''s functions and job worker';
+COMMENT ON COLUMN llama2_job.was IS 'hashes of what the column had when its rows were queued; no secret to who may see the job, and needs SELECT on the column to have it done';
 COMMENT ON TABLE llama2_job_new IS 'jobs of triggers that the job worker has not seen yet; part of llama2_job';
 
 -- A dump keeps jobs, but not those of roles that are gone: another role may get the number.
@@ -327,6 +329,7 @@ CREATE TABLE llama2_turn (
 );
 
 ALTER SEQUENCE llama2_conversation_id OWNED BY llama2_conversation.id;
+GRANT SELECT ON SEQUENCE llama2_conversation_id TO PUBLIC;
 
 COMMENT ON TABLE llama2_conversation IS 'conversations; written by llama2''s functions';
 COMMENT ON TABLE llama2_turn IS 'turns of conversations; written by llama2''s functions';

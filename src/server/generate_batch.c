@@ -28,7 +28,7 @@ typedef struct Defaults
 } Defaults;
 
 static Llama2Work *ask(const Llama2Call *call, bool chat, text *prompt);
-static text *take_answer(Llama2Work *work, Llama2Progress *progress);
+static text *take_answer(Llama2Work *work, Llama2Duplicates *duplicates, Llama2Progress *progress);
 static Llama2PromptKind prompt_kind(bool chat);
 static Jsonb *settings_word(const char *word);
 static bool is_json_value(const char *value);
@@ -154,6 +154,7 @@ Llama2GenerateBatch(const Llama2Call *call, bool chat, text *const *prompts, int
 					Llama2Progress *progress)
 {
 	Llama2Work **works = palloc0(sizeof(Llama2Work *) * Max(n, 1));
+	Llama2Duplicates *duplicates = n > 1 ? Llama2CreateDuplicates((Size) work_mem * 1024 / 4) : NULL;
 	int			n_submitted = 0;
 
 	for (int i = 0; i < n; i++)
@@ -164,11 +165,13 @@ Llama2GenerateBatch(const Llama2Call *call, bool chat, text *const *prompts, int
 				continue;
 			if (works[n_submitted] == NULL)
 				works[n_submitted] = ask(call, chat, prompts[n_submitted]);
-			if (!Llama2WorkSubmit(works[n_submitted], NULL, n_submitted > i))
+			if (!Llama2WorkSubmit(works[n_submitted], duplicates, n_submitted > i))
 				break;
 		}
-		answers[i] = works[i] ? take_answer(works[i], progress) : NULL;
+		answers[i] = works[i] ? take_answer(works[i], duplicates, progress) : NULL;
 	}
+	if (duplicates)
+		Llama2FreeDuplicates(duplicates);
 	pfree(works);
 }
 
@@ -199,11 +202,11 @@ ask(const Llama2Call *call, bool chat, text *prompt)
 
 /* Wait for the text, and free the work; NULL where there is none, and options allow that. */
 static text *
-take_answer(Llama2Work *work, Llama2Progress *progress)
+take_answer(Llama2Work *work, Llama2Duplicates *duplicates, Llama2Progress *progress)
 {
 	text	   *answer = NULL;
 
-	Llama2WorkFinish(work, NULL);
+	Llama2WorkFinish(work, duplicates);
 	if (Llama2IsAnswered(work, 0))
 		answer = Llama2DoneText(work->call.model, work->questions[0].request);
 	Llama2WorkEnd(work);
@@ -266,7 +269,7 @@ is_json_value(const char *value)
 	if (*value != '-' && (*value < '0' || *value > '9'))
 		return false;
 	(void) strtod(value, &end);
-	return *end == '\0';
+	return end[strspn(end, " \t\r\n")] == '\0';
 }
 
 static Jsonb *

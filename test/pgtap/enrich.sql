@@ -57,6 +57,10 @@ SELECT is(count(*), 1200::bigint, 'many rows') FROM tickets
 WHERE id > 100 AND summary = CASE id % 2 WHEN 0 THEN :'kettle_summary' ELSE :'chair_summary' END;
 INSERT INTO tickets (id, body) SELECT 1, 'nothing' WHERE false;
 SELECT pass('a statement without rows');
+SELECT requests() AS before \gset
+INSERT INTO tickets (id, body) SELECT 2000 + n, 'My kettle is ' || n / 50 FROM generate_series(1, 100) AS n;
+SELECT is(requests() - :before, 3::bigint, 'equal texts are generated once');
+SELECT is(count(*), 100::bigint, 'for all their rows') FROM tickets WHERE id > 2000 AND summary = llama2_chat('Summarize: ' || body, max_tokens => 40, temperature => 0);
 DROP TABLE tickets;
 
 -- Columns of other types, keys of several columns, names that need quotes
@@ -67,7 +71,7 @@ CREATE TRIGGER t AFTER INSERT ON "Odd ""names""" REFERENCING NEW TABLE AS x FOR 
 SELECT throws_ok($$INSERT INTO "Odd ""names""" VALUES ('o''clock', 1.5, NULL, NULL, NULL, true)$$, '22P02', NULL, 'a text that is no number');
 DROP TRIGGER t ON "Odd ""names""";
 CREATE TRIGGER t AFTER INSERT ON "Odd ""names""" REFERENCING NEW TABLE AS x FOR EACH STATEMENT
-	EXECUTE FUNCTION llama2_enrich('a {b}', 'Size {{of}} {the id}, {n}, {flag}:', 'chat=false', 'max_tokens=5', 'temperature=0');
+	EXECUTE FUNCTION llama2_enrich('a {b}', 'Size {{of}} {the id}, {n}, {flag}:', 'chat=false', ' max_tokens = 5 ', 'temperature=0');
 INSERT INTO "Odd ""names""" VALUES ('o''clock', 1.5, NULL, NULL, NULL, true), ('o''clock', 2.5, NULL, NULL, NULL, false);
 SELECT is("a {b}", llama2_generate(format('Size {of} %s, %s, %s:', "the id", n, flag), max_tokens => 5, temperature => 0), 'the prompt of ' || n)
 FROM "Odd ""names""";

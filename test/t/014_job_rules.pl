@@ -432,6 +432,17 @@ wait_for("llama2_result($id) IS NOT NULL", 'a job that was restored is done', 'r
 wait_for("count(*) = 3 FROM notes WHERE id IN (60, 61, 62) AND summary = '$summary'", 'in a table, too', 'restored');
 is(sql(q{SELECT llama2_submit('Once', max_tokens => 2)}, 'restored') > $id, 1, 'ids go on after those that were restored');
 
+# Who is no superuser dumps his own
+sql('CREATE DATABASE owned');
+sql('CREATE EXTENSION llama2', 'owned');
+my $others = sql(q{SELECT llama2_submit('Once', max_tokens => 2)}, 'owned');
+my $own = sql(q{SET ROLE alice; SELECT llama2_submit('Once', max_tokens => 2); SELECT llama2_conversation_start('alice')}, 'owned') =~ s/\n.*//r;
+my @dump = ('pg_dump', '-h', $node->host, '-p', $node->port, '-U', 'alice', '-f', $dump, 'owned');
+command_fails_like([ @dump ], qr/would be affected by row-level security policy/, 'who is no superuser needs --enable-row-security for pg_dump');
+command_ok([ @dump, '--enable-row-security' ], 'with it');
+my ($dumped) = slurp_file($dump) =~ /^COPY public\.llama2_job \(.*?\n(.*?)^\\\./ms;
+is(join(' ', map { /^(\d+)/ } split /\n/, $dumped), $own, 'there are one\'s own jobs');
+
 # A standby leaves jobs alone, until it is promoted
 pause();
 $node->backup('base');
