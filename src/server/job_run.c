@@ -364,12 +364,11 @@ prepare_row(RunningJob *running)
 	return true;
 }
 
-/* The request counts as its owner's. */
+/* The request counts as its owner's; after an error the end of the subtransaction releases it, and restores the user. */
 static bool
 submit(RunningJob *running)
 {
 	Llama2Job  *job = running->job;
-	ResourceOwner owner = CurrentResourceOwner;
 	Oid			user;
 	int			security;
 	Llama2Call	call;
@@ -382,20 +381,12 @@ submit(RunningJob *running)
 	prompt = Llama2SettingsPrompt(&job->settings, &call, cstring_to_text(running->prompt));
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(job->owner, security);
-	CurrentResourceOwner = request_owner;
-	PG_TRY();
-	{
-		running->request = Llama2SubmitJob(&call, prompt, true);
-	}
-	PG_FINALLY();
-	{
-		CurrentResourceOwner = owner;
-		SetUserIdAndSecContext(user, security);
-	}
-	PG_END_TRY();
+	running->request = Llama2SubmitJob(&call, prompt, true);
+	SetUserIdAndSecContext(user, security);
 	pfree(prompt.ids);
 	if (running->request)
 	{
+		Llama2RequestGiveTo(running->request, request_owner);
 		running->model = call.model;
 		running->vocabulary_generation = call.model->vocabulary_generation;
 		running->state = RUN_SUBMITTED;

@@ -164,6 +164,12 @@ Llama2RequestSlotOf(const Llama2Request *request)
 	return request->slot;
 }
 
+void
+Llama2RequestGiveTo(Llama2Request *request, ResourceOwner owner)
+{
+	request->owner = owner;
+}
+
 Llama2Request *
 Llama2RequestShare(Llama2Request *request)
 {

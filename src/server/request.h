@@ -11,6 +11,8 @@
 
 #include "shared/control.h"
 
+#include "utils/resowner.h"
+
 #include "server/model_use.h"
 
 typedef struct Llama2RequestSpec
@@ -53,6 +55,9 @@ extern Size Llama2ResultsBytes(const Llama2RequestSpec *spec);
 
 /* And the likeliest tokens at their places. */
 extern Size Llama2TopBytes(const Llama2RequestSpec *spec);
+
+/* From now on it belongs to this resource owner. */
+extern void Llama2RequestGiveTo(Llama2Request *request, ResourceOwner owner);
 
 /* One user more of a request; each releases it. */
 extern Llama2Request *Llama2RequestShare(Llama2Request *request);
