@@ -34,7 +34,8 @@ typedef struct MappedModel
 
 static MappedModel *find_mapped(const char *name);
 static bool refresh(MappedModel *mapped, int index);
-static MappedModel *map_vocabulary(int index);
+static MappedModel *map_vocabulary(const char *name, int index);
+static MappedModel *take_stale(uint64 vocabulary_generation);
 static void retire(MappedModel *mapped);
 static void free_stale(XactEvent event, void *arg);
 static void touch(int index);
@@ -82,7 +83,7 @@ Llama2UseModel(const char *name)
 			mapped = NULL;
 		}
 		if (mapped == NULL)
-			mapped = map_vocabulary(index);
+			mapped = map_vocabulary(name, index);
 		if (mapped == NULL)
 			continue;
 		touch(index);
@@ -167,36 +168,47 @@ refresh(MappedModel *mapped, int index)
 
 /* NULL where the model went meanwhile. */
 static MappedModel *
-map_vocabulary(int index)
+map_vocabulary(const char *name, int index)
 {
 	Llama2ModelEntry *entry = &llama2_control->models[index];
-	MappedModel *mapped = MemoryContextAllocZero(TopMemoryContext, sizeof(MappedModel));
+	MappedModel now = {0};
+	MappedModel *mapped;
 	dsm_handle	handle;
 	MemoryContext old;
 	int			place = 0;
 
 	LWLockAcquire(llama2_control->lock, LW_SHARED);
-	handle = entry->state == LLAMA2_MODEL_READY ? entry->vocabulary_handle : DSM_HANDLE_INVALID;
-	mapped->model.index = index;
-	mapped->model.generation = entry->generation;
-	mapped->model.context_length = entry->context_length;
-	mapped->model.dim = entry->config.dim;
-	strlcpy(mapped->model.name, entry->name, sizeof(mapped->model.name));
-	mapped->model.vocabulary_generation = entry->vocabulary_generation;
-	mapped->file = entry->file;
+	handle = entry->state == LLAMA2_MODEL_READY && strcmp(entry->name, name) == 0 ?
+		entry->vocabulary_handle : DSM_HANDLE_INVALID;
+	now.model.index = index;
+	now.model.generation = entry->generation;
+	now.model.context_length = entry->context_length;
+	now.model.dim = entry->config.dim;
+	strlcpy(now.model.name, entry->name, sizeof(now.model.name));
+	now.model.vocabulary_generation = entry->vocabulary_generation;
+	now.file = entry->file;
 	LWLockRelease(llama2_control->lock);
-
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	if (handle != DSM_HANDLE_INVALID)
-		mapped->segment = dsm_attach(handle);
-	MemoryContextSwitchTo(old);
-	if (mapped->segment == NULL)
-	{
-		pfree(mapped);
+	if (handle == DSM_HANDLE_INVALID)
 		return NULL;
+
+	mapped = take_stale(now.model.vocabulary_generation);
+	if (mapped)
+		now.segment = mapped->segment;
+	else
+	{
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		mapped = palloc(sizeof(MappedModel));
+		now.segment = dsm_attach(handle);
+		MemoryContextSwitchTo(old);
+		if (now.segment == NULL)
+		{
+			pfree(mapped);
+			return NULL;
+		}
+		dsm_pin_mapping(now.segment);
 	}
-	dsm_pin_mapping(mapped->segment);
-	mapped->model.vocabulary = dsm_segment_address(mapped->segment);
+	now.model.vocabulary = dsm_segment_address(now.segment);
+	*mapped = now;
 
 	while (place < LLAMA2_MAX_MODELS && all_mapped[place])
 		place++;
@@ -204,6 +216,21 @@ map_vocabulary(int index)
 		retire(all_mapped[--place]);
 	all_mapped[place] = mapped;
 	return mapped;
+}
+
+/* A process cannot map a segment twice. */
+static MappedModel *
+take_stale(uint64 vocabulary_generation)
+{
+	MappedModel **link = &stale;
+	MappedModel *found;
+
+	while (*link && (*link)->model.vocabulary_generation != vocabulary_generation)
+		link = &(*link)->next;
+	found = *link;
+	if (found)
+		*link = found->next;
+	return found;
 }
 
 static void

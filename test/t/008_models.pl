@@ -208,6 +208,8 @@ SKIP:
 	is(value(q{SELECT llama2_unload('copy-3')}), 't', 'until one is unloaded');
 	is(value(q{SELECT llama2_load('copy-16')}), '', 'then there is');
 	is(value($chat), 'PostgreSQL is a database that stores data in tables.', 'the default model still serves');
+	is(value(q{SELECT count(llama2_tokenize('Once', name)) FROM unnest('{copy-16, tinychat-6m, copy-16}'::text[]) AS name}), 3,
+		'a statement of a session that has used more than it keeps at hand goes to and fro between two');
 }
 
 # The folder is gone
