@@ -189,7 +189,7 @@ Llama2SlotFinish(Llama2RequestSlot *slot)
 }
 
 void
-Llama2SlotsFail(int model, bool queued_too, const Llama2Failure *failure)
+Llama2SlotsFail(int model, uint64 generation, bool queued_too, const Llama2Failure *failure)
 {
 	for (int i = 0; i < llama2_control->n_slots; i++)
 	{
@@ -197,7 +197,7 @@ Llama2SlotsFail(int model, bool queued_too, const Llama2Failure *failure)
 		bool		failed = false;
 
 		LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
-		if (slot->model == model &&
+		if (slot->model == model && slot->model_generation == generation &&
 			(slot->state == LLAMA2_SLOT_RUNNING ||
 			 (queued_too && slot->state == LLAMA2_SLOT_QUEUED)))
 		{

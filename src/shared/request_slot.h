@@ -47,10 +47,11 @@ extern PGDLLEXPORT Llama2RequestSlot *Llama2SlotClaim(int model, Llama2SessionTu
 extern PGDLLEXPORT void Llama2SlotFinish(Llama2RequestSlot *slot);
 
 /*
- * Fail every slot of a model that is RUNNING and, if queued_too, QUEUED, with the same reason: the
- * worker went, or the model cannot be loaded.
+ * Fail every slot of one load of a model that is RUNNING and, if queued_too, QUEUED, with the same reason: the
+ * worker went, or the model cannot be loaded.  The entry may have another load by then, whose worker has its own.
  */
-extern PGDLLEXPORT void Llama2SlotsFail(int model, bool queued_too, const Llama2Failure *failure);
+extern PGDLLEXPORT void Llama2SlotsFail(int model, uint64 generation, bool queued_too,
+										const Llama2Failure *failure);
 
 static inline int
 Llama2SlotIndex(const Llama2RequestSlot *slot)

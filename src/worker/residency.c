@@ -63,6 +63,7 @@ void
 Llama2Unload(Llama2Resident *resident)
 {
 	Llama2ModelEntry *entry = &llama2_control->models[resident->model];
+	uint64		generation = entry->generation;
 	char		name[LLAMA2_MODEL_NAME_LENGTH];
 	Llama2Failure failure;
 
@@ -82,7 +83,7 @@ Llama2Unload(Llama2Resident *resident)
 	Llama2SetFailure(&failure, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 					 "the model was unloaded while the request waited",
 					 "Run the statement again; the model is then loaded again.");
-	Llama2SlotsFail(resident->model, true, &failure);
+	Llama2SlotsFail(resident->model, generation, true, &failure);
 	ereport(LOG, (errmsg("llama2 model \"%s\" is unloaded", name)));
 }
 

@@ -79,16 +79,18 @@ void
 Llama2GiveUpWith(int model, const Llama2Failure *failure)
 {
 	Llama2ModelEntry *entry = &llama2_control->models[model];
+	uint64		generation;
 
 	Llama2UnpinWeights(entry);
 	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
+	generation = entry->generation;
 	entry->failure = *failure;
 	Llama2ForgetVocabulary(entry);
 	entry->memory_bytes = 0;
 	entry->state = LLAMA2_MODEL_FAILED;
 	LWLockRelease(llama2_control->lock);
 	ConditionVariableBroadcast(&llama2_control->model_changed);
-	Llama2SlotsFail(model, true, failure);
+	Llama2SlotsFail(model, generation, true, failure);
 	proc_exit(0);
 }
 
@@ -152,6 +154,7 @@ leave_entry(int code, Datum argument)
 	Llama2ModelEntry *entry = &llama2_control->models[model];
 	char		message[LLAMA2_ERROR_LENGTH];
 	Llama2Failure failure;
+	uint64		generation;
 
 	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
 	if (entry->worker_pid != MyProcPid)
@@ -159,6 +162,7 @@ leave_entry(int code, Datum argument)
 		LWLockRelease(llama2_control->lock);
 		return;
 	}
+	generation = entry->generation;
 	entry->worker_pid = 0;
 	entry->worker_latch = NULL;
 	if (entry->state == LLAMA2_MODEL_WAITING || entry->state == LLAMA2_MODEL_LOADING)
@@ -172,7 +176,7 @@ leave_entry(int code, Datum argument)
 			 entry->name);
 	Llama2SetFailure(&failure, ERRCODE_OPERATOR_INTERVENTION, message,
 					 "The worker starts again by itself; run the statement again.");
-	Llama2SlotsFail(model, false, &failure);
+	Llama2SlotsFail(model, generation, false, &failure);
 	ConditionVariableBroadcast(&llama2_control->model_changed);
 }
 
