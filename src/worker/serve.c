@@ -412,7 +412,7 @@ publish_statistics(void)
 static bool
 should_abandon_step(void *arg)
 {
-	return ProcDiePending;
+	return Llama2WorkerShouldStop();
 }
 
 /* The model is idle from now on. */

@@ -45,7 +45,10 @@ pg_noreturn extern void Llama2BreakOff(int model);
 /* Serve requests until the process ends or the model is to be unloaded. */
 extern void Llama2Serve(Llama2Resident *resident);
 
-/* Does the process want to end?  Safe to ask at any place of the main thread. */
+/*
+ * Does the process want to end?  Safe to ask at any place of the main thread.  Whoever waits for every process of the
+ * server, as DROP DATABASE does, is answered meanwhile.
+ */
 extern bool Llama2WorkerShouldStop(void);
 
 #endif							/* LLAMA2_WORKER_H */

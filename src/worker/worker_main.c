@@ -19,6 +19,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/pmsignal.h"
+#include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 
@@ -63,6 +64,8 @@ Llama2WorkerMain(Datum argument)
 bool
 Llama2WorkerShouldStop(void)
 {
+	if (ProcSignalBarrierPending)
+		ProcessProcSignalBarrier();
 	return ProcDiePending || !PostmasterIsAlive();
 }
 
