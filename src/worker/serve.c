@@ -36,6 +36,7 @@ typedef struct RunningRequest
 
 static void create_engine(void);
 static void choose_options(void);
+static uint64 bytes_for(const LlmEngineOptions *options);
 static void take_requests(void);
 static void start_request(RunningRequest *running, Llama2RequestSlot *slot);
 static void step(void);
@@ -56,7 +57,8 @@ static Llama2Resident *model;	/* what this process serves */
 static Llama2ModelEntry *entry;
 static LlmEngine *engine = NULL;
 static LlmEngineOptions engine_options;
-static bool engine_outdated;	/* the parameters say otherwise: made anew when nothing runs */
+static LlmEngineOptions wanted_options; /* what the parameters said when it was made */
+static bool engine_outdated;	/* they say otherwise: made anew when nothing runs */
 static LlmEngineStatistics published;
 static RunningRequest *running; /* [engine_options.max_sequences] */
 static int	n_running;
@@ -152,20 +154,30 @@ create_engine(void)
 static void
 choose_options(void)
 {
-	LlmEngineOptions wanted;
-	uint64_t	kv_bytes;
-	uint64_t	activation_bytes;
+	uint64		bytes;
 
-	Llama2EngineOptions(&wanted);
-	if (llm_engine_plan(&model->weights.config, &wanted, &kv_bytes, &activation_bytes, NULL) &&
-		!Llama2ChangeClaim(model->model, entry->image_bytes + entry->vocabulary_bytes + kv_bytes + activation_bytes))
+	Llama2EngineOptions(&wanted_options);
+	engine_options = wanted_options;
+	bytes = bytes_for(&wanted_options);
+	if (bytes > 0 && !Llama2ChangeClaim(model->model, bytes))
 	{
 		ereport(LOG,
 				(errmsg("llama2 model \"%s\" keeps its memory for keys and values: \"llama2.memory_limit\" has no room for more",
 						entry->name)));
-		wanted.kv_bytes = entry->kv_bytes;
+		engine_options.kv_bytes = entry->kv_bytes;
 	}
-	engine_options = wanted;
+}
+
+/* What the model takes with these options; 0 where they do not suit it. */
+static uint64
+bytes_for(const LlmEngineOptions *options)
+{
+	uint64_t	kv_bytes;
+	uint64_t	activation_bytes;
+
+	if (!llm_engine_plan(&model->weights.config, options, &kv_bytes, &activation_bytes, NULL))
+		return 0;
+	return entry->image_bytes + entry->vocabulary_bytes + kv_bytes + activation_bytes;
 }
 
 static void
@@ -435,6 +447,7 @@ wait_for_work(long timeout_ms)
 	pgstat_report_activity(STATE_RUNNING, "generating");
 }
 
+/* A cache that had no room is as large as was wanted as soon as it has. */
 static void
 reload_parameters(void)
 {
@@ -443,16 +456,17 @@ reload_parameters(void)
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
 	Llama2EngineOptions(&wanted);
-	engine_outdated = wanted.n_threads != engine_options.n_threads ||
-		wanted.kernels != engine_options.kernels ||
-		wanted.kv_type != engine_options.kv_type ||
-		wanted.kv_bytes != engine_options.kv_bytes ||
-		wanted.kv_grows != engine_options.kv_grows ||
-		wanted.context_length != engine_options.context_length ||
-		wanted.max_sequences != engine_options.max_sequences ||
-		wanted.use_blas != engine_options.use_blas ||
-		wanted.prefix_cache != engine_options.prefix_cache ||
-		wanted.speculation != engine_options.speculation;
+	engine_outdated = wanted.n_threads != wanted_options.n_threads ||
+		wanted.kernels != wanted_options.kernels ||
+		wanted.kv_type != wanted_options.kv_type ||
+		wanted.kv_bytes != wanted_options.kv_bytes ||
+		wanted.kv_grows != wanted_options.kv_grows ||
+		wanted.context_length != wanted_options.context_length ||
+		wanted.max_sequences != wanted_options.max_sequences ||
+		wanted.use_blas != wanted_options.use_blas ||
+		wanted.prefix_cache != wanted_options.prefix_cache ||
+		wanted.speculation != wanted_options.speculation ||
+		(engine_options.kv_bytes != wanted.kv_bytes && Llama2ChangeClaim(model->model, bytes_for(&wanted)));
 }
 
 /* Nobody waits for these requests or their places, and none is cancelled, which a step notices. */
