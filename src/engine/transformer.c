@@ -501,7 +501,7 @@ work_unit(const LlmThread *w, bool blas)
 		return (WorkUnit) {LLM_BLAS_PANELS, 1};
 	if (w->transformer->n_tokens <= FEW_COLUMNS)
 		return (WorkUnit) {2, INT32_MAX};
-	return (WorkUnit) {3, 4};
+	return (WorkUnit) {3, 16};
 }
 
 static int32_t

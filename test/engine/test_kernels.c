@@ -35,11 +35,11 @@ group_is_right(const float *x, const int8_t *q, float d, const int32_t *sum16)
 	scale = max / 127 < FLT_MIN ? 0 : max / 127;
 	for (int i = 0; i < LLM_GROUP; i++)
 	{
-		float		expected = scale > 0 ? nearbyintf(x[i] / scale) : 0;
+		float		expected = scale > 0 ? nearbyintf(x[i] * (1 / scale)) : 0;
 
 		if (q[i] != (int) expected)
 		{
-			diag("%.9g / %.9g became %d", x[i], scale, q[i]);
+			diag("%.9g in units of %.9g became %d", x[i], scale, q[i]);
 			return false;
 		}
 		sums[i / 16] += q[i];

@@ -75,11 +75,11 @@ absolute(__m256 lanes)
 
 /* round(x / d) of eight values as int32; 0 where d is 0. */
 INLINE __m256i
-quantize_lanes(const float *x, __m256 d)
+quantize_lanes(const float *x, __m256 inverse)
 {
-	__m256		ratio = _mm256_div_ps(_mm256_loadu_ps(x), d);
+	__m256		ratio = _mm256_mul_ps(_mm256_loadu_ps(x), inverse);
 
-	ratio = _mm256_and_ps(ratio, _mm256_cmp_ps(d, _mm256_setzero_ps(), _CMP_NEQ_UQ));
+	ratio = _mm256_and_ps(ratio, _mm256_cmp_ps(inverse, _mm256_setzero_ps(), _CMP_NEQ_UQ));
 	return _mm256_cvtps_epi32(ratio);
 }
 
@@ -91,9 +91,9 @@ quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16)
 	__m256		max_1 = _mm256_max_ps(absolute(_mm256_loadu_ps(x + 16)), absolute(_mm256_loadu_ps(x + 24)));
 	float		quotient = max_lane(_mm256_max_ps(max_0, max_1)) / 127.0f;
 	float		scale = quotient < FLT_MIN ? 0.0f : quotient;	/* a subnormal d is too coarse */
-	__m256		scales = _mm256_set1_ps(scale);
-	__m256i		words_0 = _mm256_packs_epi32(quantize_lanes(x, scales), quantize_lanes(x + 8, scales));
-	__m256i		words_1 = _mm256_packs_epi32(quantize_lanes(x + 16, scales), quantize_lanes(x + 24, scales));
+	__m256		inverse = _mm256_set1_ps(scale == 0 ? 0.0f : 1.0f / scale);
+	__m256i		words_0 = _mm256_packs_epi32(quantize_lanes(x, inverse), quantize_lanes(x + 8, inverse));
+	__m256i		words_1 = _mm256_packs_epi32(quantize_lanes(x + 16, inverse), quantize_lanes(x + 24, inverse));
 	__m256i		bytes = _mm256_packs_epi16(words_0, words_1);
 	__m256i		sums;
 

@@ -281,8 +281,8 @@ add_split_group(LlmTensorType type, int columns, const HalfPanel *half, int32_t 
 	int64_t		super = group / SUPER_GROUPS;
 	__m256		d_w = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) (half->d + super * LLM_PANEL_ROWS)));
 	__m256		m_w = _mm256_setzero_ps();
+	__m256		minimums[2];
 	__m256		t[MAX_COLUMNS];
-	__m256		u[MAX_COLUMNS];
 
 	if (has_minimum(type))
 		m_w = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) (half->m + super * LLM_PANEL_ROWS)));
@@ -292,13 +292,13 @@ add_split_group(LlmTensorType type, int columns, const HalfPanel *half, int32_t 
 	{
 		__m256i		sums[MAX_COLUMNS];
 		__m256		scale;
-		__m256		minimum;
 
 #pragma GCC unroll 4
 		for (int c = 0; c < columns; c++)
 			sums[c] = _mm256_set1_epi32(-code_offset(type) * sum16[c * (int64_t) (x->width / 16) + part]);
 		code_sums(type, columns, half, group, part * (QUADS / 2), QUADS / 2, q, x->width, sums);
-		split_scale(type, half, group, part, &scale, &minimum);
+		split_scale(type, half, group, part, &scale, &minimums[part]);
+		scale = _mm256_mul_ps(d_w, scale);
 
 #pragma GCC unroll 4
 		for (int c = 0; c < columns; c++)
@@ -306,23 +306,22 @@ add_split_group(LlmTensorType type, int columns, const HalfPanel *half, int32_t 
 			__m256		s = _mm256_cvtepi32_ps(sums[c]);
 
 			t[c] = part == 0 ? _mm256_mul_ps(scale, s) : _mm256_fmadd_ps(scale, s, t[c]);
-			if (has_minimum(type))
-			{
-				__m256		sum_q = _mm256_set1_ps((float) sum16[c * (int64_t) (x->width / 16) + part]);
-
-				u[c] = part == 0 ? _mm256_mul_ps(minimum, sum_q) : _mm256_fmadd_ps(minimum, sum_q, u[c]);
-			}
 		}
 	}
 
 #pragma GCC unroll 4
 	for (int c = 0; c < columns; c++)
 	{
-		__m256		column_d = _mm256_set1_ps(d[c * (int64_t) (x->width / LLM_GROUP)]);
+		const float column_d = d[c * (int64_t) (x->width / LLM_GROUP)];
 
-		a[c] = _mm256_fmadd_ps(t[c], _mm256_mul_ps(d_w, column_d), a[c]);
-		if (has_minimum(type))
-			a[c] = _mm256_fnmadd_ps(u[c], _mm256_mul_ps(m_w, column_d), a[c]);
+		a[c] = _mm256_fmadd_ps(t[c], _mm256_set1_ps(column_d), a[c]);
+		if (!has_minimum(type))
+			continue;
+#pragma GCC unroll 2
+		for (int part = 0; part < 2; part++)
+			a[c] = _mm256_fnmadd_ps(_mm256_mul_ps(m_w, minimums[part]),
+									_mm256_set1_ps(column_d * (float) sum16[c * (int64_t) (x->width / 16) + part]),
+									a[c]);
 	}
 }
 

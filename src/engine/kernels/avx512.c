@@ -170,20 +170,25 @@ quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16)
 	const __m512 high = _mm512_loadu_ps(x + 16);
 	float		scale = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low),
 														   _mm512_abs_ps(high))) / 127.0f;
-	const __m512 halves[2] = {low, high};
+	__m512		inverse;
+	__mmask16	any;
+	__m256i		bytes;
+	__m256i		sums;
 
 	if (scale < FLT_MIN)
 		scale = 0;
 	*d = scale;
-	for (int half = 0; half < 2; half++)
-	{
-		__m512		ratio = _mm512_div_ps(halves[half], _mm512_set1_ps(scale));
-		__m512i		rounded = _mm512_maskz_cvtps_epi32(scale > 0 ? 0xffff : 0, ratio);
-		__m128i		bytes = _mm512_cvtsepi32_epi8(rounded);
+	any = scale > 0 ? 0xffff : 0;
+	inverse = _mm512_set1_ps(1.0f / scale);
+	bytes = _mm256_set_m128i(_mm512_cvtsepi32_epi8(_mm512_maskz_cvtps_epi32(any, _mm512_mul_ps(high, inverse))),
+							 _mm512_cvtsepi32_epi8(_mm512_maskz_cvtps_epi32(any, _mm512_mul_ps(low, inverse))));
+	_mm256_storeu_si256((__m256i *) q, bytes);
 
-		_mm_storeu_si128((__m128i *) (q + 16 * half), bytes);
-		sum16[half] = _mm512_reduce_add_epi32(_mm512_cvtepi8_epi32(bytes));
-	}
+	sums = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), bytes);
+	sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0x4e));
+	sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0xb1));
+	sum16[0] = _mm256_extract_epi32(sums, 0);
+	sum16[1] = _mm256_extract_epi32(sums, 4);
 }
 
 /* Negative infinity when all are NaN. */

@@ -168,6 +168,13 @@ negative_offset(LlmTensorType type, __m512i sum)
 							_mm512_slli_epi32(sum, (unsigned int) offset_shift(type)));
 }
 
+/* d times the sum, both as a column's numbers are kept. */
+AVX512_INLINE __m512i
+scaled(__m512i d, __m512i sum)
+{
+	return _mm512_castps_si512(_mm512_mul_ps(_mm512_castsi512_ps(d), _mm512_cvtepi32_ps(sum)));
+}
+
 /* Groups first .. first + count - 1 of a column. */
 AVX512_INLINE void
 copy_column(LlmTensorType type, const LlmActivations *x, int32_t column, int64_t first, int count,
@@ -193,16 +200,15 @@ copy_column(LlmTensorType type, const LlmActivations *x, int32_t column, int64_t
 			number[0] = negative_offset(type, both);
 			break;
 		case FORMULA_MINIMUM:
-			number[1] = _mm512_castps_si512(_mm512_mul_ps(_mm512_castsi512_ps(d),
-														  _mm512_cvtepi32_ps(both)));
+			number[1] = scaled(d, both);
 			break;
 		case FORMULA_HALVES:
 			number[0] = negative_offset(type, half0);
 			number[1] = negative_offset(type, half1);
 			break;
 		case FORMULA_HALVES_MINIMUM:
-			number[0] = _mm512_castps_si512(_mm512_cvtepi32_ps(half0));
-			number[1] = _mm512_castps_si512(_mm512_cvtepi32_ps(half1));
+			number[0] = scaled(d, half0);
+			number[1] = scaled(d, half1);
 			break;
 	}
 	for (int i = 0; i < 3; i++)
@@ -240,14 +246,13 @@ broadcast_float(const void *p)
  *		SYMMETRIC		-offset * sumq (int32), d
  *		MINIMUM			d, d * sumq
  *		HALVES			-offset * sum16 of either half (int32), d
- *		HALVES_MINIMUM	sum16 of either half as floats, d
+ *		HALVES_MINIMUM	d * sum16 of either half, d
  */
 AVX512_INLINE __m512
 add_group(Formula formula, __m512i sum0, __m512i sum1, const float *s, const ColumnStretch *x, int at, __m512 a)
 {
 	__m512		s0 = _mm512_load_ps(s);
 	__m512		f0 = _mm512_cvtepi32_ps(sum0);
-	__m512		dx;
 	__m512		t;
 
 	if (formula == FORMULA_SYMMETRIC)
@@ -258,15 +263,12 @@ add_group(Formula formula, __m512i sum0, __m512i sum1, const float *s, const Col
 		return _mm512_fmadd_ps(_mm512_load_ps(s + 16), broadcast_float(&x->number[1][at]), a);
 	}
 
-	dx = broadcast_float(&x->number[2][at]);
 	t = _mm512_fmadd_ps(_mm512_load_ps(s + 16), _mm512_cvtepi32_ps(sum1), _mm512_mul_ps(s0, f0));
-	a = _mm512_fmadd_ps(t, _mm512_mul_ps(_mm512_load_ps(s + 32), dx), a);
+	a = _mm512_fmadd_ps(t, broadcast_float(&x->number[2][at]), a);
 	if (formula == FORMULA_HALVES_MINIMUM)
 	{
-		__m512		u = _mm512_mul_ps(_mm512_load_ps(s + 48), broadcast_float(&x->number[0][at]));
-
-		u = _mm512_fmadd_ps(_mm512_load_ps(s + 64), broadcast_float(&x->number[1][at]), u);
-		a = _mm512_fnmadd_ps(u, _mm512_mul_ps(_mm512_load_ps(s + 80), dx), a);
+		a = _mm512_fmadd_ps(_mm512_load_ps(s + 32), broadcast_float(&x->number[0][at]), a);
+		a = _mm512_fmadd_ps(_mm512_load_ps(s + 48), broadcast_float(&x->number[1][at]), a);
 	}
 	return a;
 }

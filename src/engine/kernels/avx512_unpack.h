@@ -24,7 +24,7 @@ typedef enum Formula
 } Formula;
 
 /* Most scale vectors that a group has. */
-#define MAX_SCALES 6
+#define MAX_SCALES 4
 
 typedef struct PanelPointers
 {
@@ -76,8 +76,8 @@ offset_shift(LlmTensorType type)
 }
 
 /*
- * Scale vectors of a group, in this order: SYMMETRIC d; MINIMUM d, m (added); HALVES scale
- * of either half, d; HALVES_MINIMUM the same, minimum of either half, dmin.
+ * Scale vectors of a group, in this order: SYMMETRIC d; MINIMUM d, m (added); HALVES d of either
+ * half; HALVES_MINIMUM the same, m of either half (added).
  */
 AVX512_INLINE int
 scale_vectors(Formula formula)
@@ -89,7 +89,7 @@ scale_vectors(Formula formula)
 		case FORMULA_MINIMUM:
 			return 2;
 		case FORMULA_HALVES:
-			return 3;
+			return 2;
 		default:
 			return MAX_SCALES;
 	}
@@ -332,11 +332,9 @@ unpack_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int
 					bytes = scale;
 				}
 				for (int g = 0; g < count; g++)
-				{
-					_mm512_store_ps(out + g * stride, signed_bytes_to_floats(bytes + 32 * g));
-					_mm512_store_ps(out + g * stride + 16, signed_bytes_to_floats(bytes + 32 * g + 16));
-					_mm512_store_ps(out + g * stride + 32, d);
-				}
+					for (int half = 0; half < 2; half++)
+						_mm512_store_ps(out + g * stride + 16 * half,
+										_mm512_mul_ps(d, signed_bytes_to_floats(bytes + 32 * g + 16 * half)));
 			}
 			break;
 
@@ -344,7 +342,7 @@ unpack_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int
 			{
 				const __m128i nibble = _mm_set1_epi8(0x0f);
 				__m512		d = load_halves(panel->d, block);
-				__m512		dmin = load_halves(panel->m, block);
+				__m512		dmin = _mm512_xor_ps(load_halves(panel->m, block), _mm512_set1_ps(-0.0f));
 
 				for (int g = 0; g < count; g++)
 				{
@@ -357,12 +355,11 @@ unpack_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int
 						__m128i		low = _mm_and_si128(bytes, nibble);
 						__m128i		high = _mm_and_si128(_mm_srli_epi16(bytes, 4), nibble);
 
-						_mm512_store_ps(to + 16 * half, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(low)));
-						_mm512_store_ps(to + 48 + 16 * half,
-										_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(high)));
+						_mm512_store_ps(to + 16 * half,
+										_mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(low))));
+						_mm512_store_ps(to + 32 + 16 * half,
+										_mm512_mul_ps(dmin, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(high))));
 					}
-					_mm512_store_ps(to + 32, d);
-					_mm512_store_ps(to + 80, dmin);
 				}
 			}
 			break;

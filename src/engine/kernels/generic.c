@@ -147,6 +147,7 @@ quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16)
 {
 	const float rounder = 0x1.8p23f;
 	float		max = 0;
+	float		inverse;
 	float		scale;
 
 	for (int i = 0; i < LLM_GROUP; i++)
@@ -154,11 +155,12 @@ quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16)
 	scale = max / 127.0f;
 	if (scale < FLT_MIN)
 		scale = 0;
+	inverse = scale > 0 ? 1.0f / scale : 0;
 	*d = scale;
 	sum16[0] = sum16[1] = 0;
 	for (int i = 0; i < LLM_GROUP; i++)
 	{
-		float		rounded = scale > 0 ? x[i] / scale + rounder : rounder;
+		float		rounded = scale > 0 ? x[i] * inverse + rounder : rounder;
 
 		q[i] = (int8_t) (llm_bits_of_float(rounded) - llm_bits_of_float(rounder));
 		sum16[i / 16] += q[i];

@@ -200,7 +200,7 @@ add_whole_group(LlmBlockLayout layout, const Group *group, const int8_t *q, floa
 	}
 }
 
-/* Add a group whose halves have scales of their own; t and u are below 2^24, so exact as floats. */
+/* Add a group whose halves have scales of their own. */
 TEMPLATE void
 add_half_groups(LlmBlockLayout layout, const Group *group, const int8_t *q, float d_x,
 				const int32_t *sum16, float *y)
@@ -211,12 +211,12 @@ add_half_groups(LlmBlockLayout layout, const Group *group, const int8_t *q, floa
 		sum_products(layout, group->codes + 16 * half, q + 16 * half, 16, sums[half]);
 	for (int r = 0; r < LANES; r++)
 	{
-		int32_t		t = group->scale[0][r] * sums[0][r] + group->scale[1][r] * sums[1][r];
-		int32_t		u = group->min[0][r] * sum16[0] + group->min[1][r] * sum16[1];
+		float		t = group->d[r] * (float) group->scale[0][r] * (float) sums[0][r];
 
-		y[r] += (float) t * (group->d[r] * d_x);
-		if (layout.has_m)
-			y[r] += (float) -u * (group->m[r] * d_x);
+		t += group->d[r] * (float) group->scale[1][r] * (float) sums[1][r];
+		y[r] += t * d_x;
+		for (int half = 0; layout.has_m && half < 2; half++)
+			y[r] += -(group->m[r] * (float) group->min[half][r]) * (d_x * (float) sum16[half]);
 	}
 }
 

@@ -23,7 +23,7 @@
  * are always there.  The int8 half is filled by quantize for products with
  * quantized weights, one scale for each group of 32:
  *
- *	 d = max|x| / 127,  q = round(x / d) to nearest even,  sum16[h] = sum of q over
+ *	 d = max|x| / 127,  q = round(x * (1 / d)) to nearest even,  sum16[h] = sum of q over
  *	 weights 16h .. 16h+15 of the group (h = 0, 1).  A group of zeros has d = 0, and so
  * has a group whose d would not be a normal number (d < FLT_MIN): its q are 0.
  */
@@ -115,10 +115,10 @@ typedef struct LlmKernels
 	 *	 Q4_0 Q5_0 Q8_0:  a = fma(float(S - offset sumq), d_w * d_x, a)
 	 *	 Q4_1 Q5_1:       a = fma(float(S), d_w * d_x, a);  a = fma(m, d_x * float(sumq), a)
 	 *	 Q4_K Q5_K:       a = fma(float(S), (d scale) * d_x, a);  a = fma(-(dmin min), d_x * float(sumq), a)
-	 *	 Q6_K Q3_K:       for both halves t = scale_0 * float(S_0 - offset sum16_0), t = fma(scale_1,
-	 *					  float(S_1 - offset sum16_1), t); then a = fma(t, d * d_x, a)
-	 *	 Q2_K:            t as above without offset, u likewise of min and float(sum16); a = fma(t, d * d_x, a);
-	 *					  a = fma(-u, dmin * d_x, a)
+	 *	 Q6_K Q3_K:       t = (d scale_0) * float(S_0 - offset sum16_0);  t = fma(d scale_1, float(S_1 - offset
+	 *					  sum16_1), t);  a = fma(t, d_x, a)
+	 *	 Q2_K:            t as above without offset; a = fma(t, d_x, a); for both halves a = fma(-(dmin min_h),
+	 *					  d_x * float(sum16_h), a)
 	 */
 	void		(*matmul[LLM_TENSOR_TYPE_LIMIT]) (const LlmMatrix *w, int32_t first, int32_t last,
 												  const LlmActivations *x, float *y, int64_t y_stride);
