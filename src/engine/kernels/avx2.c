@@ -131,7 +131,7 @@ rms_norm(const float *x, const float *weight, int32_t n, float eps, float *out)
 {
 	__m256		squares_0 = _mm256_setzero_ps();
 	__m256		squares_1 = _mm256_setzero_ps();
-	__m256		root;
+	__m256		inverse;
 
 	for (int64_t i = 0; i < n; i += 2 * LANES)
 	{
@@ -141,11 +141,11 @@ rms_norm(const float *x, const float *weight, int32_t n, float eps, float *out)
 		squares_0 = _mm256_fmadd_ps(x_0, x_0, squares_0);
 		squares_1 = _mm256_fmadd_ps(x_1, x_1, squares_1);
 	}
-	root = _mm256_set1_ps(sqrtf(sum_lanes(squares_0, squares_1) / (float) n + eps));
+	inverse = _mm256_set1_ps(1.0f / sqrtf(sum_lanes(squares_0, squares_1) / (float) n + eps));
 
 	for (int64_t i = 0; i < n; i += LANES)
 	{
-		__m256		scaled = _mm256_div_ps(load_some(x + i, n - i), root);
+		__m256		scaled = _mm256_mul_ps(load_some(x + i, n - i), inverse);
 
 		store_some(out + i, _mm256_mul_ps(load_some(weight + i, n - i), scaled), n - i);
 	}

@@ -27,12 +27,12 @@ quantize(LlmActivations *activations, int32_t first, int32_t last)
 static void
 rms_norm(const float *x, const float *weight, int32_t n, float eps, float *out)
 {
-	const __m512 root = _mm512_set1_ps(sqrtf(sum_of_squares(x, n) / (float) n + eps));
+	const __m512 inverse = _mm512_set1_ps(1.0f / sqrtf(sum_of_squares(x, n) / (float) n + eps));
 
 	for (int32_t i = 0; i < n; i += AVX512_LANES)
 	{
 		const __mmask16 lanes = avx512_first_lanes(n - i);
-		__m512		normal = _mm512_div_ps(_mm512_maskz_loadu_ps(lanes, x + i), root);
+		__m512		normal = _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, x + i), inverse);
 
 		_mm512_mask_storeu_ps(out + i, lanes,
 							  _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, weight + i), normal));

@@ -26,10 +26,10 @@ quantize(LlmActivations *activations, int32_t first, int32_t last)
 static void
 rms_norm(const float *x, const float *weight, int32_t n, float eps, float *out)
 {
-	float		root = sqrtf(sum_of_squares(x, n) / (float) n + eps);
+	float		inverse = 1.0f / sqrtf(sum_of_squares(x, n) / (float) n + eps);
 
 	for (int32_t i = 0; i < n; i++)
-		out[i] = weight[i] * (x[i] / root);
+		out[i] = weight[i] * (x[i] * inverse);
 }
 
 static void

@@ -124,7 +124,8 @@ typedef struct LlmKernels
 												  const LlmActivations *x, float *y, int64_t y_stride);
 
 	/*
-	 * RMSNorm (Zhang and Sennrich 2019; Llama 2, section 2.2): out[i] = weight[i] * (x[i] / sqrt(mean(x^2) + eps)).
+	 * RMSNorm (Zhang and Sennrich 2019; Llama 2, section 2.2): out[i] = weight[i] * (x[i] * (1 / sqrt(mean(x^2) +
+	 * eps))).
 	 * The squares are summed in 16 lanes (lane i mod 16), then lanes pairwise (8, 4, 2, 1).
 	 */
 	void		(*rms_norm) (const float *x, const float *weight, int32_t n, float eps, float *out);
