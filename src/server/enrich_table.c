@@ -14,6 +14,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "parser/parser.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -49,6 +50,8 @@ typedef struct RowBatch
 } RowBatch;
 
 static void read_arguments(FunctionCallInfo fcinfo, TableRun *run);
+static void check_condition(char *condition);
+static void point_into_condition(void *condition);
 static void open_table(TableRun *run);
 static void append_from(StringInfo sql, const TableRun *run);
 static int64 count_rows(TableRun *run);
@@ -129,6 +132,8 @@ read_arguments(FunctionCallInfo fcinfo, TableRun *run)
 	run->column = pstrdup(NameStr(*PG_GETARG_NAME(1)));
 	run->source = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	run->condition = Llama2StringArgument(fcinfo, 3);
+	if (run->condition)
+		check_condition(run->condition);
 	run->batch = PG_GETARG_INT32(4);
 	if (run->batch < 1 || run->batch > MAX_BATCH)
 		ereport(ERROR,
@@ -137,6 +142,28 @@ read_arguments(FunctionCallInfo fcinfo, TableRun *run)
 				 errdetail("It must be at least 1 and at most %d.", MAX_BATCH)));
 	options = Llama2StringArgument(fcinfo, 5);
 	run->settings = Llama2ReadSettings(&options, options ? 1 : 0);
+}
+
+/* One expression, so that what stands beside it in the queries holds as well. */
+static void
+check_condition(char *condition)
+{
+	ErrorContextCallback callback = {error_context_stack, point_into_condition, condition};
+
+	error_context_stack = &callback;
+	(void) raw_parser(condition, RAW_PARSE_PLPGSQL_EXPR);
+	error_context_stack = callback.previous;
+}
+
+/* The parser's position is not one in the CALL. */
+static void
+point_into_condition(void *condition)
+{
+	int			position = geterrposition();
+
+	errposition(0);
+	internalerrposition(position);
+	internalerrquery(condition);
 }
 
 /* Anew in each transaction, as there are no locks between them. */
@@ -244,7 +271,7 @@ generate_batch(const TableRun *run, RowBatch *batch)
 
 	batch->answers = palloc(sizeof(text *) * batch->n);
 	for (int i = 0; i < batch->n; i++)
-		prompts[i] = cstring_to_text(batch->prompts[i]);
+		prompts[i] = batch->prompts[i] ? cstring_to_text(batch->prompts[i]) : NULL;
 	Llama2BeginCallWith(run->settings, &call);
 	Llama2GenerateBatch(&call, run->settings->chat, prompts, batch->n, batch->answers, run->progress);
 }

@@ -144,5 +144,15 @@ is(filled(), $rows - 50, 'with its batch');
 is(ref $client->query($forgiving), 'ARRAY', 'not with on_error');
 is(value('SELECT string_agg(id::text, $$,$$) FROM items WHERE id <= 1000 AND summary IS NULL'), '7', 'it alone stays empty');
 is(value('SELECT count(*) FROM written'), 49, 'and is not written');
+
+# --- conditions
+
+for my $condition ('id = 1) OR (true', 'true); DELETE FROM items; SELECT (true', 'id = 1 ORDER BY id', 'id = 1 FROM written', 'id =', '', 'nothing = 1', "'x'")
+{
+	my $call = "CALL llama2_enrich_table('items', 'summary', 'Item {id}: {body}', condition => " . '$c$' . $condition . '$c$)';
+	like($client->query($call)->{sqlstate}, qr/^(?:42601|42703|22P02)$/, "no condition: $condition");
+}
+is(value('SELECT count(*) FROM items WHERE id > 1000'), 2, 'nothing beside it was done');
+is(ref $client->query(q{CALL llama2_enrich_table('items', 'summary', 'Item {id}: {body}', condition => $c$id = 5 OR body LIKE '(%' -- )$c$)}), 'ARRAY', 'a condition with a remark');
 $node->stop;
 done_testing();
