@@ -245,7 +245,7 @@ my @keeping = (['CREATE TABLE kept AS SELECT id, llama2_chat(body) AS a FROM tic
 	['UPDATE kept SET a = llama2_chat(a)', 'CREATE TABLE kept (id int, a text); CREATE TABLE heir (x int) INHERITS (kept); INSERT INTO kept SELECT id, body FROM tickets; INSERT INTO heir SELECT id + 50, body, id FROM tickets']);
 push @keeping, [q{MERGE INTO kept AS k USING (SELECT id, llama2_chat(body) AS a FROM tickets) AS t ON t.id = k.id WHEN MATCHED AND k.id < 5 THEN DELETE
 		WHEN MATCHED THEN UPDATE SET a = t.a || llama2_generate(k.a) WHEN NOT MATCHED AND llama2_is_true(t.a) IS NOT NULL THEN INSERT VALUES (t.id, t.a)}, q{CREATE TABLE kept AS SELECT id, 'Old ' || id AS a FROM tickets WHERE id < 12}]
-	if $node->pg_version >= 15;
+	if $client->query(q{SELECT current_setting('server_version_num')::int >= 150000})->[0][0] eq 't';
 for my $keep (@keeping)
 {
 	my ($statement, $before) = @$keep;

@@ -424,6 +424,10 @@ sql("INSERT INTO notes (id, body) VALUES (60, '$kettle')");
 sql("INSERT INTO notes (id, body) VALUES (61, '$kettle'), (62, '$kettle')");
 my $dump = $node->basedir . '/dump.sql';
 command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-f', $dump, 'postgres' ], 'pg_dump');
+# version 14.9 has policies of the extension's tables in it, beside the extension
+my $without = slurp_file($dump) =~ s/^CREATE POLICY llama2_.*?;$//gmsr;
+unlink $dump;
+append_to_file($dump, $without);
 sql('CREATE DATABASE restored');
 command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-h', $node->host, '-p', $node->port, '-f', $dump, 'restored' ], 'restore');
 sql('DELETE FROM llama2_job');
