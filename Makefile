@@ -251,6 +251,8 @@ $(IMPORT_TESTS): $(BUILD)/test/%: test/import/%.c $(BUILD)/libllm.a
 $(ENGINE_TESTS): $(BUILD)/test/%: test/engine/%.c $(BUILD)/libllm.a
 	$(LINK_PROGRAM)
 
+$(BUILD)/test/test_grammar_memory: ENGINE_LIBS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
 $(FUZZERS): $(BUILD)/fuzz/%: test/fuzz/%.c $(BUILD)/libllm.a
 	$(LINK_PROGRAM)
 

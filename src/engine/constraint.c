@@ -78,7 +78,7 @@ static void allow(uint64_t *mask, int32_t token);
 static bool add_text(LlmConstraint *constraint, const char *bytes, size_t length);
 static bool can_close(LlmConstraint *constraint, LlmStateId state, int32_t n_left, bool *failed);
 static bool begin_closing(LlmConstraint *constraint, int32_t n_left);
-static bool fail_memory(LlmError *error);
+static bool fail_memory(const LlmParseStates *states, LlmError *error);
 
 LlmConstraints *
 llm_constraints_create(const LlmVocabulary *vocabulary, size_t cache_bytes)
@@ -142,7 +142,7 @@ llm_constraint_begin(LlmConstraints *constraints, const void *grammar, size_t si
 	if (constraint == NULL || constraint->known == NULL)
 	{
 		free(constraint);
-		fail_memory(error);
+		fail_memory(NULL, error);
 		return NULL;
 	}
 	constraint->known->n_users++;
@@ -180,7 +180,7 @@ llm_constraint_mask(LlmConstraint *constraint, LlmError *error)
 
 	if (!revive(constraint))
 	{
-		fail_memory(error);
+		fail_memory(known->states, error);
 		return NULL;
 	}
 	mask = constraint->strips ? known->first_mask : llm_parse_mask(known->states, constraint->state);
@@ -195,7 +195,7 @@ llm_constraint_mask(LlmConstraint *constraint, LlmError *error)
 			llm_parse_set_mask(known->states, constraint->state, mask, constraints->mask_words * sizeof(uint64_t));
 	}
 	if (mask == NULL)
-		fail_memory(error);
+		fail_memory(known->states, error);
 	return mask;
 }
 
@@ -227,7 +227,7 @@ llm_constraint_take(LlmConstraint *constraint, int32_t token, int32_t n_left, Ll
 	}
 	if (next < 0 || !add_text(constraint, constraints->token_text, length))
 	{
-		fail_memory(error);
+		fail_memory(constraint->known->states, error);
 		return LLM_TAKE_FAILED;
 	}
 	if (constraint->n_closing > 0)
@@ -256,16 +256,24 @@ llm_constraint_was_closed(const LlmConstraint *constraint)
 	return constraint->closed;
 }
 
+/* With what a walk through it takes; all or nothing. */
 static bool
 make_trie(LlmConstraints *constraints, LlmError *error)
 {
 	if (!llm_trie_build(&constraints->trie, constraints->vocabulary, error))
 		return false;
-	constraints->has_trie = true;
 	constraints->mask_words = ((size_t) constraints->trie.n_tokens + 63) / 64;
 	constraints->path = calloc((size_t) constraints->trie.max_depth + 2, sizeof(LlmStateId));
 	constraints->token_text = malloc((size_t) llm_vocabulary_max_token_bytes(constraints->vocabulary) + 1);
-	return (constraints->path != NULL && constraints->token_text != NULL) || fail_memory(error);
+	constraints->has_trie = constraints->path != NULL && constraints->token_text != NULL;
+	if (constraints->has_trie)
+		return true;
+	llm_trie_free(&constraints->trie);
+	free(constraints->path);
+	free(constraints->token_text);
+	constraints->path = NULL;
+	constraints->token_text = NULL;
+	return fail_memory(NULL, error);
 }
 
 /* With a token for each byte there is always one that may come. */
@@ -387,6 +395,8 @@ check_shortest(LlmConstraint *constraint, int32_t max_tokens, LlmError *error)
 	int32_t    *tokens;
 	int32_t		n;
 
+	if (constraint->state < 0)
+		return fail_memory(states, error);
 	if (llm_parse_min_bytes(states, constraint->state) <= (uint32_t) max_tokens)
 		return true;
 	n = llm_closing(states, constraint->state, &constraint->constraints->trie, constraint->strips, max_tokens, &tokens);
@@ -394,7 +404,7 @@ check_shortest(LlmConstraint *constraint, int32_t max_tokens, LlmError *error)
 	if (n >= 0)
 		return true;
 	if (n == -2)
-		return fail_memory(error);
+		return fail_memory(states, error);
 	llm_fail(error, LLM_ERROR_ARGUMENT,
 			 "the shortest text that the grammar allows, of %u bytes, does not fit %d tokens",
 			 llm_parse_min_bytes(states, constraint->state), max_tokens);
@@ -410,21 +420,24 @@ revive(LlmConstraint *constraint)
 {
 	LlmConstraints *constraints = constraint->constraints;
 	Known	   *known = constraint->known;
+	LlmStateId	state;
 
 	if (llm_constraints_bytes(constraints) > constraints->cache_bytes)
 		forget_idle(constraints, true);
 	if (llm_constraints_bytes(constraints) > constraints->cache_bytes &&
 		llm_parse_states_bytes(known->states) > constraints->cache_bytes / MAX_GRAMMARS)
 	{
-		if (!llm_parse_states_reset(known->states))
-			return false;
+		llm_parse_states_reset(known->states);
 		known->generation++;
 	}
 	if (constraint->generation == known->generation)
 		return true;
-	constraint->state = llm_parse_text(known->states, llm_parse_start(known->states), constraint->text, constraint->n_text);
+	state = llm_parse_text(known->states, llm_parse_start(known->states), constraint->text, constraint->n_text);
+	if (state < 0)
+		return false;
+	constraint->state = state;
 	constraint->generation = known->generation;
-	return constraint->state >= 0;
+	return true;
 }
 
 /* All tokens in one walk: what begins with bytes that are not allowed is passed over. */
@@ -548,8 +561,11 @@ begin_closing(LlmConstraint *constraint, int32_t n_left)
 	return true;
 }
 
+/* Of what a grammar may take, or of all that there is. */
 static bool
-fail_memory(LlmError *error)
+fail_memory(const LlmParseStates *states, LlmError *error)
 {
-	return llm_fail(error, LLM_ERROR_LIMIT, "the grammar takes more memory than it may, or than there is");
+	if (states != NULL && llm_parse_states_too_large(states))
+		return llm_fail(error, LLM_ERROR_LIMIT, "the grammar takes more memory than it may");
+	return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for a grammar");
 }

@@ -69,7 +69,7 @@ struct LlmParseStates
 	uint32_t   *buckets;		/* [n_buckets] a node plus one, or 0 */
 	uint32_t	n_buckets;
 	size_t		extra_bytes;	/* of steps and masks */
-	LlmStateId	start;
+	LlmStateId	start;			/* LLM_STATE_FAILED: not made yet */
 
 	/* workspace of a step */
 	uint32_t	n_steps;
@@ -87,11 +87,13 @@ struct LlmParseStates
 	bool		frame_may_end;
 	bool		may_end;
 	bool		failed;
+	bool		too_large;		/* why */
 };
 
 static void free_nodes(LlmParseStates *states);
 static LlmStateId make_start(LlmParseStates *states);
 static LlmStateId make_step(LlmParseStates *states, LlmStateId state, uint32_t class);
+static void begin_step(LlmParseStates *states);
 static LlmStateId finish_step(LlmParseStates *states);
 static void walk(LlmParseStates *states, Place from, bool may_return);
 static void go_on(LlmParseStates *states, Place place);
@@ -130,11 +132,7 @@ llm_parse_states_create(const LlmGrammar *grammar)
 	states->ops = llm_grammar_ops(states->grammar);
 	states->rules = llm_grammar_rules(states->grammar);
 	states->sets = llm_grammar_sets(states->grammar);
-	if (!llm_parse_states_reset(states))
-	{
-		llm_parse_states_free(states);
-		return NULL;
-	}
+	states->start = LLM_STATE_FAILED;
 	return states;
 }
 
@@ -155,12 +153,11 @@ llm_parse_states_free(LlmParseStates *states)
 	free(states);
 }
 
-bool
+void
 llm_parse_states_reset(LlmParseStates *states)
 {
 	free_nodes(states);
-	states->start = make_start(states);
-	return states->start >= 0;
+	states->start = LLM_STATE_FAILED;
 }
 
 size_t
@@ -177,9 +174,17 @@ llm_parse_states_grammar(const LlmParseStates *states)
 	return states->grammar;
 }
 
-LlmStateId
-llm_parse_start(const LlmParseStates *states)
+bool
+llm_parse_states_too_large(const LlmParseStates *states)
 {
+	return states->too_large;
+}
+
+LlmStateId
+llm_parse_start(LlmParseStates *states)
+{
+	if (states->start < 0)
+		states->start = make_start(states);
 	return states->start;
 }
 
@@ -198,7 +203,10 @@ llm_parse_step(LlmParseStates *states, LlmStateId state, uint8_t byte)
 
 		node->steps = malloc(bytes);
 		if (node->steps == NULL)
+		{
+			states->too_large = false;
 			return LLM_STATE_FAILED;
+		}
 		states->extra_bytes += bytes;
 		for (uint32_t i = 0; i < states->grammar->n_classes; i++)
 			node->steps[i] = STEP_UNKNOWN;
@@ -275,13 +283,10 @@ make_start(LlmParseStates *states)
 	PlaceList	none = {0};
 	LlmStateId	bottom;
 
-	states->failed = false;
+	begin_step(states);
 	bottom = intern(states, &none, true);
 	if (bottom < 0)
 		return LLM_STATE_FAILED;
-	states->n_steps++;
-	states->result.n = 0;
-	states->n_calls = 0;
 	states->may_end = root->min_bytes == 0;
 	walk(states, (Place) {root->start, (uint32_t) bottom}, false);
 	return finish_step(states);
@@ -292,12 +297,7 @@ make_step(LlmParseStates *states, LlmStateId state, uint32_t class)
 {
 	Node		node = states->nodes[state];
 
-	states->failed = false;
-	states->n_steps++;
-	states->result.n = 0;
-	states->going_on.n = 0;
-	states->n_calls = 0;
-	states->may_end = false;
+	begin_step(states);
 	for (uint32_t i = 0; i < node.n_places; i++)
 	{
 		Place		place = states->all_places.places[node.first + i];
@@ -309,6 +309,18 @@ make_step(LlmParseStates *states, LlmStateId state, uint32_t class)
 	for (uint32_t i = 0; i < states->going_on.n && !states->failed; i++)
 		walk(states, states->going_on.places[i], true);
 	return finish_step(states);
+}
+
+static void
+begin_step(LlmParseStates *states)
+{
+	states->failed = false;
+	states->too_large = false;
+	states->n_steps++;
+	states->result.n = 0;
+	states->going_on.n = 0;
+	states->n_calls = 0;
+	states->may_end = false;
 }
 
 /* Call what is to be called, in order, and look the set up. */
@@ -477,12 +489,14 @@ add_call(LlmParseStates *states, uint32_t rule, Place after)
 {
 	if (states->rules[rule].min_bytes >= NEVER || states->ops[after.op].min_bytes >= NEVER)
 		return;
-	if (states->n_calls == states->calls_capacity &&
-		(states->n_calls >= MAX_PLACES ||
-		 !grow((void **) &states->calls, &states->calls_capacity, sizeof(Call))))
+	if (states->n_calls == states->calls_capacity)
 	{
-		states->failed = true;
-		return;
+		states->too_large |= states->n_calls >= MAX_PLACES;
+		if (states->too_large || !grow((void **) &states->calls, &states->calls_capacity, sizeof(Call)))
+		{
+			states->failed = true;
+			return;
+		}
 	}
 	states->calls[states->n_calls++] = (Call) {rule, after};
 }
@@ -490,11 +504,14 @@ add_call(LlmParseStates *states, uint32_t rule, Place after)
 static void
 add_place(LlmParseStates *states, PlaceList *list, Place place)
 {
-	if (list->n == list->capacity &&
-		(list->n >= MAX_PLACES || !grow((void **) &list->places, &list->capacity, sizeof(Place))))
+	if (list->n == list->capacity)
 	{
-		states->failed = true;
-		return;
+		states->too_large |= list->n >= MAX_PLACES;
+		if (states->too_large || !grow((void **) &list->places, &list->capacity, sizeof(Place)))
+		{
+			states->failed = true;
+			return;
+		}
 	}
 	list->places[list->n++] = place;
 }
@@ -519,7 +536,8 @@ intern(LlmParseStates *states, PlaceList *list, bool may_end)
 	uint32_t	bucket;
 	Node	   *node;
 
-	if (states->failed || llm_parse_states_bytes(states) > MAX_BYTES)
+	states->too_large |= llm_parse_states_bytes(states) > MAX_BYTES;
+	if (states->failed || states->too_large)
 		return LLM_STATE_FAILED;
 	if (2 * states->n_nodes >= states->n_buckets && !grow_table(states))
 		return LLM_STATE_FAILED;

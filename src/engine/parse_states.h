@@ -25,11 +25,15 @@ extern LlmParseStates *llm_parse_states_create(const LlmGrammar *grammar);
 extern void llm_parse_states_free(LlmParseStates *states);
 
 /* Forget every state; those known to callers are invalid. */
-extern bool llm_parse_states_reset(LlmParseStates *states);
+extern void llm_parse_states_reset(LlmParseStates *states);
 extern size_t llm_parse_states_bytes(const LlmParseStates *states);
 extern const LlmGrammar *llm_parse_states_grammar(const LlmParseStates *states);
 
-extern LlmStateId llm_parse_start(const LlmParseStates *states);
+/* Whether the last step failed because the states are too many, not for want of memory. */
+extern bool llm_parse_states_too_large(const LlmParseStates *states);
+
+/* The state of the empty text, or LLM_STATE_FAILED. */
+extern LlmStateId llm_parse_start(LlmParseStates *states);
 
 /* The state after one byte more; LLM_STATE_DEAD or LLM_STATE_FAILED. */
 extern LlmStateId llm_parse_step(LlmParseStates *states, LlmStateId state, uint8_t byte);

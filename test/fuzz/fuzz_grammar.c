@@ -57,7 +57,7 @@ check_grammar(LlmGrammar *grammar, const uint8_t *data, size_t size)
 
 	require(llm_grammar_check(grammar, grammar->size));
 	states = llm_parse_states_create(grammar);
-	require(states != NULL);
+	require(states != NULL && llm_parse_start(states) >= 0);
 	check_shortest(states);
 	state = llm_parse_start(states);
 	for (size_t i = 0; i < 2 * size && state >= 0; i++)
