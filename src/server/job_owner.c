@@ -10,6 +10,7 @@
 #include "access/table.h"
 #include "catalog/pg_db_role_setting.h"
 #include "miscadmin.h"
+#include "postmaster/interrupt.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -50,15 +51,21 @@ Llama2BecomeJobOwner(Oid owner, Llama2JobOwner *before)
 void
 Llama2BecomeJobWorker(const Llama2JobOwner *before)
 {
-	disable_timeout(STATEMENT_TIMEOUT, false);
+	Llama2LeaveJobOwner();
 	AtEOXact_GUC(false, before->settings);
 	SetUserIdAndSecContext(before->user, before->security);
 }
 
+/* A timeout that fired too late for the owner's statement cancels none of the worker's; SIGTERM's cancellation stays. */
 void
 Llama2LeaveJobOwner(void)
 {
-	disable_timeout(STATEMENT_TIMEOUT, false);
+	disable_timeout(STATEMENT_TIMEOUT, true);
+	if (!get_timeout_indicator(STATEMENT_TIMEOUT, true))
+		return;
+	QueryCancelPending = false;
+	if (ShutdownRequestPending)
+		QueryCancelPending = true;
 }
 
 /* As in a session of the role: triggers may rely on its search_path. */
