@@ -4,7 +4,8 @@
  *
  * Everything here holds control->lock exclusively for a few instructions and
  * sets latches, and wakes waiters for a free slot, after giving it back.  Only the
- * process that frees a slot frees its payload.
+ * process that frees a slot frees its payload: after that, since it may have to map a
+ * segment, which may fail.
  */
 #include "shared/request_slot.h"
 
@@ -14,7 +15,8 @@
 
 static Llama2RequestSlot *take_slot(int n_left);
 static Llama2RequestSlot *begins_alike(Llama2RequestSlot *oldest, uint32 beginning);
-static void free_slot(Llama2RequestSlot *slot);
+static dsa_pointer free_slot(Llama2RequestSlot *slot);
+static void free_payload(dsa_pointer payload);
 static void unlink_from_queue(Llama2RequestSlot *slot);
 static void wake_worker(int model);
 
@@ -108,6 +110,7 @@ Llama2SlotRelease(Llama2RequestSlot *slot)
 {
 	bool		wake = false;
 	bool		freed = false;
+	dsa_pointer payload = InvalidDsaPointer;
 	int			model = slot->model;
 
 	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
@@ -116,12 +119,12 @@ Llama2SlotRelease(Llama2RequestSlot *slot)
 		case LLAMA2_SLOT_QUEUED:
 			unlink_from_queue(slot);
 			Llama2AddStatistic(cancelled, 1);
-			free_slot(slot);
+			payload = free_slot(slot);
 			freed = true;
 			break;
 		case LLAMA2_SLOT_FILLING:
 		case LLAMA2_SLOT_DONE:
-			free_slot(slot);
+			payload = free_slot(slot);
 			freed = true;
 			break;
 		case LLAMA2_SLOT_RUNNING:
@@ -138,6 +141,7 @@ Llama2SlotRelease(Llama2RequestSlot *slot)
 		ConditionVariableBroadcast(&llama2_control->slot_freed);
 	if (wake)
 		wake_worker(model);
+	free_payload(payload);
 }
 
 Llama2RequestSlot *
@@ -170,11 +174,12 @@ void
 Llama2SlotFinish(Llama2RequestSlot *slot)
 {
 	Latch	   *owner = NULL;
+	dsa_pointer payload = InvalidDsaPointer;
 
 	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
 	Assert(slot->state == LLAMA2_SLOT_RUNNING);
 	if (slot->abandoned)
-		free_slot(slot);
+		payload = free_slot(slot);
 	else
 	{
 		slot->state = LLAMA2_SLOT_DONE;
@@ -186,6 +191,7 @@ Llama2SlotFinish(Llama2RequestSlot *slot)
 		SetLatch(owner);
 	else
 		ConditionVariableBroadcast(&llama2_control->slot_freed);
+	free_payload(payload);
 }
 
 void
@@ -235,18 +241,26 @@ begins_alike(Llama2RequestSlot *oldest, uint32 beginning)
 	return oldest;
 }
 
-/* The caller holds the lock and the slot. */
-static void
+/* The caller holds the lock and the slot; the payload is the caller's to free. */
+static dsa_pointer
 free_slot(Llama2RequestSlot *slot)
 {
-	if (DsaPointerIsValid(slot->payload))
-		dsa_free(Llama2PayloadArea(), slot->payload);
+	dsa_pointer payload = slot->payload;
+
 	slot->payload = InvalidDsaPointer;
 	slot->state = LLAMA2_SLOT_FREE;
 	slot->owner_pid = 0;
 	slot->next = llama2_control->free_list;
 	llama2_control->free_list = Llama2SlotIndex(slot);
 	llama2_control->n_free++;
+	return payload;
+}
+
+static void
+free_payload(dsa_pointer payload)
+{
+	if (DsaPointerIsValid(payload))
+		dsa_free(Llama2PayloadArea(), payload);
 }
 
 /* The caller holds the lock. */
