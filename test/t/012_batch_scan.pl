@@ -239,6 +239,9 @@ my @keeping = (['CREATE TABLE kept AS SELECT id, llama2_chat(body) AS a FROM tic
 		UPDATE tickets SET body = $$New $$ || id WHERE id < 9'],
 	['INSERT INTO kept SELECT id, llama2_chat(body) FROM tickets WHERE body IS NOT NULL', q{CREATE TABLE kept (id int, a text CHECK (NOT llama2_is_true(a, 'Is this spam?') OR true))}],
 	[q{INSERT INTO kept (id, body) SELECT id, llama2_chat(body) FROM tickets}, 'CREATE TABLE kept (id int, n int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text, loud text GENERATED ALWAYS AS (upper(body)) STORED)'],
+	['INSERT INTO kept AS k SELECT id, llama2_chat(body) FROM tickets ON CONFLICT (id) DO UPDATE SET a = k.a || llama2_generate(excluded.a) WHERE k.id <> 7 AND excluded.a IS NOT NULL',
+		q{CREATE TABLE kept (id int PRIMARY KEY, a text); INSERT INTO kept SELECT id, 'Old ' || id FROM tickets WHERE id < 12}],
+	['INSERT INTO kept SELECT id % 30, llama2_chat(body) FROM tickets ON CONFLICT DO NOTHING', q{CREATE TABLE kept (id int PRIMARY KEY, a text); INSERT INTO kept SELECT id, 'Old ' || id FROM tickets WHERE id < 12}],
 	['INSERT INTO seen SELECT id, llama2_chat(body) FROM tickets', q{CREATE TABLE kept (id int, a text); CREATE VIEW seen AS SELECT * FROM kept;
 		CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO kept VALUES (NEW.id, NEW.a); RETURN NEW; END'; CREATE TRIGGER keep INSTEAD OF INSERT ON seen FOR EACH ROW EXECUTE FUNCTION keep()}],
 	['UPDATE kept SET a = llama2_chat(a), id = id + 10', 'CREATE TABLE kept (id int, a text) PARTITION BY RANGE (id); CREATE TABLE kept1 PARTITION OF kept FOR VALUES FROM (0) TO (20); CREATE TABLE kept2 PARTITION OF kept FOR VALUES FROM (20) TO (99); INSERT INTO kept SELECT id, body FROM tickets'],
