@@ -61,11 +61,8 @@ void
 Llama2LeaveJobOwner(void)
 {
 	disable_timeout(STATEMENT_TIMEOUT, true);
-	if (!get_timeout_indicator(STATEMENT_TIMEOUT, true))
-		return;
-	QueryCancelPending = false;
-	if (ShutdownRequestPending)
-		QueryCancelPending = true;
+	if (get_timeout_indicator(STATEMENT_TIMEOUT, true))
+		QueryCancelPending = ShutdownRequestPending;
 }
 
 /* As in a session of the role: triggers may rely on its search_path. */

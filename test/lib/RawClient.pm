@@ -84,6 +84,16 @@ sub query
 	return \@rows;
 }
 
+# The only value of a query's only row.
+sub value
+{
+	my ($self, $sql) = @_;
+	my $rows = $self->query($sql);
+
+	die "$sql: $rows->{error}" if ref $rows eq 'HASH';
+	return $rows->[0][0];
+}
+
 # Warnings and notices since they were asked for last.
 sub warnings
 {

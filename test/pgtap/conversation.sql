@@ -81,7 +81,7 @@ SELECT is(llama2_chat('stream', repeat('word ', 600), options => '{"on_error": "
 SELECT is((SELECT turns FROM llama2_conversations WHERE name = 'stream'), 3, 'and adds no turn');
 
 -- A context that is full
-CREATE TEMPORARY TABLE questions AS SELECT n, 'My number is ' || n || '. What is a table?' AS message FROM generate_series(1, 40) AS n;
+CREATE TEMPORARY TABLE questions AS SELECT n, 'My number is ' || n || '. What is a row?' AS message FROM generate_series(1, 40) AS n;
 SELECT llama2_conversation_start('dropping', system => 'Always answer in capital letters.', options => '{"max_tokens": 100}') AS dropping \gset
 SELECT is(count(llama2_chat('dropping', message))::int, 40, '40 turns') FROM (SELECT message FROM questions ORDER BY n) AS q;
 SELECT is((SELECT array_agg(message ORDER BY number) FROM llama2_turns WHERE name = 'dropping'), (SELECT array_agg(message ORDER BY n) FROM questions), 'all are kept');
@@ -90,8 +90,7 @@ SELECT is((SELECT first_turn FROM llama2_conversations WHERE name = 'dropping'),
 SELECT is((SELECT count(*)::int FROM llama2_turns WHERE name = 'dropping' AND prompt_tokens > 412), 0, 'max_tokens always fits');
 SELECT is(prompt_tokens, cardinality(llama2_chat_prompt(pg_temp.messages(t))), 'the prompt of turn ' || number) FROM llama2_turns AS t WHERE name = 'dropping' ORDER BY number;
 SELECT is(answer, llama2_chat(pg_temp.messages(t), max_tokens => 100), 'the answer of turn ' || number) FROM llama2_turns AS t WHERE name = 'dropping' AND number % 5 = 0 ORDER BY number;
--- So small a model keeps to them nearly always.
-SELECT cmp_ok((SELECT count(*)::int FROM llama2_turns WHERE name = 'dropping' AND answer = upper(answer)), '>=', 36, 'the system instructions hold over all turns');
+SELECT is((SELECT count(*)::int FROM llama2_turns WHERE name = 'dropping' AND answer <> upper(answer)), 0, 'the system instructions hold over all turns');
 
 SELECT llama2_conversation_start('summarizing', system => 'You are a pirate.', options => '{"max_tokens": 100}', on_full => 'summarize') AS summarizing \gset
 SELECT is(count(llama2_chat('summarizing', message))::int, 25, '25 turns') FROM (SELECT message FROM questions ORDER BY n LIMIT 25) AS q;

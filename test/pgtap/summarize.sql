@@ -30,8 +30,8 @@ SELECT ok(requests - :before BETWEEN 2 AND 40, format('in parts: %s requests', r
 -- Sentences, words, nothing at all
 SELECT ok(llama2_count_tokens(llama2_summarize(repeat('The shop is closed today. ', 200), max_tokens => 40)) <= 41, 'one paragraph of many sentences');
 SELECT ok(llama2_count_tokens(llama2_summarize(repeat('word ', 2000), max_tokens => 40)) <= 41, 'one sentence of many words');
--- What it makes of that has more tokens when it is tokenized anew.
-SELECT ok(llama2_count_tokens(llama2_summarize(repeat('ö世', 3000), max_tokens => 40)) BETWEEN 1 AND 80, 'one word of many characters');
+SELECT ok(llama2_count_tokens(llama2_summarize(repeat('世界', 3000), max_tokens => 40)) <= 41, 'one word of many characters');
+SELECT isnt(llama2_summarize(repeat('ö世', 3000), max_tokens => 40), NULL, 'of different lengths');
 SELECT is(llama2_summarize(repeat('The shop is closed today. ', 200), max_tokens => 40), llama2_summarize(repeat('The shop is closed today. ', 200), max_tokens => 40), 'reproducible');
 
 -- The aggregate

@@ -38,18 +38,10 @@ my $node = llama2_server(
 	'max_worker_processes' => 12);
 my $watcher = RawClient->new($node);
 
-sub value
-{
-	my ($sql) = @_;
-	my $rows = $watcher->query($sql);
-	die "$sql: $rows->{error}" if ref $rows eq 'HASH';
-	return $rows->[0][0];
-}
-
 # What each model takes is known before it is loaded.
-my %plan = map { $_ => value("SELECT total_bytes FROM llama2_memory_plan('$_')") } @models;
+my %plan = map { $_ => $watcher->value("SELECT total_bytes FROM llama2_memory_plan('$_')") } @models;
 my $largest = max(values %plan);
-is(value('SELECT count(*) FROM llama2_status'), 1, 'a plan loads nothing');
+is($watcher->value('SELECT count(*) FROM llama2_status'), 1, 'a plan loads nothing');
 
 my @questions;
 for my $model (@models)
@@ -62,21 +54,21 @@ for my $model (@models)
 	push @questions, [ $model, "SELECT count(llama2_chat('Say ' || n, model => '$model', temperature => 0, max_tokens => 3)) FROM generate_series(1, 12) AS n" ];
 	push @questions, [ $model, "SELECT sum(llama2_count_tokens('Number ' || n, '$model')) FROM generate_series(1, 20) AS n" ];
 }
-my @alone = map { value($_->[1]) } @questions;
+my @alone = map { $watcher->value($_->[1]) } @questions;
 isnt($alone[0], $alone[10], 'models have answers of their own');
 for my $model (@models)
 {
-	is(value("SELECT memory_bytes FROM llama2_status WHERE model = '$model'"), $plan{$model}, "$model takes what its plan says");
+	is($watcher->value("SELECT memory_bytes FROM llama2_status WHERE model = '$model'"), $plan{$model}, "$model takes what its plan says");
 }
 
 my $limit = int($largest * 2.5 / 1024 / 1024);
 $watcher->query("ALTER SYSTEM SET llama2.memory_limit = '${limit}MB'");
 $watcher->query('SELECT pg_reload_conf()');
 ok(until_true(sub { memory() <= $limit * 1024 * 1024 }), 'a lower limit sends an idle model away');
-is(value(q{SELECT state FROM llama2_models() WHERE name = 'six'}), 'ready', 'and not the default one');
-is(value('SELECT evictions FROM llama2_stats'), 1, 'which is counted');
+is($watcher->value(q{SELECT state FROM llama2_models() WHERE name = 'six'}), 'ready', 'and not the default one');
+is($watcher->value('SELECT evictions FROM llama2_stats'), 1, 'which is counted');
 
-my $loads = value('SELECT model_loads FROM llama2_stats');
+my $loads = $watcher->value('SELECT model_loads FROM llama2_stats');
 my $ends = time() + $seconds;
 my @clients = map { start_client($_, 0 .. $#questions) } 1 .. $n_clients;
 my ($most, $most_mapped, $looks) = (0, 0, 0);
@@ -89,7 +81,7 @@ while (time() < $ends)
 }
 
 my ($asked, $wrong) = reports(@clients);
-my $evictions = value('SELECT evictions FROM llama2_stats');
+my $evictions = $watcher->value('SELECT evictions FROM llama2_stats');
 note "$asked questions of $n_clients connections in $seconds s, $evictions evictions";
 cmp_ok($asked, '>=', 3 * $n_clients, 'questions were asked');
 is($wrong, 0, 'every answer is the right one');
@@ -99,12 +91,12 @@ cmp_ok($most, '>', $largest, 'two models fit');
 SKIP:
 {
 	skip 'dynamic shared memory is not in /dev/shm', 1 unless $most_mapped > 0;
-	cmp_ok($most_mapped, '<', 3 * value(q{SELECT weight_bytes FROM llama2_memory_plan('four')}),
+	cmp_ok($most_mapped, '<', 3 * $watcher->value(q{SELECT weight_bytes FROM llama2_memory_plan('four')}),
 		'and so did the weights that the workers have mapped');
 }
 cmp_ok($evictions, '>', 3, 'models were evicted');
-is(value('SELECT model_loads FROM llama2_stats') - $loads, $evictions - 1 + n_resident() - 2, 'as often as others were loaded');
-is(value('SELECT count(*) FROM llama2_requests'), 0, 'no request is left');
+is($watcher->value('SELECT model_loads FROM llama2_stats') - $loads, $evictions - 1 + n_resident() - 2, 'as often as others were loaded');
+is($watcher->value('SELECT count(*) FROM llama2_requests'), 0, 'no request is left');
 
 # Two sessions that never let one model rest, and room for only one: who asks for another gets it all the same
 $limit = int($largest * 1.5 / 1024 / 1024);
@@ -114,7 +106,7 @@ until_true(sub { memory() <= $limit * 1024 * 1024 });
 $ends = time() + 5;
 my @of_five = grep { $questions[$_][0] eq 'five' } 0 .. $#questions;
 @clients = map { start_client($_, @of_five) } 1 .. 2;
-ok(until_true(sub { value(q{SELECT state FROM llama2_models() WHERE name = 'five'}) eq 'ready' }), 'the default model leaves for another where there is no other way');
+ok(until_true(sub { $watcher->value(q{SELECT state FROM llama2_models() WHERE name = 'five'}) eq 'ready' }), 'the default model leaves for another where there is no other way');
 my ($of_four) = grep { $questions[$_][0] eq 'four' } 0 .. $#questions;
 my $asker = RawClient->new($node);
 my %seen;
@@ -122,7 +114,7 @@ $asker->send_query($questions[$of_four][1]);
 $most = 0;
 while (!$seen{ready} && time() < $ends + 30)
 {
-	$seen{ value(q{SELECT state FROM llama2_models() WHERE name = 'four'}) } = 1;
+	$seen{ $watcher->value(q{SELECT state FROM llama2_models() WHERE name = 'four'}) } = 1;
 	$most = max($most, memory());
 	sleep 0.005;
 }
@@ -136,9 +128,9 @@ is($wrong, 0, 'without an error');
 $node->stop;
 done_testing();
 
-sub memory { return value('SELECT sum(memory_bytes) FROM llama2_status') // 0 }
+sub memory { return $watcher->value('SELECT sum(memory_bytes) FROM llama2_status') // 0 }
 
-sub n_resident { return value(q{SELECT count(*) FROM llama2_status WHERE state IN ('ready', 'unloading')}) }
+sub n_resident { return $watcher->value(q{SELECT count(*) FROM llama2_status WHERE state IN ('ready', 'unloading')}) }
 
 # Segments of dynamic shared memory in workers' address spaces, as large as weights.
 sub mapped_weights

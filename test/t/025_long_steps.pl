@@ -25,31 +25,23 @@ my $node = llama2_server(
 	'llama2.threads' => 1);
 my $client = RawClient->new($node);
 
-sub value
-{
-	my ($sql) = @_;
-	my $rows = $client->query($sql);
-	die "$sql: $rows->{error}" if ref $rows eq 'HASH';
-	return $rows->[0][0];
-}
-
-value(q{SELECT llama2_load('large')});
+$client->value(q{SELECT llama2_load('large')});
 $client->query('CREATE DATABASE other');
 my $asker = RawClient->new($node);
 my $deadline = time() + 60;
 $asker->send_query(q{SELECT llama2_generate(repeat('word ', 110), max_tokens => 1)});
-sleep 0.005 until value('SELECT count(started_at) FROM llama2_requests') == 1 || time() > $deadline;
+sleep 0.005 until $client->value('SELECT count(started_at) FROM llama2_requests') == 1 || time() > $deadline;
 
-my $steps = value('SELECT steps FROM llama2_stats');
+my $steps = $client->value('SELECT steps FROM llama2_stats');
 is($steps, 0, 'the first step goes on');
 is(ref $client->query('DROP DATABASE other'), 'ARRAY', 'a database is dropped, which every process of the server has to agree to');
-is(value('SELECT steps FROM llama2_stats'), $steps, 'in the middle of the step');
+is($client->value('SELECT steps FROM llama2_stats'), $steps, 'in the middle of the step');
 
-value('SELECT pg_cancel_backend(' . $asker->pid . ')');
+$client->value('SELECT pg_cancel_backend(' . $asker->pid . ')');
 is($asker->next_row->{sqlstate}, '57014', 'whom it computes for can cancel it');
 $deadline = time() + 60;
-sleep 0.005 until value('SELECT count(*) FROM llama2_requests') == 0 || time() > $deadline;
-is(value('SELECT steps FROM llama2_stats'), 1, 'which ends the step');
+sleep 0.005 until $client->value('SELECT count(*) FROM llama2_requests') == 0 || time() > $deadline;
+is($client->value('SELECT steps FROM llama2_stats'), 1, 'which ends the step');
 
 $node->stop;
 done_testing();

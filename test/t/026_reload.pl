@@ -13,17 +13,9 @@ use Test::More;
 my $node = llama2_server('reload', 'llama2.kv_cache_size' => '16MB', 'llama2.context_length' => 256);
 my $client = RawClient->new($node);
 
-sub value
-{
-	my ($sql) = @_;
-	my $rows = $client->query($sql);
-	die "$sql: $rows->{error}" if ref $rows eq 'HASH';
-	return $rows->[0][0];
-}
+sub cached { return $client->value(q{SELECT cached_tokens FROM llama2_complete(repeat('word ', 100), max_tokens => 1)}) }
 
-sub cached { return value(q{SELECT cached_tokens FROM llama2_complete(repeat('word ', 100), max_tokens => 1)}) }
-
-sub keys_and_values { return value('SELECT kv_cache_bytes FROM llama2_status') }
+sub keys_and_values { return $client->value('SELECT kv_cache_bytes FROM llama2_status') }
 
 is(cached(), 0, 'a first prompt finds nothing in the cache');
 cmp_ok(cached(), '>', 0, 'the next one its beginning');
@@ -31,10 +23,10 @@ set_parameters($client, 'llama2.job_retries' => 3);
 cmp_ok(cached(), '>', 0, 'so it does after a reload that does not concern the engine');
 
 my $small = keys_and_values();
-my $limit = int(value(q{SELECT total_bytes FROM llama2_memory_plan('tinychat-6m')}) / 1024 / 1024) + 1;
+my $limit = int($client->value(q{SELECT total_bytes FROM llama2_memory_plan('tinychat-6m')}) / 1024 / 1024) + 1;
 set_parameters($client, 'llama2.memory_limit' => "${limit}MB", 'llama2.kv_cache_size' => '64MB');
 is(keys_and_values(), $small, 'a cache stays as large as it is where the limit has no room for more');
-is(value('SELECT settings.setting FROM pg_settings AS settings WHERE name = \'llama2.kv_cache_size\''), 64, 'whatever the parameter says');
+is($client->value('SELECT settings.setting FROM pg_settings AS settings WHERE name = \'llama2.kv_cache_size\''), 64, 'whatever the parameter says');
 cached();
 cmp_ok(cached(), '>', 0, 'it is filled again');
 set_parameters($client, 'llama2.job_retries' => 4);

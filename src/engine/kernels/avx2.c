@@ -73,7 +73,7 @@ absolute(__m256 lanes)
 	return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), lanes);
 }
 
-/* round(x / d) of eight values as int32; 0 where d is 0. */
+/* round(x * inverse) of eight values as int32; 0 where the inverse is 0. */
 INLINE __m256i
 quantize_lanes(const float *x, __m256 inverse)
 {
