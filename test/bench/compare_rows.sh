@@ -18,6 +18,10 @@ rows=${ROWS:-64}
 tokens=${TOKENS:-32}
 batch=${BATCH:-32}
 instruction=${INSTRUCTION:-300}
+if [ ! -x "$build/bench/llama2_bench" ]; then
+	echo "compare_rows.sh: there is no $build/bench/llama2_bench: make it first" >&2
+	exit 1
+fi
 . test/private_server.sh
 
 private_server_folder
