@@ -170,7 +170,7 @@ CREATE TABLE llama2_job (
 	state text NOT NULL DEFAULT 'queued'
 		CHECK (state IN ('queued', 'bundled', 'running', 'done', 'failed', 'cancelled')),
 	relation regclass,
-	attname name,
+	attname text,
 	keys text[],
 	was text[],
 	prompt text NOT NULL,
@@ -219,7 +219,7 @@ CREATE TRIGGER llama2_job_notice AFTER INSERT ON llama2_job
 CREATE VIEW llama2_jobs WITH (security_barrier) AS
 	SELECT j.id, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 		CASE WHEN j.state OPERATOR(pg_catalog.=) 'bundled' THEN 'queued' ELSE j.state END AS state,
-		j.relation, j.attname AS "column",
+		j.relation, j.attname::pg_catalog.name AS "column",
 		CASE WHEN j.state OPERATOR(pg_catalog.<>) 'bundled' THEN j.keys END AS key,
 		CASE WHEN j.state OPERATOR(pg_catalog.=) 'bundled' THEN pg_catalog.array_length(j.keys, 1) ELSE 1 END AS rows,
 		j.prompt, j.model, j.attempts, j.queued_at, j.run_after, j.started_at, j.finished_at, j.error

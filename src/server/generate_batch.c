@@ -32,6 +32,7 @@ static text *take_answer(Llama2Work *work, Llama2Duplicates *duplicates, Llama2P
 static Llama2PromptKind prompt_kind(bool chat);
 static Jsonb *settings_word(const char *word);
 static bool is_json_value(const char *value);
+static void append_changed(StringInfo json, const char *name, double value, double unchanged);
 static Jsonb *concat(Jsonb *first, Jsonb *second);
 static JsonbValue *take_key(Jsonb **options, const char *key, JsonbValue *value);
 static text *take_text(Jsonb **options, const char *key);
@@ -95,17 +96,18 @@ Llama2DefaultsVersion(void)
 Jsonb *
 Llama2SettingsForLater(const Llama2Settings *settings)
 {
-	StringInfoData defaults;
+	StringInfoData changed;
 
-	initStringInfo(&defaults);
-	appendStringInfo(&defaults, "{\"max_tokens\": %d, \"temperature\": %.15g, \"top_p\": %.15g, \"top_k\": %d, "
-					 "\"min_p\": %.15g, \"repeat_penalty\": %.15g",
-					 Min(llama2_max_tokens, llama2_max_tokens_limit), llama2_temperature, llama2_top_p,
-					 llama2_top_k, llama2_min_p, llama2_repeat_penalty);
-	if (llama2_seed >= 0)
-		appendStringInfo(&defaults, ", \"seed\": %d", llama2_seed);
-	appendStringInfoChar(&defaults, '}');
-	return concat(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(defaults.data))),
+	initStringInfo(&changed);
+	append_changed(&changed, "max_tokens", Min(llama2_max_tokens, llama2_max_tokens_limit), LLAMA2_DEFAULT_MAX_TOKENS);
+	append_changed(&changed, "temperature", llama2_temperature, LLAMA2_DEFAULT_TEMPERATURE);
+	append_changed(&changed, "top_p", llama2_top_p, LLAMA2_DEFAULT_TOP_P);
+	append_changed(&changed, "top_k", llama2_top_k, LLAMA2_DEFAULT_TOP_K);
+	append_changed(&changed, "min_p", llama2_min_p, LLAMA2_DEFAULT_MIN_P);
+	append_changed(&changed, "repeat_penalty", llama2_repeat_penalty, LLAMA2_DEFAULT_REPEAT_PENALTY);
+	append_changed(&changed, "seed", llama2_seed, LLAMA2_DEFAULT_SEED);
+	appendStringInfoString(&changed, changed.len > 0 ? "}" : "{}");
+	return concat(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(changed.data))),
 				  Llama2OptionsByName(settings->options));
 }
 
@@ -270,6 +272,14 @@ is_json_value(const char *value)
 		return false;
 	(void) strtod(value, &end);
 	return end[strspn(end, " \t\r\n")] == '\0';
+}
+
+/* A member of an object that is begun with the first. */
+static void
+append_changed(StringInfo json, const char *name, double value, double unchanged)
+{
+	if (value != unchanged)
+		appendStringInfo(json, "%s\"%s\": %.15g", json->len > 0 ? ", " : "{", name, value);
 }
 
 static Jsonb *

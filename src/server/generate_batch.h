@@ -25,7 +25,7 @@ typedef struct Llama2Settings
  */
 extern Llama2Settings *Llama2ReadSettings(char *const *words, int n_words);
 
-/* The options with the session's parameters where they give none, for a process that has others. */
+/* The options with the session's parameters where they give none, for a process that has called Llama2UseDefaultParameters. */
 extern Jsonb *Llama2SettingsForLater(const Llama2Settings *settings);
 
 /* Another number whenever these parameters, and so the options for later, are not what they were. */

@@ -16,14 +16,18 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "server/job_rows.h"
 #include "server/parameters.h"
 #include "shared/compat.h"
+#include "shared/control.h"
 
 #define MAX_ARGUMENTS 4
+/* Jobs of triggers that are taken in at once: the size of their keys, those of 2000 rows or of a few bundles. */
+#define TAKEN_IN_BYTES 65536
 
 typedef struct Statement
 {
@@ -210,10 +214,22 @@ Llama2JobQueueClaim(int n, List *running, MemoryContext parent)
 	return jobs;
 }
 
+/* What a model sees while it does jobs, others see as well. */
 void
-Llama2JobQueueTakeIn(int n)
+Llama2JobQueueTakeIn(bool needed)
 {
-	Llama2JobsTakeIn(schema_id, n);
+	static uint64 pauses_before = 0;
+	static TimestampTz next_time = 0;
+	uint64		pauses = pg_atomic_read_u64(&llama2_control->statistics.job_pauses);
+	TimestampTz began = GetCurrentTimestamp();
+	TimestampTz ended;
+
+	if (!needed && pauses != pauses_before && began < next_time)
+		return;
+	Llama2JobsTakeIn(schema_id, TAKEN_IN_BYTES);
+	ended = GetCurrentTimestamp();
+	next_time = ended + (ended - began) * (100 - llama2_job_share) / llama2_job_share;
+	pauses_before = pauses;
 }
 
 void
@@ -322,10 +338,20 @@ Llama2JobQueueExpire(void)
 	SPI_finish();
 }
 
-/* Run a statement between SPI_connect and SPI_finish; returns the number of rows. */
+/*
+ * Run a statement between SPI_connect and SPI_finish; returns the number of rows.
+ *
+ * Plans are kept, and a table that was empty when they were made can have a million rows now: so they use its
+ * indexes, whatever its size.
+ */
 static uint64
 execute(Statement *statement, const Datum *values, const char *nulls)
 {
+	static const char *const not_planned[] = {"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"};
+	int			level = NewGUCNestLevel();
+
+	for (int i = 0; i < lengthof(not_planned); i++)
+		(void) set_config_option(not_planned[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	if (statement->plan == NULL)
 	{
 		char	   *sql = psprintf(statement->sql, schema);
@@ -336,6 +362,7 @@ execute(Statement *statement, const Datum *values, const char *nulls)
 	}
 	if (SPI_execute_plan(statement->plan, (Datum *) values, nulls, false, 0) < 0)
 		elog(ERROR, "could not execute \"%s\": %s", statement->sql, SPI_result_code_string(SPI_result));
+	AtEOXact_GUC(true, level);
 	return SPI_processed;
 }
 

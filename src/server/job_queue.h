@@ -37,8 +37,11 @@ extern char *Llama2JobQueueOpen(void);
 /* Jobs that are "running" although nobody runs them are queued again: at the start of a worker. */
 extern void Llama2JobQueueRecover(void);
 
-/* Jobs of triggers, at most n, are taken to where they can be claimed. */
-extern void Llama2JobQueueTakeIn(int n);
+/*
+ * Jobs of triggers, some thousands at most, are taken to where they can be claimed.  Unless they are needed, this
+ * takes no more than llama2.job_share percent of the time while others want the processors.
+ */
+extern void Llama2JobQueueTakeIn(bool needed);
 
 /*
  * Claim at most n jobs, each in a memory context of its own below parent.  Owners take turns, and who has fewer

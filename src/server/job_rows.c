@@ -7,6 +7,7 @@
  */
 #include "server/job_rows.h"
 
+#include "access/detoast.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -59,27 +60,28 @@ Llama2JobWriterEnd(Llama2JobWriter *writer)
 
 /* A row whose owner is just cancelling it is left for the next time: nobody makes the worker wait. */
 void
-Llama2JobsTakeIn(Oid schema, int n)
+Llama2JobsTakeIn(Oid schema, Size key_bytes)
 {
 	Relation	relation = open_table(schema, "llama2_job_new");
 	TupleTableSlot *slot = table_slot_create(relation, NULL);
 	TableScanDesc scan = table_beginscan(relation, GetActiveSnapshot(), 0, NULL);
 	Llama2JobWriter writer;
 	TM_FailureData failure;
-	int			n_taken = 0;
+	Size		taken = 0;
 
 	Llama2JobWriterBegin(&writer, schema, "llama2_job");
-	while (n_taken < n && table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	while (taken < key_bytes && table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
 		if (table_tuple_delete(relation, &slot->tts_tid, GetCurrentCommandId(true), GetActiveSnapshot(),
 							   InvalidSnapshot, false, &failure, false) != TM_Ok)
 			continue;
 		slot_getallattrs(slot);
+		if (!slot->tts_isnull[LLAMA2_JOB_KEYS])
+			taken += toast_raw_datum_size(slot->tts_values[LLAMA2_JOB_KEYS]);
 		memcpy(writer.slot->tts_values, slot->tts_values, sizeof(Datum) * LLAMA2_JOB_COLUMNS);
 		memcpy(writer.slot->tts_isnull, slot->tts_isnull, sizeof(bool) * LLAMA2_JOB_COLUMNS);
 		ExecStoreVirtualTuple(writer.slot);
 		Llama2JobWriterInsert(&writer);
-		n_taken++;
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);

@@ -54,8 +54,9 @@ extern void Llama2JobWriterInsert(Llama2JobWriter *writer);
 extern void Llama2JobWriterEnd(Llama2JobWriter *writer);
 
 /*
- * Move at most n rows from llama2_job_new to llama2_job, except those that others have just locked.
+ * Move rows from llama2_job_new to llama2_job until their keys have so many bytes, except those that others have
+ * just locked.
  */
-extern void Llama2JobsTakeIn(Oid schema, int n);
+extern void Llama2JobsTakeIn(Oid schema, Size key_bytes);
 
 #endif							/* LLAMA2_JOB_ROWS_H */

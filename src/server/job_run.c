@@ -38,8 +38,6 @@
 /* Where a row is locked by others: tried again after, given back after. */
 #define LOCKED_RETRY_MS 200
 #define LOCKED_GIVE_UP_MS 10000
-/* Jobs of triggers that one claim takes in: enough to keep up with who inserts, a fraction of a second. */
-#define TAKEN_IN 10000
 #define LONGEST_RETRY_MS ((int64) 3600 * 1000)
 #define CHANNEL "llama2_jobs"
 
@@ -183,13 +181,15 @@ Llama2JobRunWantsMore(void)
 void
 Llama2JobRunClaim(void)
 {
+	static bool enough_queued = false;
 	int			n = capacity() - list_length(running_jobs);
 	List	   *jobs;
 	ListCell   *cell;
 
-	Llama2JobQueueTakeIn(TAKEN_IN);
+	Llama2JobQueueTakeIn(!enough_queued);
 	Llama2JobQueueUnbundle(n);
 	jobs = Llama2JobQueueClaim(n, claimed_jobs(), run_context);
+	enough_queued = list_length(jobs) == n;
 	foreach(cell, jobs)
 	{
 		Llama2Job  *job = lfirst(cell);

@@ -88,7 +88,6 @@ Llama2JobInsert(const Llama2JobSpec *spec)
 	const char *model = spec->settings->model ? spec->settings->model : llama2_model;
 	Llama2JobWriter writer;
 	TupleTableSlot *slot;
-	NameData	column;
 	int64		id;
 
 	PreventCommandIfReadOnly("INSERT");
@@ -106,9 +105,8 @@ Llama2JobInsert(const Llama2JobSpec *spec)
 	set_column(slot, LLAMA2_JOB_STATE, CStringGetTextDatum(spec->bundled ? "bundled" : "queued"));
 	if (OidIsValid(spec->relid))
 	{
-		namestrcpy(&column, spec->column);
 		set_column(slot, LLAMA2_JOB_RELATION, ObjectIdGetDatum(spec->relid));
-		set_column(slot, LLAMA2_JOB_ATTNAME, NameGetDatum(&column));
+		set_column(slot, LLAMA2_JOB_ATTNAME, CStringGetTextDatum(spec->column));
 		set_column(slot, LLAMA2_JOB_KEYS, spec->keys);
 		if (spec->was)
 			set_column(slot, LLAMA2_JOB_WAS, spec->was);

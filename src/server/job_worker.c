@@ -75,6 +75,7 @@ Llama2JobWorkerMain(Datum argument)
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
+	Llama2UseDefaultParameters();
 	/* what a role may ask for was checked when it did */
 	SetConfigOption("llama2.max_tokens_limit", "1048576", PGC_SUSET, PGC_S_OVERRIDE);
 	started_at = GetCurrentTimestamp();

@@ -42,7 +42,7 @@ int			llama2_max_requests = 128;
 int			llama2_max_batch = 32;
 int			llama2_threads = 0;
 int			llama2_nice = 0;
-int			llama2_job_share = 5;
+int			llama2_job_share = 2;
 int			llama2_kv_cache_size = 0;
 int			llama2_kv_cache_type = LLM_KV_F16;
 int			llama2_context_length = 0;
@@ -56,14 +56,14 @@ int			llama2_job_retries = 5;
 int			llama2_job_retry_delay = 5000;
 int			llama2_job_retention = 7 * 24 * 3600;
 
-int			llama2_max_tokens = 256;
+int			llama2_max_tokens = LLAMA2_DEFAULT_MAX_TOKENS;
 int			llama2_max_tokens_limit = 4096;
-double		llama2_temperature = 0.6;
-double		llama2_top_p = 0.9;
-int			llama2_top_k = 40;
-double		llama2_min_p = 0;
-double		llama2_repeat_penalty = 1.0;
-int			llama2_seed = -1;
+double		llama2_temperature = LLAMA2_DEFAULT_TEMPERATURE;
+double		llama2_top_p = LLAMA2_DEFAULT_TOP_P;
+int			llama2_top_k = LLAMA2_DEFAULT_TOP_K;
+double		llama2_min_p = LLAMA2_DEFAULT_MIN_P;
+double		llama2_repeat_penalty = LLAMA2_DEFAULT_REPEAT_PENALTY;
+int			llama2_seed = LLAMA2_DEFAULT_SEED;
 bool		llama2_batch_scan = true;
 int			llama2_batch_size = 0;
 
@@ -113,6 +113,27 @@ Llama2DefineParameters(void)
 	define_session_parameters();
 	if (process_shared_preload_libraries_in_progress)
 		MarkGUCPrefixReserved("llama2");
+}
+
+void
+Llama2UseDefaultParameters(void)
+{
+	const struct
+	{
+		const char *name;
+		double		value;
+	}			defaults[] = {
+		{"llama2.max_tokens", LLAMA2_DEFAULT_MAX_TOKENS},
+		{"llama2.temperature", LLAMA2_DEFAULT_TEMPERATURE},
+		{"llama2.top_p", LLAMA2_DEFAULT_TOP_P},
+		{"llama2.top_k", LLAMA2_DEFAULT_TOP_K},
+		{"llama2.min_p", LLAMA2_DEFAULT_MIN_P},
+		{"llama2.repeat_penalty", LLAMA2_DEFAULT_REPEAT_PENALTY},
+		{"llama2.seed", LLAMA2_DEFAULT_SEED}
+	};
+
+	for (int i = 0; i < lengthof(defaults); i++)
+		SetConfigOption(defaults[i].name, psprintf("%.15g", defaults[i].value), PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 char *
@@ -250,7 +271,7 @@ define_job_parameters(void)
 	DefineCustomIntVariable("llama2.job_share",
 							"Percent of the time that a model computes for jobs while other processes want the processors.",
 							"100: as if they were queries.",
-							&llama2_job_share, 5, 1, 100,
+							&llama2_job_share, 2, 1, 100,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("llama2.job_retries",
 							"How often a job that failed is tried again.",
@@ -276,7 +297,7 @@ define_session_parameters(void)
 							   PGC_USERSET, 0, check_model_name, NULL, NULL);
 	DefineCustomIntVariable("llama2.max_tokens",
 							"Longest answer, in tokens.",
-							NULL, &llama2_max_tokens, 256, 1, MAX_CONTEXT_LENGTH,
+							NULL, &llama2_max_tokens, LLAMA2_DEFAULT_MAX_TOKENS, 1, MAX_CONTEXT_LENGTH,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("llama2.max_tokens_limit",
 							"Greatest max_tokens that a call may ask for.",
@@ -284,27 +305,27 @@ define_session_parameters(void)
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomRealVariable("llama2.temperature",
 							 "Randomness of the answer; 0 always takes the likeliest token.",
-							 NULL, &llama2_temperature, 0.6, 0, 100,
+							 NULL, &llama2_temperature, LLAMA2_DEFAULT_TEMPERATURE, 0, 100,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomRealVariable("llama2.top_p",
 							 "Draw from the likeliest tokens that have this share of the probability.",
-							 NULL, &llama2_top_p, 0.9, FLT_MIN, 1,
+							 NULL, &llama2_top_p, LLAMA2_DEFAULT_TOP_P, FLT_MIN, 1,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("llama2.top_k",
 							"Draw from so many of the likeliest tokens; 0 is all.",
-							NULL, &llama2_top_k, 40, 0, INT_MAX,
+							NULL, &llama2_top_k, LLAMA2_DEFAULT_TOP_K, 0, INT_MAX,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomRealVariable("llama2.min_p",
 							 "Drop tokens less likely than this share of the likeliest one's probability.",
-							 NULL, &llama2_min_p, 0, 0, 1,
+							 NULL, &llama2_min_p, LLAMA2_DEFAULT_MIN_P, 0, 1,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomRealVariable("llama2.repeat_penalty",
 							 "Divides the logits of recent tokens; 1 is off.",
-							 NULL, &llama2_repeat_penalty, 1.0, 0.01, 100,
+							 NULL, &llama2_repeat_penalty, LLAMA2_DEFAULT_REPEAT_PENALTY, 0.01, 100,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("llama2.seed",
 							"Seed of the draws; -1 takes another one for each call.",
-							NULL, &llama2_seed, -1, -1, INT_MAX,
+							NULL, &llama2_seed, LLAMA2_DEFAULT_SEED, -1, INT_MAX,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("llama2.batch_scan",
 							 "Read rows ahead, so that the calls of many are computed as one batch.",

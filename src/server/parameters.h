@@ -31,6 +31,15 @@ extern int	llama2_job_retries;
 extern int	llama2_job_retry_delay; /* ms */
 extern int	llama2_job_retention;	/* s; -1: for ever */
 
+/* What those of texts are where nobody set them; jobs are stored without what is so, and done with it. */
+#define LLAMA2_DEFAULT_MAX_TOKENS 256
+#define LLAMA2_DEFAULT_TEMPERATURE 0.6
+#define LLAMA2_DEFAULT_TOP_P 0.9
+#define LLAMA2_DEFAULT_TOP_K 40
+#define LLAMA2_DEFAULT_MIN_P 0.0
+#define LLAMA2_DEFAULT_REPEAT_PENALTY 1.0
+#define LLAMA2_DEFAULT_SEED (-1)
+
 /* of the role, database or session */
 extern int	llama2_max_tokens;
 extern int	llama2_max_tokens_limit;
@@ -45,6 +54,9 @@ extern int	llama2_batch_size;	/* 0: what keeps the worker busy */
 
 /* Define them all; those of the server only while the library is preloaded. */
 extern void Llama2DefineParameters(void);
+
+/* From now on those of texts are in this process as if nobody set them. */
+extern void Llama2UseDefaultParameters(void);
 
 /* The folder of model files, palloc'd: llama2.model_directory or its default. */
 extern PGDLLEXPORT char *Llama2ModelDirectory(void);

@@ -5,9 +5,9 @@
  * Niceness does not help who waits for the disk again and again, as a session that commits does: Linux lets
  * it in when the model's slice is over.  So the worker leaves the processors between two steps.
  *
- * Linux counts how long a thread ran, and how long it was ready to run and had no processor.  Where the latter, less
- * what the processes that do the jobs ran, was more than a small share of a step, others compute as well.  Systems
- * that do not tell have no pauses.
+ * Linux counts for how long anybody was ready to run and had no processor, or at least for how long this thread was.
+ * Where that, less what the processes that do the jobs ran or waited, was more than a small share of a step, others
+ * compute as well.  Systems that do not tell have no pauses.
  */
 #include "worker/give_way.h"
 
@@ -19,13 +19,17 @@
 #include "engine/parallel.h"
 #include "server/parameters.h"
 
-/* A step was disturbed if its main thread waited for so much of it. */
+/* A step was disturbed if somebody waited for so much of it. */
 #define DISTURBED_SHARE 0.1
+/* A step that was not, because who slept for long comes first, tells less. */
+#define UNDISTURBED_SHORTENS 0.75
 /* No pause is longer: by then others may have ended. */
 #define MAX_PAUSE_MS 1000.0
 
 static double wanted_ms(const int *owners, int n_owners);
-static double scheduled_ms(const char *who, bool waited);
+static double waited_ms(void);
+static bool read_schedule(const char *who, double *ran_ms, double *waited_ms);
+static bool read_line(const char *path, char *line, size_t size);
 static double elapsed_ms(instr_time since);
 
 static instr_time began;
@@ -49,13 +53,10 @@ Llama2StepEnds(const int *owners, int n_owners)
 	double		step_ms = elapsed_ms(began);
 
 	INSTR_TIME_SET_CURRENT(ended);
-	pause_ms = 0;
-	if (wanted_ms(owners, n_owners) - wanted_before <= DISTURBED_SHARE * step_ms)
-	{
-		pause_steps /= 2;
-		return false;
-	}
-	pause_steps = Min(Max(2 * pause_steps, 1), (100.0 - llama2_job_share) / llama2_job_share);
+	if (wanted_ms(owners, n_owners) - wanted_before > DISTURBED_SHARE * step_ms)
+		pause_steps = Min(Max(2 * pause_steps, 1), (100.0 - llama2_job_share) / llama2_job_share);
+	else
+		pause_steps = pause_steps > 1 ? UNDISTURBED_SHORTENS * pause_steps : 0;
 	pause_ms = Min(step_ms * pause_steps, MAX_PAUSE_MS);
 	return pause_ms > 0;
 }
@@ -74,39 +75,69 @@ Llama2EndPause(void)
 	pause_ms = 0;
 }
 
-/* How long others had the processor that this thread wanted, less what the owners ran on it, if they ran on all alike. */
+/* How long somebody waited for a processor, less the owners' part in it, if they ran on all alike. */
 static double
 wanted_ms(const int *owners, int n_owners)
 {
-	double		wanted = scheduled_ms("thread-self", true);
-	char		who[16];
+	double		wanted = waited_ms();
 
 	for (int i = 0; i < n_owners; i++)
 	{
+		char		who[16];
+		double		ran;
+		double		waited;
+
 		snprintf(who, sizeof(who), "%d", owners[i]);
-		wanted -= scheduled_ms(who, false) / llm_processor_count();
+		if (read_schedule(who, &ran, &waited))
+			wanted -= (ran + waited) / llm_processor_count();
 	}
 	return wanted;
 }
 
-/* How long a process ran, or waited for a processor, since its start; 0 where the system does not tell. */
+/* Of all processors together, where the system keeps its pressure; of this thread else. */
 static double
-scheduled_ms(const char *who, bool waited)
+waited_ms(void)
 {
 	char		line[128];
-	unsigned long long time[2];
-	ssize_t		length;
-	int			file;
+	char	   *total;
+	double		ran;
+	double		waited;
 
-	snprintf(line, sizeof(line), "/proc/%s/schedstat", who);
-	file = open(line, O_RDONLY | O_CLOEXEC);
+	if (read_line("/proc/pressure/cpu", line, sizeof(line)) && (total = strstr(line, "total=")) != NULL)
+		return strtod(total + strlen("total="), NULL) / 1e3;
+	return read_schedule("thread-self", &ran, &waited) ? waited : 0;
+}
+
+/* How long a process ran, and waited for a processor, since its start. */
+static bool
+read_schedule(const char *who, double *ran_ms, double *waited_ms)
+{
+	char		path[64];
+	char		line[128];
+	unsigned long long ran_ns;
+	unsigned long long waited_ns;
+
+	snprintf(path, sizeof(path), "/proc/%s/schedstat", who);
+	if (!read_line(path, line, sizeof(line)) || sscanf(line, "%llu %llu", &ran_ns, &waited_ns) != 2)
+		return false;
+	*ran_ms = (double) ran_ns / 1e6;
+	*waited_ms = (double) waited_ns / 1e6;
+	return true;
+}
+
+/* What such a file begins with. */
+static bool
+read_line(const char *path, char *line, size_t size)
+{
+	int			file = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t		length;
+
 	if (file < 0)
-		return 0;
-	length = read(file, line, sizeof(line) - 1);
+		return false;
+	length = read(file, line, size - 1);
 	close(file);
 	line[Max(length, 0)] = '\0';
-
-	return sscanf(line, "%llu %llu", &time[0], &time[1]) == 2 ? (double) time[waited] / 1e6 : 0;
+	return length > 0;
 }
 
 static double

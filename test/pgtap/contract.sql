@@ -197,7 +197,7 @@ SELECT results_eq(
 		('llama2.job_retention', 'sighup', 'integer', '604800', '-1', '2147483647', 's'),
 		('llama2.job_retries', 'sighup', 'integer', '5', '0', '100', NULL),
 		('llama2.job_retry_delay', 'sighup', 'integer', '5000', '0', '2147483647', 'ms'),
-		('llama2.job_share', 'sighup', 'integer', '5', '1', '100', NULL),
+		('llama2.job_share', 'sighup', 'integer', '2', '1', '100', NULL),
 		('llama2.job_workers', 'sighup', 'integer', '2', '0', '64', NULL),
 		('llama2.keep_alive', 'sighup', 'integer', '300', '-1', '2147483', 's'),
 		('llama2.kernels', 'sighup', 'enum', 'auto', NULL, NULL, NULL),

@@ -39,8 +39,8 @@ SET LOCAL llama2.max_tokens = 11;
 SET LOCAL llama2.temperature = 0;
 SET LOCAL llama2.seed = 5;
 SELECT llama2_submit('Once') AS plain \gset
-SELECT is(row(options, system, chat, model), row('{"seed": 5, "min_p": 0, "top_k": 40, "top_p": 0.9, "max_tokens": 11, "temperature": 0, "repeat_penalty": 1}'::jsonb, NULL::text, false, 'tinychat-6m'::text),
-	'without options, those of the session') FROM llama2_job WHERE id = :plain;
+SELECT is(row(options, system, chat, model), row('{"seed": 5, "max_tokens": 11, "temperature": 0}'::jsonb, NULL::text, false, 'tinychat-6m'::text),
+	'without options, those of the session that are not built in') FROM llama2_job WHERE id = :plain;
 RESET llama2.seed;
 SELECT is(llama2_submit(NULL), NULL, 'NULL gives NULL');
 SELECT pg_temp.error_is($$SELECT llama2_submit('Once', max_tokens => 0)$$, '22023', 'max_tokens 0 is out of range', 'It must be at least 1.');

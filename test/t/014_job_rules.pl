@@ -182,12 +182,46 @@ $fresh->query("ALTER TABLE changing DROP CONSTRAINT changing_pkey, ADD PRIMARY K
 $fresh->query(q{BEGIN; CREATE OR REPLACE TRIGGER s AFTER INSERT ON changing FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('title', 'D {body}', 'max_tokens=3');
 	INSERT INTO changing VALUES (8, 'x'); ROLLBACK; INSERT INTO changing VALUES (9, 'x')});
 is(sql(q{SELECT prompt, attname, keys, options->'max_tokens', options->'temperature' FROM llama2_job ORDER BY id}), join("\n",
-	'A {body}|summary|{1}|2|0.6', 'A {body}|summary|{2}|2|0', 'A {body}|summary|{3}|2|1', 'B {body}|summary|{4}|3|1',
+	'A {body}|summary|{1}|2|', 'A {body}|summary|{2}|2|0', 'A {body}|summary|{3}|2|1', 'B {body}|summary|{4}|3|1',
 	'B {body}|summary|{5}|3|1', 'C {body}|title|{6}|3|1', 'C {body}|title|{x,7}|3|1', 'C {body}|title|{x,9}|3|1'), 'jobs of one session while a trigger changes');
 ($status, $out, $err) = $node->psql('postgres', q{INSERT INTO changing VALUES (10, 'x');
 	SET llama2.max_tokens_limit = 2; INSERT INTO changing VALUES (11, 'x')});
 like($err, qr/max_tokens 3 is greater than the limit of 2/, 'the limit of a role holds for a trigger that the session knows already');
 sql('DROP TABLE changing; DELETE FROM llama2_job');
+
+# A job has what is not built in; what is, it has from nowhere else
+sql('ALTER SYSTEM SET llama2.max_tokens = 3');
+sql('SELECT pg_reload_conf()');
+$node->poll_query_until('postgres', q{SELECT current_setting('llama2.max_tokens') = '3'}) or die;
+my $short = sql(q{SELECT llama2_submit('Once upon a time', temperature => 0)});
+my $long = sql(q{SET llama2.max_tokens = 256; SELECT llama2_submit('Once upon a time', temperature => 0)});
+is(sql("SELECT options FROM llama2_job WHERE id IN ($short, $long) ORDER BY id"), qq({"max_tokens": 3, "temperature": 0}\n{"temperature": 0}),
+	'a job keeps the parameters of its session');
+resume();
+is(sql("SELECT llama2_result($short, '60s')"), sql(q{SELECT llama2_generate('Once upon a time', temperature => 0)}), 'those of the configuration');
+is(sql("SELECT llama2_result($long, '60s')"), sql(q{SET llama2.max_tokens = 256; SELECT llama2_generate('Once upon a time', temperature => 0)}), 'or those built in');
+sql('ALTER SYSTEM RESET llama2.max_tokens');
+sql('SELECT pg_reload_conf()');
+
+# The table was empty when the worker made its plans; old jobs are looked for in the whole of it, but not here
+pause();
+sql('ALTER SYSTEM SET llama2.job_retention = -1');
+sql('TRUNCATE llama2_job');
+sql('VACUUM ANALYZE llama2_job');
+sql(q{CREATE TABLE many (id int PRIMARY KEY, body text, summary text);
+	CREATE TRIGGER s AFTER INSERT ON many FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('summary', '{body}', 'max_tokens=1')});
+my $scans = q{SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'llama2_job'};
+my $scans_before = sql($scans);
+resume();
+for my $rows ('generate_series(1, 10)', 'generate_series(11, 300)', 'generate_series(301, 310)')
+{
+	sql("INSERT INTO many SELECT n, 'x' FROM $rows AS n");
+	wait_for('count(*) = 0 FROM many WHERE summary IS NULL', "$rows are done");
+}
+pause();
+is(sql($scans), $scans_before, 'and it is not read as a whole afterwards');
+sql('DROP TABLE many');
+sql('ALTER SYSTEM RESET llama2.job_retention');
 
 # Jobs that the worker has not seen yet
 sql("SET ROLE alice; INSERT INTO notes (id, body) VALUES (13, '$kettle')");
