@@ -102,7 +102,7 @@ SERVER_OBJS = $(patsubst src/%.c,$(BUILD)/%.o,$(sort $(wildcard src/server/*.c s
 WORKER_OBJS = $(patsubst src/%.c,$(BUILD)/%.o,$(sort $(wildcard src/worker/*.c)))
 # of the engine what reads a file's header and tells what its model takes
 PLAN_OBJS = $(patsubst %,$(BUILD)/engine/%.o,block engine_shape gguf gguf_keys kv_cache matrix model_layout model_open \
-	model_slots model_vocabulary parallel read_bytes tensor_type transformer_buffers)
+	model_slots model_vocabulary processors read_bytes tensor_type transformer_buffers)
 OBJS = $(SERVER_OBJS) $(TEXT_OBJS) $(PLAN_OBJS)
 ENGINE_LIBRARY = llama2_engine.so
 comma = ,

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "engine/parallel.h"
 #include "engine/request_check.h"
 #include "text/detokenize.h"
 

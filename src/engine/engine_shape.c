@@ -9,7 +9,7 @@
 
 #include <inttypes.h>
 
-#include "engine/parallel.h"
+#include "engine/processors.h"
 
 /*
  * Prompt tokens in one step.  Products with so many columns run at the

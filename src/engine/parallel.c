@@ -15,6 +15,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "engine/processors.h"
+
 #ifdef __linux__
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -28,18 +30,6 @@
 static inline bool spin(const LlmTeam *team, int32_t *spins);
 static void sleep_while(atomic_uint * word, unsigned value);
 static void wake_sleepers(atomic_uint * word);
-
-int32_t
-llm_processor_count(void)
-{
-	cpu_set_t	allowed;
-	long		online;
-
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0 && CPU_COUNT(&allowed) > 0)
-		return CPU_COUNT(&allowed);
-	online = sysconf(_SC_NPROCESSORS_ONLN);
-	return online > 0 ? (int32_t) online : 1;
-}
 
 void
 llm_team_init(LlmTeam *team, int32_t n_threads)

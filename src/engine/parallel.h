@@ -34,9 +34,6 @@ typedef struct LlmTeam
 	LlmShare	shares[LLM_SHARES]; /* as next_unit, where each thread has a share */
 } LlmTeam;
 
-/* Processors that this process may use, at least 1. */
-extern int32_t llm_processor_count(void);
-
 /* A team of up to n_threads, none of which may be in it yet. */
 extern void llm_team_init(LlmTeam *team, int32_t n_threads);
 

@@ -16,7 +16,7 @@
 
 #include "portability/instr_time.h"
 
-#include "engine/parallel.h"
+#include "engine/processors.h"
 #include "server/parameters.h"
 
 /* A step was disturbed if somebody waited for so much of it. */
@@ -79,8 +79,11 @@ Llama2EndPause(void)
 static double
 wanted_ms(const int *owners, int n_owners)
 {
+	static int32_t processors = 0;
 	double		wanted = waited_ms();
 
+	if (processors == 0)
+		processors = llm_processor_count();
 	for (int i = 0; i < n_owners; i++)
 	{
 		char		who[16];
@@ -89,7 +92,7 @@ wanted_ms(const int *owners, int n_owners)
 
 		snprintf(who, sizeof(who), "%d", owners[i]);
 		if (read_schedule(who, &ran, &waited))
-			wanted -= (ran + waited) / llm_processor_count();
+			wanted -= (ran + waited) / processors;
 	}
 	return wanted;
 }

@@ -17,6 +17,7 @@
 #include <omp.h>
 #include <stdio.h>
 
+#include "engine/processors.h"
 #include "engine/transformer_private.h"
 #include "machine_limits.h"
 

@@ -20,7 +20,7 @@
 #include <sys/mman.h>
 
 #include "engine/engine.h"
-#include "engine/parallel.h"
+#include "engine/processors.h"
 #include "machine_limits.h"
 
 #define BUNDLED_MODEL "models/tinychat-6m.gguf"

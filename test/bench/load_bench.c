@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "engine/model.h"
-#include "engine/parallel.h"
+#include "engine/processors.h"
 
 #define MAX_ROUNDS 100
 #define PLACE "/dev/shm/llama2_load_bench"
