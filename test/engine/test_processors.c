@@ -11,6 +11,51 @@
 #include <sys/stat.h>
 
 
+/* What a file holds from now on, and what is said then to a process of these groups. */
+typedef struct Case
+{
+	const char *file;			/* NULL: none is written */
+	const char *contents;
+	const char *groups;
+	int32_t		quota;
+	const char *what;
+} Case;
+
+#define LENGTH(array) ((int) (sizeof(array) / sizeof((array)[0])))
+#define BOTH_CONTROLLERS "9:memory:/pod\n4:cpu,cpuacct:/pod\n"
+
+static const Case cases[] = {
+	{NULL, NULL, "0::/pod/database\n", 0, "no files, no limit"},
+	{"pod/database/cpu.max", "max 100000\n", "0::/pod/database\n", 0, "no limit"},
+	{"pod/database/cpu.max", "400000 100000\n", "0::/pod/database\n", 4, "a limit"},
+	{"pod/database/cpu.max", "150000 100000\n", "0::/pod/database\n", 2, "a part of a processor counts as one"},
+	{"pod/database/cpu.max", "10000 100000\n", "0::/pod/database\n", 1, "where there is no more, too"},
+	{"pod/database/cpu.max", "800000 100000\n", "0::/pod/database\n", 8, "a larger one"},
+	{"pod/cpu.max", "100000 50000\n", "0::/pod/database\n", 2, "the limit of a group around it"},
+	{"cpu.max", "100000 100000\n", "0::/\n", 1, "of the root of a container"},
+	{NULL, NULL, "0::/not/seen/from/inside\n", 1, "whose own path is another one outside"},
+	{NULL, NULL, "12:cpuset:/\n0::/\n", 1, "other controllers say nothing"},
+	{"cpu.max", "max 100000\n", "0::/\n", 0, "a limit that is gone"},
+	{"cpu/pod/cpu.cfs_period_us", "100000\n", BOTH_CONTROLLERS, 0, "version 1: a period alone"},
+	{"cpu/pod/cpu.cfs_quota_us", "-1\n", BOTH_CONTROLLERS, 0, "no limit"},
+	{"cpu/pod/cpu.cfs_quota_us", "250000\n", BOTH_CONTROLLERS, 3, "a limit"},
+	{NULL, NULL, "4:cpuacct,cpu:/pod\n", 3, "whatever the order of controllers"},
+	{NULL, NULL, "4:cpuacct,cpuset:/pod\n", 0, "a name that begins alike is not it"},
+	{NULL, NULL, "4:cpu:/pod\n0::/pod/database\n", 2, "the lesser of both versions"},
+	{NULL, NULL, "", 0, "an empty file"},
+	{NULL, NULL, "\n:\n::\n0:\n", 0, "lines without parts"},
+	{"pod/cpu.max", "100000\n", "0::/pod\n", 0, "no period"},
+	{"pod/cpu.max", "100000 0\n", "0::/pod\n", 0, "a period of nothing"},
+	{"pod/cpu.max", "-5 100\n", "0::/pod\n", 0, "a negative limit"},
+	{"pod/cpu.max", "99999999999999999999 1\n", "0::/pod\n", INT32_MAX, "more than can be counted"},
+	{"pod/cpu.max", "", "0::/pod\n", 0, "nothing"}
+};
+
+static const char *const folders[] = {"pod", "pod/database", "cpu", "cpu/pod"};
+static const char *const files[] = {
+	"groups", "cpu.max", "pod/cpu.max", "pod/database/cpu.max", "cpu/pod/cpu.cfs_period_us", "cpu/pod/cpu.cfs_quota_us"
+};
+
 static char root[] = "/tmp/llama2_processors.XXXXXX";
 
 /* The name of a file or folder below the root. */
@@ -24,13 +69,6 @@ below_root(const char *name)
 }
 
 static void
-make_folder(const char *name)
-{
-	if (mkdir(below_root(name), 0700) != 0)
-		abort();
-}
-
-static void
 write_file(const char *name, const char *contents)
 {
 	FILE	   *file = fopen(below_root(name), "w");
@@ -40,100 +78,51 @@ write_file(const char *name, const char *contents)
 }
 
 static void
-is_quota(int32_t expected, const char *groups, const char *what)
+test_quota(const Case *test)
 {
 	char		path[PATH_MAX];
 	int32_t		quota;
 
-	write_file("groups", groups);
+	if (test->file)
+		write_file(test->file, test->contents);
+	write_file("groups", test->groups);
 	snprintf(path, sizeof(path), "%s", below_root("groups"));
 	quota = llm_processor_quota(path, root);
-	if (!ok(quota == expected, "%s", what))
-		diag("%d, not %d", quota, expected);
+	if (!ok(quota == test->quota, "%s", test->what))
+		diag("%d, not %d", quota, test->quota);
 }
 
 static void
-test_version_2(void)
+test_long_path(void)
 {
-	make_folder("pod");
-	make_folder("pod/database");
-	is_quota(0, "0::/pod/database\n", "no files, no limit");
-	write_file("pod/database/cpu.max", "max 100000\n");
-	is_quota(0, "0::/pod/database\n", "no limit");
-	write_file("pod/database/cpu.max", "400000 100000\n");
-	is_quota(4, "0::/pod/database\n", "a limit");
-	write_file("pod/database/cpu.max", "150000 100000\n");
-	is_quota(2, "0::/pod/database\n", "a part of a processor counts as one");
-	write_file("pod/database/cpu.max", "10000 100000\n");
-	is_quota(1, "0::/pod/database\n", "where there is no more, too");
-	write_file("pod/cpu.max", "100000 50000\n");
-	write_file("pod/database/cpu.max", "800000 100000\n");
-	is_quota(2, "0::/pod/database\n", "the limit of a group around it");
-	write_file("cpu.max", "100000 100000\n");
-	is_quota(1, "0::/\n", "of the root of a container");
-	is_quota(1, "0::/not/seen/from/inside\n", "whose own path is another one outside");
-	is_quota(1, "12:cpuset:/\n0::/\n", "other controllers say nothing");
-}
+	char		line[3 * PATH_MAX];
+	const Case	test = {NULL, NULL, line, 0, "a path longer than any"};
 
-static void
-test_version_1(void)
-{
-	const char *groups = "9:memory:/pod\n4:cpu,cpuacct:/pod\n";
-
-	if (unlink(below_root("cpu.max")) != 0)
-		abort();
-	make_folder("cpu");
-	make_folder("cpu/pod");
-	write_file("cpu/pod/cpu.cfs_period_us", "100000\n");
-	write_file("cpu/pod/cpu.cfs_quota_us", "-1\n");
-	is_quota(0, groups, "version 1: no limit");
-	write_file("cpu/pod/cpu.cfs_quota_us", "250000\n");
-	is_quota(3, groups, "a limit");
-	is_quota(3, "4:cpuacct,cpu:/pod\n", "whatever the order of controllers");
-	is_quota(0, "4:cpuacct,cpuset:/pod\n", "a name that begins alike is not it");
-	is_quota(2, "4:cpu:/pod\n0::/pod/database\n", "the lesser of both versions");
-}
-
-static void
-test_nonsense(void)
-{
-	char		long_line[3 * PATH_MAX];
-
-	memset(long_line, 'a', sizeof(long_line) - 1);
-	long_line[sizeof(long_line) - 1] = '\0';
-	memcpy(long_line, "0::/", 4);
-	is_quota(0, long_line, "a path longer than any");
-	is_quota(0, "", "an empty file");
-	is_quota(0, "\n:\n::\n0:\n", "lines without parts");
-	write_file("pod/cpu.max", "100000\n");
-	is_quota(0, "0::/pod\n", "no period");
-	write_file("pod/cpu.max", "100000 0\n");
-	is_quota(0, "0::/pod\n", "a period of nothing");
-	write_file("pod/cpu.max", "-5 100\n");
-	is_quota(0, "0::/pod\n", "a negative limit");
-	write_file("pod/cpu.max", "99999999999999999999 1\n");
-	is_quota(INT32_MAX, "0::/pod\n", "more than can be counted");
-	write_file("pod/cpu.max", "");
-	is_quota(0, "0::/pod\n", "nothing");
-	ok(llm_processor_quota(below_root("no such file"), root) == 0, "a system without control groups");
+	memset(line, 'a', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\0';
+	memcpy(line, "0::/", 4);
+	test_quota(&test);
 }
 
 int
 main(void)
 {
-	static const char *const made[] = {
-		"cpu/pod/cpu.cfs_period_us", "cpu/pod/cpu.cfs_quota_us", "pod/database/cpu.max", "pod/cpu.max", "groups",
-		"cpu/pod", "cpu", "pod/database", "pod"
-	};
-
 	if (mkdtemp(root) == NULL)
 		abort();
-	test_version_2();
-	test_version_1();
-	test_nonsense();
+	for (int i = 0; i < LENGTH(folders); i++)
+		if (mkdir(below_root(folders[i]), 0700) != 0)
+			abort();
+	for (int i = 0; i < LENGTH(cases); i++)
+		test_quota(&cases[i]);
+	test_long_path();
+	ok(llm_processor_quota(below_root("no such file"), root) == 0, "a system without control groups");
 	ok(llm_processor_count() >= 1, "there is a processor");
-	for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
-		if (remove(below_root(made[i])) != 0)
+
+	for (int i = 0; i < LENGTH(files); i++)
+		if (unlink(below_root(files[i])) != 0)
+			abort();
+	for (int i = LENGTH(folders) - 1; i >= 0; i--)
+		if (rmdir(below_root(folders[i])) != 0)
 			abort();
 	return rmdir(root) == 0 ? done_testing() : 1;
 }
