@@ -63,7 +63,7 @@ llm_processor_quota(const char *groups, const char *root)
 	return quota;
 }
 
-/* In words between commas. */
+/* Is the word in the list, which has commas between its words? */
 static bool
 has_word(const char *list, const char *word)
 {
