@@ -10,10 +10,12 @@
  */
 #include "server/job_queue.h"
 
+#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -129,6 +131,7 @@ static Statement *const statements[] = {
 	&recover, &claim, &unbundle, &done, &failed, &removed, &retry, &still_running, &next, &expire
 };
 
+static Oid	lock_extension(void);
 static uint64 execute(Statement *statement, const Datum *values, const char *nulls);
 static bool end_job(Statement *statement, const Llama2Job *job, text *value);
 static Llama2Job *read_job(HeapTuple tuple, TupleDesc desc, MemoryContext parent);
@@ -141,7 +144,7 @@ static Oid	schema_id = InvalidOid;
 char *
 Llama2JobQueueOpen(void)
 {
-	Oid			extension = get_extension_oid("llama2", true);
+	Oid			extension = lock_extension();
 
 	if (OidIsValid(extension) && extension == opened)
 		return schema;
@@ -336,6 +339,28 @@ Llama2JobQueueExpire(void)
 	SPI_connect();
 	(void) execute(&expire, values, NULL);
 	SPI_finish();
+}
+
+/*
+ * Whoever drops the extension locks it before its tables, in an order of its own: so a transaction that locks it
+ * before any of them comes wholly before or after, and the two cannot wait for one another.
+ */
+static Oid
+lock_extension(void)
+{
+	Oid			extension = get_extension_oid("llama2", true);
+
+	while (OidIsValid(extension))
+	{
+		Oid			locked = extension;
+
+		LockDatabaseObject(ExtensionRelationId, locked, 0, AccessShareLock);
+		extension = get_extension_oid("llama2", true);
+		if (extension == locked)
+			break;
+		UnlockDatabaseObject(ExtensionRelationId, locked, 0, AccessShareLock);
+	}
+	return extension;
 }
 
 /*

@@ -11,17 +11,17 @@ use IO::Select;
 use IO::Socket::UNIX;
 use Time::HiRes qw(time);
 
-# RawClient->new($node): a session of user and database postgres.
+# RawClient->new($node, $database): a session of user postgres, in the database postgres unless it is given.
 sub new
 {
-	my ($class, $node) = @_;
+	my ($class, $node, $database) = @_;
 	my $path = $node->host . '/.s.PGSQL.' . $node->port;
 	my $socket = IO::Socket::UNIX->new(Peer => $path)
 	  or die "could not connect to $path: $!";
 	my $self = bless { socket => $socket, buffer => '' }, $class;
 	my $user = getpwuid($<);
 	my $parameters = pack('N', 3 << 16)
-	  . join('', map { "$_\0" } (user => $user, database => 'postgres', '')) ;
+	  . join('', map { "$_\0" } (user => $user, database => $database // 'postgres', ''));
 
 	$socket->blocking(1);
 	$self->_send_raw(pack('N', 4 + length $parameters) . $parameters);
