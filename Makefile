@@ -33,7 +33,8 @@ VARIANT_CFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omi
 # the kernels' inlined templates take the sanitizers minutes at more than this
 KERNEL_O = -O1
 else
-KERNEL_O = -O3
+# where an inlined template's variables are would take the compiler as long as all the rest
+KERNEL_O = -O3 -g1
 endif
 
 TEXT_SRCS = $(sort $(wildcard src/text/*.c src/grammar/*.c))

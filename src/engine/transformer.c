@@ -21,6 +21,7 @@
 
 #define FEW_TOKENS 2			/* not worth a second meeting */
 #define FEW_COLUMNS 8			/* with so many, memory bounds a product */
+#define SOME_COLUMNS 24			/* with so many, the kernels' tiles have two panels */
 
 /*
  * What a product's panels are given out in: units that suit the kernels' tiles, so many
@@ -501,6 +502,8 @@ work_unit(const LlmThread *w, bool blas)
 		return (WorkUnit) {LLM_BLAS_PANELS, 1};
 	if (w->transformer->n_tokens <= FEW_COLUMNS)
 		return (WorkUnit) {2, INT32_MAX};
+	if (w->transformer->n_tokens <= SOME_COLUMNS)
+		return (WorkUnit) {2, 24};
 	return (WorkUnit) {3, 16};
 }
 

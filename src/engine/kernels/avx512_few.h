@@ -14,8 +14,8 @@
 
 #include "engine/kernels/avx512_stretch.h"
 
-#define FEW_COLUMNS 16			/* straight from the panels */
-#define TILE_WIDTH 8			/* widest tile of them */
+#define FEW_COLUMNS 24			/* straight from the panels */
+#define TILE_WIDTH 12			/* widest tile of them */
 #define FEW_PANELS 2			/* two streams from memory, and a column's numbers used twice */
 #define STRETCHES 128			/* room for so many stretches of one column's activations */
 
@@ -44,17 +44,25 @@ DIRECT_TILE(name, type, to_first_level, panels, 4) \
 DIRECT_TILE(name, type, to_first_level, panels, 5) \
 DIRECT_TILE(name, type, to_first_level, panels, 6) \
 DIRECT_TILE(name, type, to_first_level, panels, 7) \
-DIRECT_TILE(name, type, to_first_level, panels, 8)
+DIRECT_TILE(name, type, to_first_level, panels, 8) \
+DIRECT_TILE(name, type, to_first_level, panels, 9) \
+DIRECT_TILE(name, type, to_first_level, panels, 10) \
+DIRECT_TILE(name, type, to_first_level, panels, 11) \
+DIRECT_TILE(name, type, to_first_level, panels, 12)
+
+#define DIRECT_TILE_ROW(name, panels) { \
+	name##_direct_##panels##_1, name##_direct_##panels##_2, name##_direct_##panels##_3, \
+	name##_direct_##panels##_4, name##_direct_##panels##_5, name##_direct_##panels##_6, \
+	name##_direct_##panels##_7, name##_direct_##panels##_8, name##_direct_##panels##_9, \
+	name##_direct_##panels##_10, name##_direct_##panels##_11, name##_direct_##panels##_12, \
+}
 
 /* The tiles name##_direct_tiles of a type, by panels and columns. */
 #define FEW_TILES(name, type, to_first_level) \
 DIRECT_TILES(name, type, to_first_level, 1) \
 DIRECT_TILES(name, type, to_first_level, 2) \
 static const DirectTile name##_direct_tiles[FEW_PANELS][TILE_WIDTH] = { \
-	{name##_direct_1_1, name##_direct_1_2, name##_direct_1_3, name##_direct_1_4, \
-	name##_direct_1_5, name##_direct_1_6, name##_direct_1_7, name##_direct_1_8}, \
-	{name##_direct_2_1, name##_direct_2_2, name##_direct_2_3, name##_direct_2_4, \
-	name##_direct_2_5, name##_direct_2_6, name##_direct_2_7, name##_direct_2_8}, \
+	DIRECT_TILE_ROW(name, 1), DIRECT_TILE_ROW(name, 2) \
 };
 
 /*
@@ -80,7 +88,7 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 #pragma GCC unroll 3
 		for (int p = 0; p < panels; p++)
 			code[p] = unpack_code(code_type, &panel[p], group, q);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
 		for (int c = 0; c < columns; c++)
 		{
 			__m512i		dword = broadcast_dword(&x[c].q[at * LLM_GROUP + 4 * q]);
@@ -100,7 +108,7 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 		}
 	}
 
-#pragma GCC unroll 8
+#pragma GCC unroll 12
 	for (int c = 0; c < columns; c++)
 #pragma GCC unroll 3
 		for (int p = 0; p < panels; p++)
@@ -114,7 +122,7 @@ load_accumulators(int panels, int columns, bool is_first, const float *y, int64_
 {
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
-#pragma GCC unroll 8
+#pragma GCC unroll 12
 		for (int c = 0; c < columns; c++)
 			accumulator[p][c] = is_first ? _mm512_setzero_ps() :
 				_mm512_loadu_ps(y + c * y_stride + p * LLM_PANEL_ROWS);
@@ -126,7 +134,7 @@ store_accumulators(int panels, int columns, float *y, int64_t y_stride,
 {
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
-#pragma GCC unroll 8
+#pragma GCC unroll 12
 		for (int c = 0; c < columns; c++)
 			_mm512_storeu_ps(y + c * y_stride + p * LLM_PANEL_ROWS, accumulator[p][c]);
 }
