@@ -5,8 +5,9 @@
 #
 #	test/bench/compare_sql.sh [MODEL.gguf]
 #
-# The extension must be installed.  One connection, then CONNECTIONS (default 32) at once, each with three calls of prompts
-# of its own; the engine does as many requests of as many tokens, as many at once, without a server.  ROUNDS (default 3)
+# The extension must be installed.  One connection, then CONNECTIONS (default 32) at once, each with CALLS calls of prompts
+# of its own (default 60 for models of a few megabytes, else 3: the first ones after a load are slower); the engine does as
+# many requests of as many tokens, as many at once, without a server.  ROUNDS (default 3)
 # times, in turns: the medians of the rates, and of each round's share.  Then the time to the first token of prompts of
 # about 1,000 tokens, new and cached, where the model's context has room for them.
 
@@ -16,6 +17,7 @@ build=${BUILD:-build/release}
 model=$(realpath "${1:-models/tinychat-6m.gguf}")
 connections=${CONNECTIONS:-32}
 tokens=${TOKENS:-128}
+calls=${CALLS:-$([ "$(stat -Lc %s "$model")" -gt $((64 << 20)) ] && echo 3 || echo 60)}
 rounds=${ROUNDS:-3}
 . test/private_server.sh
 
@@ -34,14 +36,14 @@ SQL
 # tokens per second of so many clients
 measure_sql()
 {
-	"$PRIVATE_BINDIR/pgbench" -n -c "$1" -j 2 -t 3 -f "$PRIVATE_FOLDER/call.sql" >"$PRIVATE_FOLDER/pgbench.log" 2>&1
+	"$PRIVATE_BINDIR/pgbench" -n -c "$1" -j 2 -t "$calls" -f "$PRIVATE_FOLDER/call.sql" >"$PRIVATE_FOLDER/pgbench.log" 2>&1
 	sed -n 's/^tps = \([0-9.]*\).*/\1/p' "$PRIVATE_FOLDER/pgbench.log" |
 		awk -v tokens="$tokens" '{ printf "%.1f\n", $1 * tokens }'
 }
 
 measure_engine()
 {
-	"$build/bench/llama2_bench" --shared -p 0 -d 9 -n "$tokens" -b "$1" -q $((3 * $1)) -r 1 --csv "$model" |
+	"$build/bench/llama2_bench" --shared -p 0 -d 9 -n "$tokens" -b "$1" -q $((calls * $1)) -r 1 --csv "$model" |
 		awk -F, '$1 == "requests" { print $8 }'
 }
 
