@@ -6,7 +6,7 @@
 #	test/bench/compare_sql.sh [MODEL.gguf]
 #
 # The extension must be installed.  One connection, then CONNECTIONS (default 32) at once, each with CALLS calls of prompts
-# of its own (default 60 for models of a few megabytes, else 3: the first ones after a load are slower); the engine does as
+# of its own (default 60 for models of up to 64 MB, else 3: the first ones after a load are slower); the engine does as
 # many requests of as many tokens, as many at once, without a server.  ROUNDS (default 3)
 # times, in turns: the medians of the rates, and of each round's share.  Then the time to the first token of prompts of
 # about 1,000 tokens, new and cached, where the model's context has room for them.

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-
 /* What a file holds from now on, and what is said then to a process of these groups. */
 typedef struct Case
 {

@@ -428,7 +428,8 @@ is($node->psql('postgres', 'DROP DATABASE other'), 0, 'and dropped');
 is($node->psql('postgres', 'DROP DATABASE copied'), 0, 'and its copy too');
 sql('CREATE DATABASE third');
 sql('CREATE EXTENSION llama2', 'third');
-sql("SELECT $endless", 'third');
+# so many that the worker has something to do until it meets the lock
+sql("SELECT $endless FROM generate_series(1, 20)", 'third');
 my $dropping = RawClient->new($node, 'third');
 $dropping->query('BEGIN; DROP EXTENSION llama2');
 my $locks = q{FROM pg_locks WHERE pid = (SELECT pid FROM pg_stat_activity WHERE backend_type = 'llama2 job worker' AND datname = 'third')};
@@ -436,8 +437,8 @@ wait_for("count(*) = 1 $locks AND NOT granted AND classid = 'pg_extension'::regc
 is(sql("SELECT count(*) $locks AND locktype = 'relation' AND granted AND relation > 16383"), '0', 'and holds no table that is dropped with it');
 $dropping->query('ROLLBACK');
 $dropping->vanish;
-wait_for("state = 'done' FROM llama2_jobs", 'it goes on with the job when it is kept', 'third');
-sql("SELECT $endless", 'third');
+wait_for("count(*) = 20 FROM llama2_jobs WHERE state = 'done'", 'it goes on with the jobs when it is kept', 'third');
+sql("SELECT $endless FROM generate_series(1, 20)", 'third');
 is($node->psql('third', 'DROP EXTENSION llama2'), 0, 'the extension can be dropped while its jobs run');
 wait_for(q{count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'llama2 job worker' AND datname = 'third'}, 'its worker leaves', 'third');
 sql('CREATE EXTENSION llama2', 'third');
