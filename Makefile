@@ -56,7 +56,7 @@ $(BUILD)/engine/kernels/avx2.o $(BUILD)/engine/kernels/avx2_%.o: OPTIMIZE = $(KE
 $(BUILD)/engine/kernels/avx512.o $(BUILD)/engine/kernels/avx512_%.o $(BUILD)/engine/kernels/amx_%.o: OPTIMIZE = $(KERNEL_O) -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
 	-mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 $(BUILD)/engine/kernels/avx512_bf16.o: OPTIMIZE += -mavx512bf16
-$(BUILD)/engine/kernels/amx_quantized.o: OPTIMIZE += -mamx-tile -mamx-int8
+$(BUILD)/engine/kernels/amx_%.o: OPTIMIZE += -mamx-tile -mamx-int8
 
 $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)

@@ -54,21 +54,19 @@ static void begin_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t l
 static void end_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
 static void end_layer(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
 static void embed(LlmTransformer *t, int32_t row);
-static void add_and_norm(LlmTransformer *t, const float *weight, bool int8,
-						 int32_t first, int32_t last);
+static void add_and_norm(LlmTransformer *t, const float *weight, int32_t first, int32_t last);
+static void quantize(const LlmTransformer *t, LlmInput *input, const LlmMatrix *const *products, int n_products,
+					 int32_t first, int32_t last);
 static void qkv_products(const LlmThread *w, int32_t layer);
-static void single_product(const LlmThread *w, const LlmMatrix *weights, const LlmActivations *x,
-						   LlmRows y);
+static void single_product(const LlmThread *w, const LlmMatrix *weights, LlmInput *x, LlmRows y);
 static void gate_and_up(const LlmThread *w, int32_t layer);
 static void keep_rounding_errors(LlmTransformer *t, int32_t first, int32_t last);
 static void classify(const LlmThread *w);
-static void run_products(const LlmThread *w, const Product *products, int n_products,
-						 const LlmActivations *x);
+static void run_products(const LlmThread *w, const Product *products, int n_products, LlmInput *x);
 static WorkUnit work_unit(const LlmThread *w, bool blas);
 static int32_t count_units(const LlmMatrix *weights, WorkUnit unit);
 static int32_t count_features(const LlmMatrix *weights, WorkUnit unit, int32_t first, int32_t last);
-static void multiply(const LlmThread *w, const Product *product, int32_t first, int32_t last,
-					 const LlmActivations *x);
+static void multiply(const LlmThread *w, const Product *product, int32_t first, int32_t last, LlmInput *input);
 static bool uses_blas(const LlmTransformer *t, const LlmMatrix *weights, const LlmActivations *x);
 
 LlmTransformer *
@@ -151,7 +149,7 @@ llm_transformer_logits(LlmTransformer *transformer, int32_t row)
 const float *
 llm_transformer_state(const LlmTransformer *transformer, int32_t row)
 {
-	const LlmActivations *normed = &transformer->buffers.normed;
+	const LlmActivations *normed = &transformer->buffers.normed.groups;
 
 	return normed->x + (int64_t) row * normed->width;
 }
@@ -211,7 +209,7 @@ run_step(const LlmThread *w)
 {
 	LlmTransformer *t = w->transformer;
 	const LlmModel *model = t->model;
-	const LlmTransformerBuffers *b = &t->buffers;
+	LlmTransformerBuffers *b = &t->buffers;
 
 	prepare_rows(w, begin_attention, 0);
 	for (int32_t i = 0; i < model->config.n_layers; i++)
@@ -271,36 +269,39 @@ static void
 begin_attention(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
 {
 	const LlmLayer *weights = &t->model->layers[layer];
-	bool		int8 = llm_type_takes_int8(weights->q.type) || llm_type_takes_int8(weights->k.type) ||
-		llm_type_takes_int8(weights->v.type);
+	const LlmMatrix *products[] = {&weights->q, &weights->k, &weights->v};
 
 	if (layer == 0)
 		for (int32_t row = first; row < last; row++)
 			embed(t, row);
-	add_and_norm(t, weights->attention_norm, int8, first, last);
+	add_and_norm(t, weights->attention_norm, first, last);
+	quantize(t, &t->buffers.normed, products, 3, first, last);
 }
 
 static void
 end_attention(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
 {
-	if (llm_type_takes_int8(t->model->layers[layer].attention_output.type))
-		t->kernels->quantize(&t->buffers.attention, first, last);
+	const LlmMatrix *product = &t->model->layers[layer].attention_output;
+
+	quantize(t, &t->buffers.attention, &product, 1, first, last);
 }
 
 static void
 begin_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
 {
 	const LlmLayer *weights = &t->model->layers[layer];
-	bool		int8 = llm_type_takes_int8(weights->gate.type) || llm_type_takes_int8(weights->up.type);
+	const LlmMatrix *products[] = {&weights->gate, &weights->up};
 
-	add_and_norm(t, weights->ffn_norm, int8, first, last);
+	add_and_norm(t, weights->ffn_norm, first, last);
+	quantize(t, &t->buffers.normed, products, 2, first, last);
 }
 
 static void
 end_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
 {
-	if (llm_type_takes_int8(t->model->layers[layer].down.type))
-		t->kernels->quantize(&t->buffers.hidden, first, last);
+	const LlmMatrix *product = &t->model->layers[layer].down;
+
+	quantize(t, &t->buffers.hidden, &product, 1, first, last);
 }
 
 static void
@@ -312,7 +313,7 @@ end_layer(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
 		begin_attention(t, layer + 1, first, last);
 	else
 	{
-		add_and_norm(t, model->output_norm, false, first, last);
+		add_and_norm(t, model->output_norm, first, last);
 		if (llm_type_takes_int8(model->output.type))
 			keep_rounding_errors(t, first, last < t->n_classified ? last : t->n_classified);
 	}
@@ -337,10 +338,10 @@ embed(LlmTransformer *t, int32_t row)
 }
 
 static void
-add_and_norm(LlmTransformer *t, const float *weight, bool int8, int32_t first, int32_t last)
+add_and_norm(LlmTransformer *t, const float *weight, int32_t first, int32_t last)
 {
 	const LlmModelConfig *config = &t->model->config;
-	LlmActivations *normed = &t->buffers.normed;
+	LlmActivations *normed = &t->buffers.normed.groups;
 
 	for (int32_t row = first; row < last; row++)
 	{
@@ -350,15 +351,31 @@ add_and_norm(LlmTransformer *t, const float *weight, bool int8, int32_t first, i
 		t->kernels->rms_norm(state, weight, config->dim, config->norm_eps,
 							 normed->x + (int64_t) row * normed->width);
 	}
-	if (int8)
-		t->kernels->quantize(normed, first, last);
+}
+
+/* In each way that one of the products wants. */
+static void
+quantize(const LlmTransformer *t, LlmInput *input, const LlmMatrix *const *products, int n_products,
+		 int32_t first, int32_t last)
+{
+	const LlmActivations *done[2] = {NULL, NULL};
+
+	for (int i = 0; i < n_products; i++)
+	{
+		LlmActivations *wanted = llm_input_for(input, products[i]->type);
+
+		if (!llm_type_takes_int8(products[i]->type) || wanted == done[0] || wanted == done[1])
+			continue;
+		t->kernels->quantize(wanted, first, last);
+		done[done[0] != NULL] = wanted;
+	}
 }
 
 static void
 qkv_products(const LlmThread *w, int32_t layer)
 {
 	const LlmLayer *weights = &w->transformer->model->layers[layer];
-	const LlmTransformerBuffers *b = &w->transformer->buffers;
+	LlmTransformerBuffers *b = &w->transformer->buffers;
 	const Product products[] = {
 		{&weights->q, b->q.values, b->q.stride},
 		{&weights->k, b->k.values, b->k.stride},
@@ -369,7 +386,7 @@ qkv_products(const LlmThread *w, int32_t layer)
 }
 
 static void
-single_product(const LlmThread *w, const LlmMatrix *weights, const LlmActivations *x, LlmRows y)
+single_product(const LlmThread *w, const LlmMatrix *weights, LlmInput *x, LlmRows y)
 {
 	const Product product = {weights, y.values, y.stride};
 
@@ -378,7 +395,7 @@ single_product(const LlmThread *w, const LlmMatrix *weights, const LlmActivation
 
 /* Products of the same input as one phase. */
 static void
-run_products(const LlmThread *w, const Product *products, int n_products, const LlmActivations *x)
+run_products(const LlmThread *w, const Product *products, int n_products, LlmInput *x)
 {
 	bool		blas = false;
 	int32_t		n_units = 0;
@@ -387,7 +404,7 @@ run_products(const LlmThread *w, const Product *products, int n_products, const 
 	int32_t		last;
 
 	for (int i = 0; i < n_products; i++)
-		blas |= uses_blas(w->transformer, products[i].weights, x);
+		blas |= uses_blas(w->transformer, products[i].weights, &x->groups);
 	unit = work_unit(w, blas);
 	for (int i = 0; i < n_products; i++)
 		n_units += count_units(products[i].weights, unit);
@@ -414,10 +431,10 @@ gate_and_up(const LlmThread *w, int32_t layer)
 	LlmTransformer *t = w->transformer;
 	LlmTransformerBuffers *b = &t->buffers;
 	const LlmLayer *weights = &t->model->layers[layer];
-	const Product gate = {&weights->gate, b->hidden.x, b->hidden.width};
+	const Product gate = {&weights->gate, b->hidden.groups.x, b->hidden.groups.width};
 	const Product up = {&weights->up, b->up.values, b->up.stride};
-	WorkUnit	unit = work_unit(w, uses_blas(t, &weights->gate, &b->normed) ||
-								 uses_blas(t, &weights->up, &b->normed));
+	WorkUnit	unit = work_unit(w, uses_blas(t, &weights->gate, &b->normed.groups) ||
+								 uses_blas(t, &weights->up, &b->normed.groups));
 	int32_t		n_units = count_units(&weights->gate, unit);
 	int32_t		first;
 	int32_t		last;
@@ -443,7 +460,7 @@ gate_and_up(const LlmThread *w, int32_t layer)
 static void
 keep_rounding_errors(LlmTransformer *t, int32_t first, int32_t last)
 {
-	LlmActivations *classified = &t->buffers.classified;
+	LlmActivations *classified = llm_input_for(&t->buffers.classified, t->model->output.type);
 	int32_t		width = classified->width;
 
 	for (int32_t row = first; row < last; row++)
@@ -452,7 +469,7 @@ keep_rounding_errors(LlmTransformer *t, int32_t first, int32_t last)
 		const int8_t *q = classified->q + (int64_t) 2 * row * width;
 		const float *d = classified->d + (int64_t) 2 * row * (width / LLM_GROUP);
 
-		memcpy(x, t->buffers.normed.x + (int64_t) row * width, (size_t) width * sizeof(float));
+		memcpy(x, t->buffers.normed.groups.x + (int64_t) row * width, (size_t) width * sizeof(float));
 		t->kernels->quantize(classified, 2 * row, 2 * row + 1);
 		for (int32_t i = 0; i < width; i++)
 			x[width + i] = x[i] - d[i / LLM_GROUP] * (float) q[i];
@@ -471,13 +488,13 @@ classify(const LlmThread *w)
 	WorkUnit	unit = work_unit(w, false);
 	int32_t		n_units = count_units(weights, unit);
 	bool		int8 = llm_type_takes_int8(weights->type);
-	LlmActivations x = int8 ? b->classified : b->normed;
+	LlmInput	x = int8 ? b->classified : b->normed;
 	int32_t		first;
 	int32_t		last;
 
 	if (t->n_classified == 0)
 		return;
-	x.n_cols = int8 ? 2 * t->n_classified : t->n_classified;
+	x.groups.n_cols = x.blocks.n_cols = int8 ? 2 * t->n_classified : t->n_classified;
 	if (!int8)
 	{
 		single_product(w, weights, &x, b->logits);
@@ -525,10 +542,10 @@ count_features(const LlmMatrix *weights, WorkUnit unit, int32_t first, int32_t l
 
 /* Panels first .. last-1 of a product, as far as it has them. */
 static void
-multiply(const LlmThread *w, const Product *product, int32_t first, int32_t last,
-		 const LlmActivations *x)
+multiply(const LlmThread *w, const Product *product, int32_t first, int32_t last, LlmInput *input)
 {
 	const LlmMatrix *weights = product->weights;
+	const LlmActivations *x = llm_input_for(input, weights->type);
 
 	if (last > weights->n_panels)
 		last = weights->n_panels;

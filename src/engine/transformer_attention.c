@@ -87,7 +87,7 @@ attend(const LlmThread *w, int32_t layer, const LlmTokenRange *chunk, int32_t kv
 {
 	const LlmTransformer *t = w->transformer;
 	const LlmModelConfig *config = &t->model->config;
-	const LlmActivations *out = &t->buffers.attention;
+	const LlmActivations *out = &t->buffers.attention.groups;
 	LlmThreadBuffers *own = w->own;
 	int32_t		n_positions = chunk->first_position + chunk->n_rows;
 	int32_t		n_pages = (n_positions - 1) / LLM_KV_PAGE + 1;

@@ -29,7 +29,8 @@ static void lay_out_thread(Cursor *cursor, LlmThreadBuffers *thread, const LlmMo
 						   const LlmTransformerOptions *options);
 static void *claim(Cursor *cursor, uint64_t count, uint64_t size);
 static LlmRows claim_rows(Cursor *cursor, int32_t n_rows, uint64_t width);
-static LlmActivations claim_activations(Cursor *cursor, int32_t n_rows, uint64_t width);
+static LlmInput claim_input(Cursor *cursor, int32_t n_rows, uint64_t width);
+static void claim_int8(Cursor *cursor, int32_t n_rows, int32_t block, LlmActivations *activations);
 static uint64_t round_up(uint64_t value, uint64_t multiple);
 
 int32_t
@@ -104,10 +105,10 @@ lay_out(Cursor *cursor, LlmTransformerBuffers *buffers, const LlmModelConfig *co
 	buffers->up = claim_rows(cursor, n, ffn_dim);
 	buffers->logits = claim_rows(cursor, 2 * options->max_logits, (uint64_t) config->vocabulary_size);
 	buffers->rope = claim_rows(cursor, n, (uint64_t) config->rope_dim);
-	buffers->normed = claim_activations(cursor, n, dim);
-	buffers->attention = claim_activations(cursor, n, q_width);
-	buffers->hidden = claim_activations(cursor, n, ffn_dim);
-	buffers->classified = claim_activations(cursor, 2 * options->max_logits, dim);
+	buffers->normed = claim_input(cursor, n, dim);
+	buffers->attention = claim_input(cursor, n, q_width);
+	buffers->hidden = claim_input(cursor, n, ffn_dim);
+	buffers->classified = claim_input(cursor, 2 * options->max_logits, dim);
 	buffers->tokens = claim(cursor, (uint64_t) n, sizeof(int32_t));
 	buffers->positions = claim(cursor, (uint64_t) n, sizeof(int32_t));
 	buffers->spans = claim(cursor, (uint64_t) options->max_slices, sizeof(LlmTokenRange));
@@ -164,19 +165,29 @@ claim_rows(Cursor *cursor, int32_t n_rows, uint64_t width)
 	return rows;
 }
 
-static LlmActivations
-claim_activations(Cursor *cursor, int32_t n_rows, uint64_t width)
+static LlmInput
+claim_input(Cursor *cursor, int32_t n_rows, uint64_t width)
 {
-	LlmActivations activations;
+	LlmInput	input = {0};
 	uint64_t	padded = round_up(width, LLM_GROUP);
 
-	activations.n_cols = 0;
-	activations.width = (int32_t) padded;
-	activations.x = claim(cursor, (uint64_t) n_rows, padded * sizeof(float));
-	activations.q = claim(cursor, (uint64_t) n_rows, padded);
-	activations.d = claim(cursor, (uint64_t) n_rows, padded / LLM_GROUP * sizeof(float));
-	activations.sum16 = claim(cursor, (uint64_t) n_rows, padded / 16 * sizeof(int32_t));
-	return activations;
+	input.groups.width = (int32_t) padded;
+	input.groups.x = claim(cursor, (uint64_t) n_rows, padded * sizeof(float));
+	input.blocks = input.groups;
+	claim_int8(cursor, n_rows, LLM_GROUP, &input.groups);
+	claim_int8(cursor, n_rows, LLM_MAX_BLOCK, &input.blocks);
+	return input;
+}
+
+static void
+claim_int8(Cursor *cursor, int32_t n_rows, int32_t block, LlmActivations *activations)
+{
+	uint64_t	width = (uint64_t) activations->width;
+
+	activations->block = block;
+	activations->q = claim(cursor, (uint64_t) n_rows, width);
+	activations->d = claim(cursor, (uint64_t) n_rows, width / LLM_GROUP * sizeof(float));
+	activations->sum16 = claim(cursor, (uint64_t) n_rows, width / 16 * sizeof(int32_t));
 }
 
 static uint64_t

@@ -48,10 +48,10 @@ typedef struct LlmTransformerBuffers
 	LlmRows		up;
 	LlmRows		logits;			/* two rows for each row of logits where the classifier takes int8 */
 	LlmRows		rope;			/* cosines and sines of the token's position */
-	LlmActivations normed;		/* the state after a norm */
-	LlmActivations attention;	/* the heads' outputs */
-	LlmActivations hidden;		/* of the feed-forward layer */
-	LlmActivations classified;	/* the classifier's input, each row followed by its rounding error */
+	LlmInput	normed;			/* the state after a norm */
+	LlmInput	attention;		/* the heads' outputs */
+	LlmInput	hidden;			/* of the feed-forward layer */
+	LlmInput	classified;		/* the classifier's input, each row followed by its rounding error */
 	int32_t    *tokens;			/* [max_tokens] */
 	int32_t    *positions;		/* [max_tokens] */
 	LlmTokenRange *spans;		/* [max_slices] the slices still computed */

@@ -15,6 +15,7 @@ static int32_t load_slices(LlmTransformer *t, bool for_states, int32_t n_tokens)
 static int32_t wanted_of(const LlmTokenRange *span);
 static void move_rows(LlmRows rows, int32_t to, int32_t from, int32_t n);
 static void set_row_count(LlmTransformer *t, int32_t n_tokens);
+static void set_columns(LlmInput *input, int32_t n_cols);
 static void cut_chunks(LlmTransformer *t);
 static int	compare_chunks(const void *a, const void *b);
 static bool is_even(int64_t n_units, int32_t n_threads);
@@ -112,14 +113,21 @@ static void
 set_row_count(LlmTransformer *t, int32_t n_tokens)
 {
 	t->n_tokens = n_tokens;
-	t->buffers.normed.n_cols = n_tokens;
-	t->buffers.attention.n_cols = n_tokens;
-	t->buffers.hidden.n_cols = n_tokens;
+	set_columns(&t->buffers.normed, n_tokens);
+	set_columns(&t->buffers.attention, n_tokens);
+	set_columns(&t->buffers.hidden, n_tokens);
 	t->n_classified = 0;
 	for (int32_t i = 0; i < t->n_spans; i++)
 		if (t->buffers.spans[i].slice->n_states == 0)
 			t->n_classified += t->buffers.spans[i].n_rows;
 	cut_chunks(t);
+}
+
+static void
+set_columns(LlmInput *input, int32_t n_cols)
+{
+	input->groups.n_cols = n_cols;
+	input->blocks.n_cols = n_cols;
 }
 
 /*

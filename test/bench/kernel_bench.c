@@ -165,9 +165,9 @@ make_matrices(const Options *options, const LlmTensorTypeInfo *info, int *count)
 }
 
 static LlmActivations
-make_activations(int32_t n_cols, int32_t width)
+make_activations(int32_t n_cols, int32_t width, int32_t block)
 {
-	LlmActivations x = {.n_cols = n_cols, .width = width};
+	LlmActivations x = {.n_cols = n_cols, .width = width, .block = block};
 	size_t		n = (size_t) n_cols * (size_t) width;
 
 	x.x = allocate(n * sizeof(float));
@@ -201,7 +201,7 @@ bench_columns(const Options *options, const LlmKernels *kernels, const ReadMemor
 	const double operations = 2.0 * matrices->rows * matrices->cols * n_cols;
 	const double bytes = (double) matrices->panel_bytes * matrices->n_panels;
 	const Loop	loop = best_loop(llm_type_takes_int8(matrices->type));
-	LlmActivations x = make_activations(n_cols, matrices->cols);
+	LlmActivations x = make_activations(n_cols, matrices->cols, llm_type_activation_block(matrices->type));
 	float	   *y = allocate((size_t) matrices->n_panels * LLM_PANEL_ROWS * (size_t) n_cols * sizeof(float));
 	double		gops[SLICES];
 	double		of_peak[SLICES];

@@ -142,7 +142,7 @@ random_activations(int32_t n_cols, int32_t features)
 {
 	int32_t		width = (features + LLM_GROUP - 1) / LLM_GROUP * LLM_GROUP;
 	size_t		n = (size_t) n_cols * width;
-	LlmActivations activations = {.n_cols = n_cols, .width = width};
+	LlmActivations activations = {.n_cols = n_cols, .width = width, .block = LLM_GROUP};
 
 	activations.x = random_alloc(n * sizeof(float));
 	activations.q = random_alloc(n);

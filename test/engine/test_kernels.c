@@ -22,17 +22,22 @@ random_vector(int n, float size)
 	return x;
 }
 
+static float
+scale_of(const float *x, int n)
+{
+	float		max = 0;
+
+	for (int i = 0; i < n; i++)
+		max = fmaxf(max, fabsf(x[i]));
+	return max / 127 < FLT_MIN ? 0 : max / 127;
+}
+
 /* d, q and the sums are fixed to the bit by their formula. */
 static bool
-group_is_right(const float *x, const int8_t *q, float d, const int32_t *sum16)
+group_is_right(const float *x, float scale, const int8_t *q, float d, const int32_t *sum16)
 {
 	int32_t		sums[2] = {0};
-	float		max = 0;
-	float		scale;
 
-	for (int i = 0; i < LLM_GROUP; i++)
-		max = fmaxf(max, fabsf(x[i]));
-	scale = max / 127 < FLT_MIN ? 0 : max / 127;
 	for (int i = 0; i < LLM_GROUP; i++)
 	{
 		float		expected = scale > 0 ? nearbyintf(x[i] * (1 / scale)) : 0;
@@ -47,13 +52,15 @@ group_is_right(const float *x, const int8_t *q, float d, const int32_t *sum16)
 	return d == scale && sum16[0] == sums[0] && sum16[1] == sums[1];
 }
 
+/* The last block of 256 has 160 features. */
 static void
-test_quantize(const LlmKernels *kernels)
+test_quantize(const LlmKernels *kernels, int block)
 {
 	const int	n_cols = 12;
-	LlmActivations x = random_activations(n_cols, 160);
+	LlmActivations x = random_activations(n_cols, 416);
 	bool		good = true;
 
+	x.block = block;
 	for (int i = 0; i < x.width; i++)
 	{
 		x.x[0 * x.width + i] = i % 2 ? -0.0f : 0.0f;
@@ -67,9 +74,15 @@ test_quantize(const LlmKernels *kernels)
 	kernels->quantize(&x, 0, 3);
 	kernels->quantize(&x, 3, 10);
 	for (int g = 0; g < 10 * x.width / LLM_GROUP; g++)
-		good = good && group_is_right(x.x + g * LLM_GROUP, x.q + g * LLM_GROUP, x.d[g],
-									  &x.sum16[2 * g]);
-	ok(good, "%s: quantize", kernels->name);
+	{
+		int			k = g * LLM_GROUP % x.width;
+		int			start = k - k % block;
+		int			n = x.width - start < block ? x.width - start : block;
+
+		good = good && group_is_right(x.x + g * LLM_GROUP, scale_of(x.x + g * LLM_GROUP - (k - start), n),
+									  x.q + g * LLM_GROUP, x.d[g], &x.sum16[2 * g]);
+	}
+	ok(good, "%s: quantize in blocks of %d", kernels->name, block);
 	ok((uint8_t) x.q[10 * x.width] == 0xa5 && x.sum16[10 * x.width / 16] == (int32_t) 0xa5a5a5a5,
 	   "%s: quantize leaves other columns alone", kernels->name);
 	free_activations(&x);
@@ -319,7 +332,8 @@ test_log_sum_exp(const LlmKernels *kernels)
 static void
 test_set(const LlmKernels *kernels)
 {
-	test_quantize(kernels);
+	test_quantize(kernels, LLM_GROUP);
+	test_quantize(kernels, LLM_MAX_BLOCK);
 	test_rms_norm(kernels);
 	test_rope(kernels);
 	test_swiglu(kernels);

@@ -35,9 +35,11 @@ static float to_bf16(float x);
 
 /* The first columns are the extremes, so that every number of columns has some. */
 static LlmActivations
-test_activations(int features)
+test_activations(LlmTensorType type, int features)
 {
 	LlmActivations x = random_activations(MAX_COLUMNS, features);
+
+	x.block = llm_type_activation_block(type);
 
 	for (int i = 0; i < features; i++)
 		x.x[i] *= i % 5 == 0 ? 1e30f : 1.0f;
@@ -252,7 +254,7 @@ test_shape(const LlmKernels *kernels, LlmTensorType type, int rows, int cols,
 {
 	uint8_t    *row_bytes;
 	LlmMatrix	w = random_matrix(type, rows, cols, &row_bytes);
-	LlmActivations x = test_activations(cols);
+	LlmActivations x = test_activations(type, cols);
 	int			stride = w.n_panels * LLM_PANEL_ROWS + STRIDE_EXTRA;
 	float	   *alone;
 
@@ -336,7 +338,7 @@ test_amx_bits(void)
 		{
 			uint8_t    *row_bytes;
 			LlmMatrix	w = random_matrix(type, 120, widths[i % COUNT(widths)], &row_bytes);
-			LlmActivations x = test_activations(w.cols);
+			LlmActivations x = test_activations(w.type, w.cols);
 			int			stride = w.n_panels * LLM_PANEL_ROWS;
 			size_t		bytes = (size_t) MAX_COLUMNS * stride * sizeof(float);
 			float	   *tiles = random_alloc(bytes);
@@ -373,7 +375,7 @@ takes_tiles(LlmTensorType type, int n_cols)
 	{
 		uint8_t    *row_bytes;
 		LlmMatrix	w = random_matrix(type, 32, 256, &row_bytes);
-		LlmActivations x = test_activations(w.cols);
+		LlmActivations x = test_activations(w.type, w.cols);
 		float	   *y = random_alloc((size_t) MAX_COLUMNS * w.n_panels * LLM_PANEL_ROWS * sizeof(float));
 
 		signal(SIGILL, SIG_DFL);	/* a sanitizer may have taken it */
@@ -388,7 +390,7 @@ takes_tiles(LlmTensorType type, int n_cols)
 static void
 test_amx_tiles(void)
 {
-	static const LlmTensorType types[] = {LLM_Q4_0, LLM_Q4_1, LLM_Q5_0, LLM_Q5_1, LLM_Q8_0, LLM_Q4_K, LLM_Q5_K};
+	static const LlmTensorType types[] = {LLM_Q4_0, LLM_Q4_1, LLM_Q5_0, LLM_Q5_1, LLM_Q8_0, LLM_Q2_K, LLM_Q3_K, LLM_Q4_K, LLM_Q5_K, LLM_Q6_K};
 
 	__builtin_cpu_init();
 	if (!__builtin_cpu_supports("amx-tile") || !__builtin_cpu_supports("amx-int8") || !__builtin_cpu_supports("avx512vnni"))
@@ -397,8 +399,12 @@ test_amx_tiles(void)
 		return;
 	}
 	for (int i = 0; i < COUNT(types); i++)
-		ok(takes_tiles(types[i], 25) && !takes_tiles(types[i], 24), "amx, %s: tiles from 25 columns on",
-		   llm_tensor_type_info(types[i])->name);
+	{
+		int			few = llm_type_activation_block(types[i]) == LLM_GROUP ? 24 : 12;
+
+		ok(takes_tiles(types[i], few + 1) && !takes_tiles(types[i], few), "amx, %s: tiles from %d columns on",
+		   llm_tensor_type_info(types[i])->name, few + 1);
+	}
 }
 
 /* On processors with VDPBF16PS both ways are compared; on others there is one. */
@@ -418,7 +424,7 @@ test_bf16_ways(void)
 	{
 		uint8_t    *row_bytes;
 		LlmMatrix	w = random_matrix(LLM_BF16, 100, widths[i % COUNT(widths)], &row_bytes);
-		LlmActivations x = test_activations(w.cols);
+		LlmActivations x = test_activations(w.type, w.cols);
 		int			stride = w.n_panels * LLM_PANEL_ROWS;
 		size_t		bytes = (size_t) MAX_COLUMNS * stride * sizeof(float);
 		float	   *pairs = random_alloc(bytes);

@@ -7,6 +7,20 @@
 
 #include "engine/kernels/kernels.h"
 
+/*
+ * LDTILECFG's operand (Intel's Software Developer's Manual, volume 1, section 18.3).  Each thread loads the shapes of
+ * its tiles at the start of a product and releases them at the end, so that no context switch saves
+ * tiles that nobody needs.
+ */
+typedef struct TileShapes
+{
+	_Alignas(64) uint8_t palette;
+	uint8_t		start_row;
+	uint8_t		reserved[14];
+	uint16_t	row_bytes[16];
+	uint8_t		rows[16];
+} TileShapes;
+
 /* amx_quantized.c */
 #define AMX_MATMUL(name) \
 extern void amx_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, \
@@ -17,7 +31,12 @@ AMX_MATMUL(q4_1);
 AMX_MATMUL(q5_0);
 AMX_MATMUL(q5_1);
 AMX_MATMUL(q8_0);
+
+/* amx_blocks.c */
+AMX_MATMUL(q2_k);
+AMX_MATMUL(q3_k);
 AMX_MATMUL(q4_k);
 AMX_MATMUL(q5_k);
+AMX_MATMUL(q6_k);
 
 #endif							/* LLM_KERNELS_AMX_H */

@@ -1,6 +1,6 @@
 /*
  * amx_quantized.c
- *		Matrix products with quantized weights and many columns: int8 dot products by TDPBSSD.
+ *		Matrix products with the types of 32 weights and many columns: int8 dot products by TDPBSSD.
  *
  * The scratch of avx512_stretch.h holds a group's codes as eight rows of 64 bytes, four
  * weights of each of sixteen rows: just what AMX takes as its second operand.  With sixteen columns
@@ -9,10 +9,7 @@
  * and from there on all is as in the AVX-512 set: the sums are exact in both, so this set has that
  * set's bits.
  *
- * For few columns, and for the formulas with halves, whose sums are twice as many, the tiles of VPDPBUSD
- * are quicker.  Each thread loads the shapes of its
- * tiles at the start of a product and releases them at the end, so that no context switch saves
- * tiles that nobody needs.
+ * For few columns the tiles of VPDPBUSD are quicker.
  */
 #if defined(__x86_64__)
 
@@ -33,16 +30,6 @@
 #define SUM 0
 #define Q 1
 #define CODES 2
-
-/* LDTILECFG's operand (Intel's Software Developer's Manual, volume 1, section 18.3). */
-typedef struct TileShapes
-{
-	_Alignas(64) uint8_t palette;
-	uint8_t		start_row;
-	uint8_t		reserved[14];
-	uint16_t	row_bytes[16];
-	uint8_t		rows[16];
-} TileShapes;
 
 static const TileShapes shapes = {
 	.palette = 1,
@@ -70,8 +57,6 @@ MATMUL(q4_1, LLM_Q4_1)
 MATMUL(q5_0, LLM_Q5_0)
 MATMUL(q5_1, LLM_Q5_1)
 MATMUL(q8_0, LLM_Q8_0)
-MATMUL(q4_k, LLM_Q4_K)
-MATMUL(q5_k, LLM_Q5_K)
 
 /* --- one tile ------------------------------------------------------------------ */
 
@@ -115,12 +100,8 @@ add_tile(Formula formula, const uint8_t *codes, const float *scales, const Colum
 			_mm_prefetch((const char *) fetch.bytes + g * fetch.stride + i * 64, AHEAD);
 #pragma GCC unroll 16
 		for (int c = 0; c < TILE_COLUMNS; c++)
-		{
-			__m512i		sum_of_column = _mm512_load_si512(sum + c * LLM_PANEL_ROWS);
-
-			accumulator[c] = add_group(formula, sum_of_column, sum_of_column, scales + g * stride, &x[c], g,
+			accumulator[c] = add_group(formula, _mm512_load_si512(sum + c * LLM_PANEL_ROWS), scales + g * stride, &x[c], g,
 									   accumulator[c]);
-		}
 	}
 
 #pragma GCC unroll 16
@@ -164,7 +145,7 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 				const int	c = i / panels * TILE_COLUMNS;
 				const int	p = i % panels;
 
-				add_tile(formula, scratch.codes[p], scratch.scales[p], activations + c,
+				add_tile(formula, scratch.codes[p], scratch.scales[p].groups, activations + c,
 						 columns - c, count, share_of_next(type, next, panels, g, count, i, n_tiles * panels),
 						 g == 0, y + (column + c) * y_stride + (int64_t) (panel + p) * LLM_PANEL_ROWS, y_stride);
 			}

@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "engine/kernels/avx2.h"
+#include "engine/kernels/quantize_blocks.h"
 
 static void quantize(LlmActivations *activations, int32_t first, int32_t last);
 static void rms_norm(const float *x, const float *weight, int32_t n, float eps, float *out);
@@ -83,14 +84,23 @@ quantize_lanes(const float *x, __m256 inverse)
 	return _mm256_cvtps_epi32(ratio);
 }
 
-/* One group of 32: its int8 values, its scale and the sums of its halves. */
-INLINE void
-quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16)
+/* A subnormal scale is too coarse. */
+INLINE float
+scale_of_block(const float *x, int64_t n)
 {
-	__m256		max_0 = _mm256_max_ps(absolute(_mm256_loadu_ps(x)), absolute(_mm256_loadu_ps(x + 8)));
-	__m256		max_1 = _mm256_max_ps(absolute(_mm256_loadu_ps(x + 16)), absolute(_mm256_loadu_ps(x + 24)));
-	float		quotient = max_lane(_mm256_max_ps(max_0, max_1)) / 127.0f;
-	float		scale = quotient < FLT_MIN ? 0.0f : quotient;	/* a subnormal d is too coarse */
+	__m256		max = _mm256_setzero_ps();
+	float		scale;
+
+	for (int64_t i = 0; i < n; i += LANES)
+		max = _mm256_max_ps(absolute(_mm256_loadu_ps(x + i)), max);
+	scale = max_lane(max) / 127.0f;
+	return scale < FLT_MIN ? 0.0f : scale;
+}
+
+/* One group of 32: its int8 values and the sums of its halves. */
+INLINE void
+quantize_group(const float *x, float scale, int8_t *q, int32_t *sum16)
+{
 	__m256		inverse = _mm256_set1_ps(scale == 0 ? 0.0f : 1.0f / scale);
 	__m256i		words_0 = _mm256_packs_epi32(quantize_lanes(x, inverse), quantize_lanes(x + 8, inverse));
 	__m256i		words_1 = _mm256_packs_epi32(quantize_lanes(x + 16, inverse), quantize_lanes(x + 24, inverse));
@@ -108,22 +118,12 @@ quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16)
 	sums = _mm256_hadd_epi32(sums, sums);
 	sum16[0] = _mm256_extract_epi32(sums, 0);
 	sum16[1] = _mm256_extract_epi32(sums, 4);
-	*d = scale;
 }
 
 static void
 quantize(LlmActivations *activations, int32_t first, int32_t last)
 {
-	int64_t		width = activations->width;
-
-	for (int64_t column = first; column < last; column++)
-		for (int64_t k = 0; k < width; k += LLM_GROUP)
-		{
-			int64_t		place = column * width + k;
-
-			quantize_group(activations->x + place, activations->q + place,
-						   activations->d + place / LLM_GROUP, activations->sum16 + place / 16);
-		}
+	llm_quantize_blocks(activations, first, last, scale_of_block, quantize_group);
 }
 
 static void

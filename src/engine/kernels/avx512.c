@@ -6,22 +6,20 @@
 
 #include "engine/kernels/amx.h"
 #include "engine/kernels/avx512.h"
+#include "engine/kernels/quantize_blocks.h"
 
 #include <float.h>
 #include <math.h>
 
-static void quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16);
+static float scale_of_block(const float *x, int64_t n);
+static void quantize_group(const float *x, float scale, int8_t *q, int32_t *sum16);
 static float greatest(const float *x, int32_t n);
 static float sum_of_squares(const float *x, int32_t n);
 
 static void
 quantize(LlmActivations *activations, int32_t first, int32_t last)
 {
-	const int64_t groups = activations->width / LLM_GROUP;
-
-	for (int64_t g = first * groups; g < last * groups; g++)
-		quantize_group(activations->x + g * LLM_GROUP, activations->q + g * LLM_GROUP,
-					   &activations->d[g], &activations->sum16[2 * g]);
+	llm_quantize_blocks(activations, first, last, scale_of_block, quantize_group);
 }
 
 static void
@@ -141,11 +139,11 @@ log_sum_exp(const float *x, int32_t n)
 		[LLM_Q5_0] = set##_matmul_q5_0, \
 		[LLM_Q5_1] = set##_matmul_q5_1, \
 		[LLM_Q8_0] = set##_matmul_q8_0, \
-		[LLM_Q2_K] = avx512_matmul_q2_k, \
-		[LLM_Q3_K] = avx512_matmul_q3_k, \
+		[LLM_Q2_K] = set##_matmul_q2_k, \
+		[LLM_Q3_K] = set##_matmul_q3_k, \
 		[LLM_Q4_K] = set##_matmul_q4_k, \
 		[LLM_Q5_K] = set##_matmul_q5_k, \
-		[LLM_Q6_K] = avx512_matmul_q6_k, \
+		[LLM_Q6_K] = set##_matmul_q6_k, \
 	}
 
 const LlmKernels llm_kernels_avx512 = {
@@ -163,25 +161,32 @@ const LlmKernels llm_kernels_amx = {
 };
 
 /* A scale below the least normal float would make x / d inexact or infinite. */
+static float
+scale_of_block(const float *x, int64_t n)
+{
+	__m512		max = _mm512_setzero_ps();
+	float		scale;
+
+	for (int64_t i = 0; i < n; i += AVX512_LANES)
+		max = _mm512_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x + i)), max);
+	scale = _mm512_reduce_max_ps(max) / 127.0f;
+	return scale < FLT_MIN ? 0 : scale;
+}
+
 static void
-quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16)
+quantize_group(const float *x, float scale, int8_t *q, int32_t *sum16)
 {
 	const __m512 low = _mm512_loadu_ps(x);
 	const __m512 high = _mm512_loadu_ps(x + 16);
-	float		scale = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low),
-														   _mm512_abs_ps(high))) / 127.0f;
-	__m512		inverse;
-	__mmask16	any;
+	const __m512 inverse = _mm512_set1_ps(1.0f / scale);
+	const __mmask16 any = scale > 0 ? 0xffff : 0;
 	__m256i		bytes;
 	__m256i		sums;
 
-	if (scale < FLT_MIN)
-		scale = 0;
-	*d = scale;
-	any = scale > 0 ? 0xffff : 0;
-	inverse = _mm512_set1_ps(1.0f / scale);
 	bytes = _mm256_set_m128i(_mm512_cvtsepi32_epi8(_mm512_maskz_cvtps_epi32(any, _mm512_mul_ps(high, inverse))),
 							 _mm512_cvtsepi32_epi8(_mm512_maskz_cvtps_epi32(any, _mm512_mul_ps(low, inverse))));
+	/* What is not a number becomes -127 too: the products rely on the range. */
+	bytes = _mm256_max_epi8(bytes, _mm256_set1_epi8(-127));
 	_mm256_storeu_si256((__m256i *) q, bytes);
 
 	sums = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), bytes);

@@ -27,6 +27,13 @@ typedef void (*DirectTile) (const PanelPointers *panel, const PanelPointers *nex
 							const ColumnStretch *x, int64_t first_group, int64_t groups,
 							bool is_first, float *y, int64_t y_stride);
 
+/* What a tile has added up, and what the groups of the block under way have come to. */
+typedef struct Accumulators
+{
+	__m512		sum[TILE_PANELS][TILE_WIDTH];
+	__m512i		block[TILE_PANELS][TILE_WIDTH];
+} Accumulators;
+
 #define DIRECT_TILE(name, type, to_first_level, panels, columns) \
 static void \
 name##_direct_##panels##_##columns(const PanelPointers *panel, const PanelPointers *next, \
@@ -65,24 +72,66 @@ static const DirectTile name##_direct_tiles[FEW_PANELS][TILE_WIDTH] = { \
 	DIRECT_TILE_ROW(name, 1), DIRECT_TILE_ROW(name, 2) \
 };
 
+/* Block b of a stretch: what does not wait for its sums comes first. */
+AVX512_INLINE void
+begin_block(Formula formula, int panels, int columns, const StretchScales *scales, const ColumnStretch *x, int b,
+			Accumulators *a)
+{
+#pragma GCC unroll 12
+	for (int c = 0; c < columns; c++)
+#pragma GCC unroll 3
+		for (int p = 0; p < panels; p++)
+		{
+			a->block[p][c] = start_of_block(formula, &scales[p].blocks[b], &x[c], b);
+			a->sum[p][c] = add_minimums(formula, &scales[p].blocks[b], &x[c], b, a->sum[p][c]);
+		}
+}
+
+AVX512_INLINE void
+end_block(int panels, int columns, const StretchScales *scales, const ColumnStretch *x, int b, Accumulators *a)
+{
+#pragma GCC unroll 12
+	for (int c = 0; c < columns; c++)
+#pragma GCC unroll 3
+		for (int p = 0; p < panels; p++)
+			a->sum[p][c] = add_block(a->block[p][c], &scales[p].blocks[b], &x[c], b, a->sum[p][c]);
+}
+
+/* The sums of group `at` or of one half of it. */
+AVX512_INLINE void
+add_part(Formula formula, int panels, int columns, __m512i sum[][TILE_WIDTH], const StretchScales *scales,
+		 const ColumnStretch *x, int at, int half, Accumulators *a)
+{
+#pragma GCC unroll 12
+	for (int c = 0; c < columns; c++)
+#pragma GCC unroll 3
+		for (int p = 0; p < panels; p++)
+		{
+			if (is_of_blocks(formula))
+				a->block[p][c] = add_to_block(formula, sum[p][c],
+											  scales[p].blocks[at / SCALE_GROUPS].scale[at % SCALE_GROUPS][half],
+											  a->block[p][c]);
+			else
+				a->sum[p][c] = add_group(formula, sum[p][c], scales[p].groups + at * scale_vectors(formula) * 16,
+										 &x[c], at, a->sum[p][c]);
+		}
+}
+
 /*
- * Group `at` of a stretch: `panels` panels times `columns` columns.  scale[panel] points to
- * the group's scale vectors.  Quads are the outer loop, so that neighbouring instructions
- * belong to different sums and need not wait for each other.
+ * Group `at` of a stretch: `panels` panels times `columns` columns.  Quads are the outer loop, so that neighbouring
+ * instructions belong to different sums and need not wait for each other.
  */
 AVX512_INLINE void
 group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
-		   const PanelPointers *panel, int64_t group, const float *const *scale,
-		   const ColumnStretch *x, int at, __m512 accumulator[][TILE_WIDTH])
+		   const PanelPointers *panel, int64_t group, const StretchScales *scales,
+		   const ColumnStretch *x, int at, Accumulators *a)
 {
-	const bool	has_halves = formula == FORMULA_HALVES || formula == FORMULA_HALVES_MINIMUM;
-	const bool	is_offset = formula == FORMULA_SYMMETRIC || formula == FORMULA_HALVES;
-	__m512i		sum[2][TILE_PANELS][TILE_WIDTH];
+	const int	quads = has_halves(formula) ? QUADS / 2 : QUADS;
+	__m512i		sum[TILE_PANELS][TILE_WIDTH];
 
 #pragma GCC unroll 8
 	for (int q = 0; q < QUADS; q++)
 	{
-		const int	half = has_halves ? q / 4 : 0;
 		__m512i		code[TILE_PANELS];
 
 #pragma GCC unroll 3
@@ -93,50 +142,49 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 		{
 			__m512i		dword = broadcast_dword(&x[c].q[at * LLM_GROUP + 4 * q]);
 
-			if (q == 0 || (has_halves && q == 4))
+			if (q % quads == 0)
 			{
-				__m512i		start = !is_offset ? _mm512_setzero_si512() :
-					broadcast_dword(&x[c].number[half][at]);
+				__m512i		start = !has_offset(formula) ? _mm512_setzero_si512() :
+					broadcast_dword(&x[c].start[q / quads][at]);
 
 #pragma GCC unroll 3
 				for (int p = 0; p < panels; p++)
-					sum[half][p][c] = start;
+					sum[p][c] = start;
 			}
 #pragma GCC unroll 3
 			for (int p = 0; p < panels; p++)
-				sum[half][p][c] = _mm512_dpbusd_epi32(sum[half][p][c], code[p], dword);
+				sum[p][c] = _mm512_dpbusd_epi32(sum[p][c], code[p], dword);
 		}
+		if (q % quads == quads - 1)
+			add_part(formula, panels, columns, sum, scales, x, at, q / quads, a);
 	}
-
-#pragma GCC unroll 12
-	for (int c = 0; c < columns; c++)
-#pragma GCC unroll 3
-		for (int p = 0; p < panels; p++)
-			accumulator[p][c] = add_group(formula, sum[0][p][c], sum[has_halves ? 1 : 0][p][c], scale[p], &x[c],
-										  at, accumulator[p][c]);
 }
 
 AVX512_INLINE void
-load_accumulators(int panels, int columns, bool is_first, const float *y, int64_t y_stride,
-				  __m512 accumulator[][TILE_WIDTH])
+load_accumulators(int panels, int columns, bool is_first, const float *y, int64_t y_stride, Accumulators *a)
 {
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
 #pragma GCC unroll 12
 		for (int c = 0; c < columns; c++)
-			accumulator[p][c] = is_first ? _mm512_setzero_ps() :
-				_mm512_loadu_ps(y + c * y_stride + p * LLM_PANEL_ROWS);
+			a->sum[p][c] = is_first ? _mm512_setzero_ps() : _mm512_loadu_ps(y + c * y_stride + p * LLM_PANEL_ROWS);
 }
 
 AVX512_INLINE void
-store_accumulators(int panels, int columns, float *y, int64_t y_stride,
-				   __m512 accumulator[][TILE_WIDTH])
+store_accumulators(int panels, int columns, float *y, int64_t y_stride, const Accumulators *a)
 {
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
 #pragma GCC unroll 12
 		for (int c = 0; c < columns; c++)
-			_mm512_storeu_ps(y + c * y_stride + p * LLM_PANEL_ROWS, accumulator[p][c]);
+			_mm512_storeu_ps(y + c * y_stride + p * LLM_PANEL_ROWS, a->sum[p][c]);
+}
+
+/* Groups that are added before something is done for all of them. */
+AVX512_INLINE int
+groups_of_run(Formula formula, int groups)
+{
+	return is_of_blocks(formula) ? SCALE_GROUPS : groups;
 }
 
 AVX512_INLINE void
@@ -145,11 +193,10 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 			int64_t groups, bool is_first, float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
-	const int	stride = scale_vectors(formula) * 16;
-	_Alignas(64) float scales[FEW_PANELS][STRETCH_GROUPS * MAX_SCALES * 16];
-	__m512		accumulator[FEW_PANELS][TILE_WIDTH];
+	StretchScales scales[FEW_PANELS];
+	Accumulators a;
 
-	load_accumulators(panels, columns, is_first, y, y_stride, accumulator);
+	load_accumulators(panels, columns, is_first, y, y_stride, &a);
 	for (int64_t done = 0; done < groups; done += STRETCH_GROUPS)
 	{
 		const int	count = stretch_count(groups - done);
@@ -159,26 +206,30 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 
 		for (int p = 0; p < panels; p++)
 		{
-			unpack_stretch_scales(type, &panel[p], first_group + done, count, scales[p]);
+			unpack_stretch_scales(type, &panel[p], first_group + done, count, &scales[p]);
 			prefetch_scales(type, to_first_level, &ahead[p], ahead_group, STRETCH_GROUPS);
 		}
-		for (int g = 0; g < count; g++)
+		for (int run = 0; run < count; run += groups_of_run(formula, count))
 		{
-			const int64_t group = first_group + done + g;
-			const float *scale[FEW_PANELS];
-
-#pragma GCC unroll 2
-			for (int p = 0; p < panels; p++)
+			if (is_of_blocks(formula))
+				begin_block(formula, panels, columns, scales, x, run / SCALE_GROUPS, &a);
+			for (int g = run; g < run + groups_of_run(formula, count); g++)
 			{
-				scale[p] = scales[p] + g * stride;
-				prefetch_bytes(to_first_level, ahead[p].low + (ahead_group + g) * low_bytes(type), low_bytes(type));
-				prefetch_bytes(to_first_level, ahead[p].high + (ahead_group + g) * high_bytes(type), high_bytes(type));
+#pragma GCC unroll 2
+				for (int p = 0; p < panels; p++)
+				{
+					prefetch_bytes(to_first_level, ahead[p].low + (ahead_group + g) * low_bytes(type), low_bytes(type));
+					prefetch_bytes(to_first_level, ahead[p].high + (ahead_group + g) * high_bytes(type),
+								   high_bytes(type));
+				}
+				group_step(formula, type, panels, columns, panel, first_group + done + g, scales, x, g, &a);
 			}
-			group_step(formula, type, panels, columns, panel, group, scale, x, g, accumulator);
+			if (is_of_blocks(formula))
+				end_block(panels, columns, scales, x, run / SCALE_GROUPS, &a);
 		}
 		x += columns;
 	}
-	store_accumulators(panels, columns, y, y_stride, accumulator);
+	store_accumulators(panels, columns, y, y_stride, &a);
 }
 
 AVX512_INLINE int

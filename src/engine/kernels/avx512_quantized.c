@@ -23,7 +23,7 @@
 typedef void (*ScratchTile) (const Scratch *scratch, const ColumnStretch *x, int groups,
 							 Fetch fetch, bool is_first, float *y, int64_t y_stride);
 
-static const ScratchTile scratch_tiles[4][TILE_PANELS][TILE_COLUMNS];
+static const ScratchTile scratch_tiles[N_FORMULAS][TILE_PANELS][TILE_COLUMNS];
 
 AVX512_INLINE void matmul(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_WIDTH],
 						  const LlmMatrix *w, int32_t first, int32_t last,
@@ -57,26 +57,27 @@ scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
 			 const ColumnStretch *x, int groups, Fetch fetch, bool is_first, float *y,
 			 int64_t y_stride)
 {
-	const int	stride = scale_vectors(formula) * 16;
 	PanelPointers panel[TILE_PANELS];
-	__m512		accumulator[TILE_PANELS][TILE_WIDTH];
+	Accumulators a;
 
 #pragma GCC unroll 3
 	for (int p = 0; p < panels; p++)
 		panel[p].low = scratch->codes[p];
-	load_accumulators(panels, columns, is_first, y, y_stride, accumulator);
-	for (int g = 0; g < groups; g++)
+	load_accumulators(panels, columns, is_first, y, y_stride, &a);
+	for (int run = 0; run < groups; run += groups_of_run(formula, groups))
 	{
-		const float *scale[TILE_PANELS];
-
-#pragma GCC unroll 3
-		for (int p = 0; p < panels; p++)
-			scale[p] = scratch->scales[p] + g * stride;
-		for (int i = 0; i < fetch.lines; i++)
-			_mm_prefetch((const char *) fetch.bytes + g * fetch.stride + i * 64, AHEAD);
-		group_step(formula, LLM_Q8_0, panels, columns, panel, g, scale, x, g, accumulator);
+		if (is_of_blocks(formula))
+			begin_block(formula, panels, columns, scratch->scales, x, run / SCALE_GROUPS, &a);
+		for (int g = run; g < run + groups_of_run(formula, groups); g++)
+		{
+			for (int i = 0; i < fetch.lines; i++)
+				_mm_prefetch((const char *) fetch.bytes + g * fetch.stride + i * 64, AHEAD);
+			group_step(formula, LLM_Q8_0, panels, columns, panel, g, scratch->scales, x, g, &a);
+		}
+		if (is_of_blocks(formula))
+			end_block(panels, columns, scratch->scales, x, run / SCALE_GROUPS, &a);
 	}
-	store_accumulators(panels, columns, y, y_stride, accumulator);
+	store_accumulators(panels, columns, y, y_stride, &a);
 }
 
 /* --- the loops around them ------------------------------------------------------- */
@@ -171,8 +172,11 @@ SCRATCH_TILES(formula, 3)
 
 ALL_SCRATCH_TILES(FORMULA_SYMMETRIC)
 ALL_SCRATCH_TILES(FORMULA_MINIMUM)
-ALL_SCRATCH_TILES(FORMULA_HALVES)
-ALL_SCRATCH_TILES(FORMULA_HALVES_MINIMUM)
+ALL_SCRATCH_TILES(FORMULA_BLOCK_MINIMUM)
+ALL_SCRATCH_TILES(FORMULA_BLOCK_MINIMUM_WIDE)
+ALL_SCRATCH_TILES(FORMULA_BLOCK_HALVES)
+ALL_SCRATCH_TILES(FORMULA_BLOCK_HALVES_WIDE)
+ALL_SCRATCH_TILES(FORMULA_BLOCK_HALVES_MINIMUM)
 
 #define TILE_ROW(formula, panels) { \
 	scratch_tile_##formula##_##panels##_1, \
@@ -182,11 +186,14 @@ ALL_SCRATCH_TILES(FORMULA_HALVES_MINIMUM)
 }
 #define TILE_ROWS(formula) {TILE_ROW(formula, 1), TILE_ROW(formula, 2), TILE_ROW(formula, 3)}
 
-static const ScratchTile scratch_tiles[4][TILE_PANELS][TILE_COLUMNS] = {
+static const ScratchTile scratch_tiles[N_FORMULAS][TILE_PANELS][TILE_COLUMNS] = {
 	[FORMULA_SYMMETRIC] = TILE_ROWS(FORMULA_SYMMETRIC),
 	[FORMULA_MINIMUM] = TILE_ROWS(FORMULA_MINIMUM),
-	[FORMULA_HALVES] = TILE_ROWS(FORMULA_HALVES),
-	[FORMULA_HALVES_MINIMUM] = TILE_ROWS(FORMULA_HALVES_MINIMUM),
+	[FORMULA_BLOCK_MINIMUM] = TILE_ROWS(FORMULA_BLOCK_MINIMUM),
+	[FORMULA_BLOCK_MINIMUM_WIDE] = TILE_ROWS(FORMULA_BLOCK_MINIMUM_WIDE),
+	[FORMULA_BLOCK_HALVES] = TILE_ROWS(FORMULA_BLOCK_HALVES),
+	[FORMULA_BLOCK_HALVES_WIDE] = TILE_ROWS(FORMULA_BLOCK_HALVES_WIDE),
+	[FORMULA_BLOCK_HALVES_MINIMUM] = TILE_ROWS(FORMULA_BLOCK_HALVES_MINIMUM),
 };
 
 #endif							/* __x86_64__ */

@@ -4,8 +4,8 @@
  *
  * A stretch is a run of groups of a few panels, unpacked to a scratch in the first-level cache,
  * and the same groups of a block of columns, copied in the order in which tiles read them.
- * add_group is what both kinds of tiles do with the exact sums of a group: the one place of
- * the formulas of kernels.h, which is why the two give the same bits.
+ * add_group, add_minimums and add_block are what both kinds of tiles do with the exact sums of a group or a block: the one
+ * place of the formulas of kernels.h, which is why the two give the same bits.
  */
 #ifndef LLM_KERNELS_AVX512_STRETCH_H
 #define LLM_KERNELS_AVX512_STRETCH_H
@@ -17,6 +17,7 @@
 #define TILE_PANELS 3			/* most panels in a scratch */
 #define BLOCK_COLUMNS 128		/* columns that share one unpacked stretch */
 #define STRETCH_GROUPS 16		/* groups in a stretch */
+#define STRETCH_BLOCKS (STRETCH_GROUPS / SCALE_GROUPS)
 
 /*
  * Where the scratch is used weights are fetched ahead into the second-level cache: its queue is longer than the first
@@ -24,18 +25,31 @@
  */
 #define AHEAD _MM_HINT_T1
 
-/* One stretch of one column's activations; what number holds depends on the formula. */
+/* One stretch of one column's activations. */
 typedef struct ColumnStretch
 {
 	_Alignas(64) int8_t q[STRETCH_GROUPS * LLM_GROUP];
-	int32_t		number[3][STRETCH_GROUPS];
+	int32_t		start[2][STRETCH_GROUPS];	/* of the sum of a group or of its halves: -offset * its sum of q */
+	float		d[STRETCH_GROUPS];	/* of each group, or of each block */
+	union
+	{
+		float		of_groups[STRETCH_GROUPS];	/* d * sum of q, for minimums */
+		int32_t		pairs[STRETCH_GROUPS];	/* int16 pairs of sums of q, as those of BlockScales.minimums */
+	}			sums;
 } ColumnStretch;
+
+/* The scales of a stretch of one panel. */
+typedef union StretchScales
+{
+	_Alignas(64) float groups[STRETCH_GROUPS * MAX_SCALES * 16];
+	BlockScales blocks[STRETCH_BLOCKS];
+} StretchScales;
 
 /* A stretch of the panels of a tile, unpacked. */
 typedef struct Scratch
 {
 	_Alignas(64) uint8_t codes[TILE_PANELS][STRETCH_GROUPS * QUADS * 64];	/* whole cache lines */
-	float		scales[TILE_PANELS][STRETCH_GROUPS * MAX_SCALES * 16];
+	StretchScales scales[TILE_PANELS];
 } Scratch;
 
 /* Weights to fetch while a tile is computed: `lines` cache lines for each of its groups. */
@@ -79,7 +93,7 @@ prefetch_scales(LlmTensorType type, bool to_first_level, const PanelPointers *pa
 {
 	prefetch_bytes(to_first_level, panel->sub + first * sub_bytes(type), count * sub_bytes(type));
 	prefetch_bytes(to_first_level, panel->d + first * d_bytes(type), count * d_bytes(type));
-	if (formula_of(type) == FORMULA_MINIMUM || formula_of(type) == FORMULA_HALVES_MINIMUM)
+	if (has_minimum(formula_of(type)))
 		prefetch_bytes(to_first_level, panel->m + first * d_bytes(type), count * d_bytes(type));
 }
 
@@ -113,22 +127,22 @@ share_of_next(LlmTensorType type, const PanelPointers *next, int panels, int64_t
 
 AVX512_INLINE void
 unpack_stretch_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int count,
-					  float *scales)
+					  StretchScales *scales)
 {
-	const int	stride = scale_vectors(formula_of(type)) * 16;
-
-	for (int g = 0; g < count; g += SCALE_GROUPS)
-		unpack_scales(type, panel, first + g, count - g < SCALE_GROUPS ? count - g : SCALE_GROUPS,
-					  scales + g * stride, stride);
+	if (!is_of_blocks(formula_of(type)))
+		unpack_group_scales(type, panel, first, count, scales->groups);
+	else
+		for (int b = 0; b < count / SCALE_GROUPS; b++)
+			unpack_block_scales(type, panel, first / SCALE_GROUPS + b, &scales->blocks[b]);
 }
 
 /* Codes as bytes, less their offset where the tiles want them signed. */
 AVX512_INLINE void
 unpack_stretch(LlmTensorType type, bool is_signed, const PanelPointers *panel, int64_t first, int count,
-			   uint8_t *codes, float *scales)
+			   uint8_t *codes, StretchScales *scales)
 {
 	const __m512i offset = _mm512_set1_epi8((char) (1 << offset_shift(type)));
-	const bool	has_offset = is_signed && offset_shift(type) > 0;
+	const bool	subtract = is_signed && offset_shift(type) > 0;
 
 	unpack_stretch_scales(type, panel, first, count, scales);
 	for (int g = 0; g < count; g++)
@@ -139,7 +153,7 @@ unpack_stretch(LlmTensorType type, bool is_signed, const PanelPointers *panel, i
 			__m512i		code = unpack_code(type, panel, first + g, q);
 
 			_mm512_store_si512(codes + (g * QUADS + q) * 64,
-							   has_offset ? _mm512_sub_epi8(code, offset) : code);
+							   subtract ? _mm512_sub_epi8(code, offset) : code);
 		}
 	}
 }
@@ -153,7 +167,7 @@ unpack_panels(LlmTensorType type, bool is_signed, const LlmMatrix *w, const LlmP
 	{
 		PanelPointers pointers = panel_pointers(w, planes, panel + p);
 
-		unpack_stretch(type, is_signed, &pointers, first, count, scratch->codes[p], scratch->scales[p]);
+		unpack_stretch(type, is_signed, &pointers, first, count, scratch->codes[p], &scratch->scales[p]);
 		next[p] = panel_pointers(w, planes, later_panel(w, panel + panels + p));
 	}
 }
@@ -168,22 +182,14 @@ negative_offset(LlmTensorType type, __m512i sum)
 							_mm512_slli_epi32(sum, (unsigned int) offset_shift(type)));
 }
 
-/* d times the sum, both as a column's numbers are kept. */
-AVX512_INLINE __m512i
-scaled(__m512i d, __m512i sum)
-{
-	return _mm512_castps_si512(_mm512_mul_ps(_mm512_castsi512_ps(d), _mm512_cvtepi32_ps(sum)));
-}
-
-/* Groups first .. first + count - 1 of a column. */
+/* The numbers of groups first .. first + count - 1 of a column; tiles of AMX need no starts. */
 AVX512_INLINE void
-copy_column(LlmTensorType type, const LlmActivations *x, int32_t column, int64_t first, int count,
-			ColumnStretch *out)
+copy_numbers(LlmTensorType type, bool with_starts, const LlmActivations *x, int32_t column, int64_t first, int count,
+			 ColumnStretch *out)
 {
 	const Formula formula = formula_of(type);
 	const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
 	const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
-	const __mmask16 lanes = avx512_first_lanes(count);
 	const int32_t *sum = x->sum16 + (int64_t) column * (x->width / 16) + first * 2;
 	__m512i		low = _mm512_maskz_loadu_epi32(avx512_first_lanes(2 * count), sum);
 	__m512i		high = _mm512_maskz_loadu_epi32(avx512_first_lanes(count < 8 ? 0 : 2 * count - 16),
@@ -191,28 +197,33 @@ copy_column(LlmTensorType type, const LlmActivations *x, int32_t column, int64_t
 	__m512i		half0 = _mm512_permutex2var_epi32(low, even, high);
 	__m512i		half1 = _mm512_permutex2var_epi32(low, odd, high);
 	__m512i		both = _mm512_add_epi32(half0, half1);
-	__m512i		d = _mm512_maskz_loadu_epi32(lanes, x->d + (int64_t) column * (x->width / 32) + first);
-	__m512i		number[3] = {d, d, d};
+	__m512		d = _mm512_maskz_loadu_ps(avx512_first_lanes(count), x->d + (int64_t) column * (x->width / 32) + first);
 
-	switch (formula)
-	{
-		case FORMULA_SYMMETRIC:
-			number[0] = negative_offset(type, both);
-			break;
-		case FORMULA_MINIMUM:
-			number[1] = scaled(d, both);
-			break;
-		case FORMULA_HALVES:
-			number[0] = negative_offset(type, half0);
-			number[1] = negative_offset(type, half1);
-			break;
-		case FORMULA_HALVES_MINIMUM:
-			number[0] = scaled(d, half0);
-			number[1] = scaled(d, half1);
-			break;
-	}
-	for (int i = 0; i < 3; i++)
-		_mm512_store_si512(out->number[i], number[i]);
+	if (is_of_blocks(formula))
+		d = _mm512_permutexvar_ps(_mm512_set1_epi64((int64_t) SCALE_GROUPS << 32), d);
+	_mm512_store_ps(out->d, d);
+
+	if (formula == FORMULA_MINIMUM)
+		_mm512_store_ps(out->sums.of_groups, _mm512_mul_ps(d, _mm512_cvtepi32_ps(both)));
+	else if (formula == FORMULA_BLOCK_HALVES_MINIMUM)
+		_mm512_store_si512(out->sums.pairs, _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(low)),
+															   _mm512_cvtepi32_epi16(high), 1));
+	else if (has_minimum(formula))
+		_mm256_store_si256((__m256i *) out->sums.pairs, _mm512_cvtepi32_epi16(both));
+
+	if (!with_starts || !has_offset(formula))
+		return;
+	_mm512_store_si512(out->start[0], negative_offset(type, has_halves(formula) ? half0 : both));
+	if (has_halves(formula))
+		_mm512_store_si512(out->start[1], negative_offset(type, half1));
+}
+
+/* Those groups, with their q. */
+AVX512_INLINE void
+copy_column(LlmTensorType type, const LlmActivations *x, int32_t column, int64_t first, int count,
+			ColumnStretch *out)
+{
+	copy_numbers(type, true, x, column, first, count, out);
 	for (int g = 0; g < count; g++)
 		_mm256_store_si256((__m256i *) (out->q + g * LLM_GROUP),
 						   _mm256_loadu_si256((const __m256i *) (x->q + (int64_t) column * x->width +
@@ -240,37 +251,61 @@ broadcast_float(const void *p)
 }
 
 /*
- * One column's accumulator a, after group `at` of a stretch has been added: sum0 and sum1 are the
- * sums of codes times q of the group (of either half, where the formula has halves), less the
- * offset's part; s its scale vectors.  A column's numbers are:
- *		SYMMETRIC		-offset * sumq (int32), d
- *		MINIMUM			d, d * sumq
- *		HALVES			-offset * sum16 of either half (int32), d
- *		HALVES_MINIMUM	d * sum16 of either half, d
+ * One column's accumulator a, after group `at` of a stretch has been added: sum is the sum of codes
+ * times q of the group, less the offset's part; s its scale vectors.
  */
 AVX512_INLINE __m512
-add_group(Formula formula, __m512i sum0, __m512i sum1, const float *s, const ColumnStretch *x, int at, __m512 a)
+add_group(Formula formula, __m512i sum, const float *s, const ColumnStretch *x, int at, __m512 a)
 {
-	__m512		s0 = _mm512_load_ps(s);
-	__m512		f0 = _mm512_cvtepi32_ps(sum0);
-	__m512		t;
-
-	if (formula == FORMULA_SYMMETRIC)
-		return _mm512_fmadd_ps(f0, _mm512_mul_ps(s0, broadcast_float(&x->number[1][at])), a);
+	a = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(_mm512_load_ps(s), broadcast_float(&x->d[at])), a);
 	if (formula == FORMULA_MINIMUM)
-	{
-		a = _mm512_fmadd_ps(f0, _mm512_mul_ps(s0, broadcast_float(&x->number[0][at])), a);
-		return _mm512_fmadd_ps(_mm512_load_ps(s + 16), broadcast_float(&x->number[1][at]), a);
-	}
-
-	t = _mm512_fmadd_ps(_mm512_load_ps(s + 16), _mm512_cvtepi32_ps(sum1), _mm512_mul_ps(s0, f0));
-	a = _mm512_fmadd_ps(t, broadcast_float(&x->number[2][at]), a);
-	if (formula == FORMULA_HALVES_MINIMUM)
-	{
-		a = _mm512_fmadd_ps(_mm512_load_ps(s + 32), broadcast_float(&x->number[0][at]), a);
-		a = _mm512_fmadd_ps(_mm512_load_ps(s + 48), broadcast_float(&x->number[1][at]), a);
-	}
+		a = _mm512_fmadd_ps(_mm512_load_ps(s + 16), broadcast_float(&x->sums.of_groups[at]), a);
 	return a;
+}
+
+/* What a block's sum starts with: what the offsets have taken away that its codes lend. */
+AVX512_INLINE __m512i
+start_of_block(Formula formula, const BlockScales *s, const ColumnStretch *x, int b)
+{
+	const int	pairs = SCALE_GROUPS / 2;
+	__m512i		u = _mm512_setzero_si512();
+
+	if (lends_offset(formula))
+#pragma GCC unroll 4
+		for (int i = 0; i < pairs; i++)
+			u = _mm512_dpwssd_epi32(u, _mm512_load_si512(s->offsets[i]), broadcast_dword(&x->sums.pairs[b * pairs + i]));
+	return u;
+}
+
+/* A block's sum u, after the sum of a group or of one half, whose scale is s, has been added. */
+AVX512_INLINE __m512i
+add_to_block(Formula formula, __m512i sum, const int32_t *s, __m512i u)
+{
+	const __m512i scale = _mm512_load_si512(s);
+
+	return is_wide(formula) ? _mm512_add_epi32(u, _mm512_mullo_epi32(sum, scale)) : _mm512_dpwssd_epi32(u, sum, scale);
+}
+
+/* A column's accumulator a, after the minimums of block b of a stretch have been added, if there are any. */
+AVX512_INLINE __m512
+add_minimums(Formula formula, const BlockScales *s, const ColumnStretch *x, int b, __m512 a)
+{
+	const int	pairs = has_halves(formula) ? SCALE_GROUPS : SCALE_GROUPS / 2;
+	__m512i		v = _mm512_setzero_si512();
+
+	if (!has_minimum(formula))
+		return a;
+#pragma GCC unroll 8
+	for (int i = 0; i < pairs; i++)
+		v = _mm512_dpwssd_epi32(v, _mm512_load_si512(s->minimums[i]), broadcast_dword(&x->sums.pairs[b * pairs + i]));
+	return _mm512_fmadd_ps(_mm512_mul_ps(_mm512_load_ps(s->minimum), _mm512_cvtepi32_ps(v)), broadcast_float(&x->d[b]), a);
+}
+
+/* Thereafter: u is the sum of scales times codes times q. */
+AVX512_INLINE __m512
+add_block(__m512i u, const BlockScales *s, const ColumnStretch *x, int b, __m512 a)
+{
+	return _mm512_fmadd_ps(_mm512_mul_ps(_mm512_load_ps(s->d), _mm512_cvtepi32_ps(u)), broadcast_float(&x->d[b]), a);
 }
 
 #endif							/* LLM_KERNELS_AVX512_STRETCH_H */

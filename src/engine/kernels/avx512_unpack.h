@@ -2,8 +2,8 @@
  * avx512_unpack.h
  *		Quantized panels, in the layout of engine/matrix.h, to vectors.
  *
- * A group's codes come as one vector of unsigned bytes for each quad, the scales of eight
- * groups at a time as floats.  `type` is a constant
+ * A group's codes come as one vector of unsigned bytes for each quad; its scales as floats, those of a K
+ * type's block as integers.  `type` is a constant
  * at every call, so that each switch below leaves one branch.
  */
 #ifndef LLM_KERNELS_AVX512_UNPACK_H
@@ -14,17 +14,37 @@
 #define QUADS 8					/* vectors of codes in a group */
 #define SCALE_GROUPS 8			/* groups whose scales are unpacked at once: a K type's block */
 
-/* How a group's code sums enter the result: the four formulas of kernels.h. */
+/*
+ * How code sums enter the result: the formulas of kernels.h.  In those of blocks the sums of a group, or of its
+ * halves, are multiplied with integer scales and added up for the whole block.  VPDPWSSD does both to sums
+ * that fit into 16 bits; wide ones take three instructions.
+ */
 typedef enum Formula
 {
 	FORMULA_SYMMETRIC,			/* Q4_0 Q5_0 Q8_0 */
-	FORMULA_MINIMUM,			/* Q4_1 Q5_1 Q4_K Q5_K */
-	FORMULA_HALVES,				/* Q6_K Q3_K */
-	FORMULA_HALVES_MINIMUM		/* Q2_K */
+	FORMULA_MINIMUM,			/* Q4_1 Q5_1 */
+	FORMULA_BLOCK_MINIMUM,		/* Q4_K */
+	FORMULA_BLOCK_MINIMUM_WIDE,	/* Q5_K */
+	FORMULA_BLOCK_HALVES,		/* Q3_K */
+	FORMULA_BLOCK_HALVES_WIDE, /* Q6_K */
+	FORMULA_BLOCK_HALVES_MINIMUM	/* Q2_K */
 } Formula;
 
-/* Most scale vectors that a group has. */
-#define MAX_SCALES 4
+#define N_FORMULAS (FORMULA_BLOCK_HALVES_MINIMUM + 1)
+#define MAX_WIDE 4
+
+/* Most scale vectors that a group has where a group is all. */
+#define MAX_SCALES 2
+
+/* The scales of a block, for sixteen rows. */
+typedef struct BlockScales
+{
+	_Alignas(64) int32_t scale[SCALE_GROUPS][2][16];	/* of a group or of its halves; for VPDPWSSD int16 and 0 above it */
+	int32_t		minimums[SCALE_GROUPS][16]; /* int16 pairs: of groups 2i and 2i + 1, or of group i's halves */
+	int32_t		offsets[SCALE_GROUPS / 2][16];	/* offset times scale of groups 2i and 2i + 1, where it is lent */
+	float		d[16];
+	float		minimum[16];	/* -dmin */
+} BlockScales;
 
 typedef struct PanelPointers
 {
@@ -44,17 +64,63 @@ formula_of(LlmTensorType type)
 		case LLM_Q5_0:
 		case LLM_Q8_0:
 			return FORMULA_SYMMETRIC;
+		case LLM_Q4_K:
+			return FORMULA_BLOCK_MINIMUM;
+		case LLM_Q5_K:
+			return FORMULA_BLOCK_MINIMUM_WIDE;
 		case LLM_Q3_K:
+			return FORMULA_BLOCK_HALVES;
 		case LLM_Q6_K:
-			return FORMULA_HALVES;
+			return FORMULA_BLOCK_HALVES_WIDE;
 		case LLM_Q2_K:
-			return FORMULA_HALVES_MINIMUM;
+			return FORMULA_BLOCK_HALVES_MINIMUM;
 		default:
 			return FORMULA_MINIMUM;
 	}
 }
 
-/* log2 of the code that stands for zero in the types without a minimum. */
+AVX512_INLINE bool
+is_of_blocks(Formula formula)
+{
+	return formula >= FORMULA_BLOCK_MINIMUM;
+}
+
+AVX512_INLINE bool
+has_halves(Formula formula)
+{
+	return formula >= FORMULA_BLOCK_HALVES;
+}
+
+AVX512_INLINE bool
+is_wide(Formula formula)
+{
+	return formula == FORMULA_BLOCK_MINIMUM_WIDE || formula == FORMULA_BLOCK_HALVES_WIDE;
+}
+
+AVX512_INLINE bool
+has_minimum(Formula formula)
+{
+	return formula != FORMULA_SYMMETRIC && formula != FORMULA_BLOCK_HALVES && formula != FORMULA_BLOCK_HALVES_WIDE;
+}
+
+/*
+ * Do codes with minimums stand for themselves less an offset in the sums, only to make these fit into 16 bits?  What
+ * that takes away is added for the whole block.
+ */
+AVX512_INLINE bool
+lends_offset(Formula formula)
+{
+	return formula == FORMULA_BLOCK_MINIMUM;
+}
+
+/* Do sums begin with the offset's part? */
+AVX512_INLINE bool
+has_offset(Formula formula)
+{
+	return lends_offset(formula) || !has_minimum(formula);
+}
+
+/* log2 of what sums of codes take from them where they have an offset. */
 AVX512_INLINE int
 offset_shift(LlmTensorType type)
 {
@@ -67,6 +133,7 @@ offset_shift(LlmTensorType type)
 		case LLM_Q5_0:
 			return 4;
 		case LLM_Q4_0:
+		case LLM_Q4_K:
 			return 3;
 		case LLM_Q3_K:
 			return 2;
@@ -75,24 +142,11 @@ offset_shift(LlmTensorType type)
 	}
 }
 
-/*
- * Scale vectors of a group, in this order: SYMMETRIC d; MINIMUM d, m (added); HALVES d of either
- * half; HALVES_MINIMUM the same, m of either half (added).
- */
+/* Scale vectors of a group where a group is all: d, and m (added). */
 AVX512_INLINE int
 scale_vectors(Formula formula)
 {
-	switch (formula)
-	{
-		case FORMULA_SYMMETRIC:
-			return 1;
-		case FORMULA_MINIMUM:
-			return 2;
-		case FORMULA_HALVES:
-			return 2;
-		default:
-			return MAX_SCALES;
-	}
+	return formula == FORMULA_MINIMUM ? 2 : 1;
 }
 
 /* Bytes of one group in the planes of low bits, high bits, block scales and d. */
@@ -222,17 +276,24 @@ load_halves(const uint8_t *plane, int64_t index)
 	return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) (plane + index * 32)));
 }
 
-/* Sixteen rows' unsigned bytes. */
-AVX512_INLINE __m512
-bytes_to_floats(const uint8_t *bytes)
+/* Sixteen rows' bytes as int32. */
+AVX512_INLINE __m512i
+widen_unsigned(const uint8_t *bytes)
 {
-	return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *) bytes)));
+	return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *) bytes));
 }
 
-AVX512_INLINE __m512
-signed_bytes_to_floats(const uint8_t *bytes)
+AVX512_INLINE __m512i
+widen_signed(const uint8_t *bytes)
 {
-	return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *) bytes)));
+	return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *) bytes));
+}
+
+/* Two vectors of small int32, none negative, as pairs of int16. */
+AVX512_INLINE __m512i
+pair(__m512i first, __m512i second)
+{
+	return _mm512_or_si512(first, _mm512_slli_epi32(second, 16));
 }
 
 /*
@@ -273,94 +334,73 @@ unpack_q3_k_bytes(const uint8_t *sub, uint8_t *scale)
 	}
 }
 
-/*
- * Scales of groups first .. first + count - 1 (count <= 8, first a multiple
- * of 8), out[0] of the first, each next one `stride` floats later.
- */
+/* Scales of groups first .. first + count - 1 where a group is all, scale_vectors of each. */
 AVX512_INLINE void
-unpack_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int count,
-			  float *out, int stride)
+unpack_group_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int count, float *out)
 {
-	const int64_t block = first / SCALE_GROUPS;
+	for (int g = 0; g < count; g++)
+	{
+		_mm512_store_ps(out, load_halves(panel->d, first + g));
+		out += 16;
+		if (formula_of(type) == FORMULA_MINIMUM)
+		{
+			_mm512_store_ps(out, load_halves(panel->m, first + g));
+			out += 16;
+		}
+	}
+}
+
+AVX512_INLINE void
+unpack_block_scales(LlmTensorType type, const PanelPointers *panel, int64_t block, BlockScales *out)
+{
+	const __m512i nibble = _mm512_set1_epi32(0x0f);
+	const uint8_t *sub = panel->sub + block * sub_bytes(type) * SCALE_GROUPS;
 	_Alignas(64) uint8_t scale[256];
 	_Alignas(64) uint8_t minimum[128];
 
+	_mm512_store_ps(out->d, load_halves(panel->d, block));
+	if (has_minimum(formula_of(type)))
+		_mm512_store_ps(out->minimum, _mm512_xor_ps(load_halves(panel->m, block), _mm512_set1_ps(-0.0f)));
 	switch (type)
 	{
-		case LLM_Q4_0:
-		case LLM_Q5_0:
-		case LLM_Q8_0:
-			for (int g = 0; g < count; g++)
-				_mm512_store_ps(out + g * stride, load_halves(panel->d, first + g));
-			break;
-
-		case LLM_Q4_1:
-		case LLM_Q5_1:
-			for (int g = 0; g < count; g++)
-			{
-				_mm512_store_ps(out + g * stride, load_halves(panel->d, first + g));
-				_mm512_store_ps(out + g * stride + 16, load_halves(panel->m, first + g));
-			}
-			break;
-
 		case LLM_Q4_K:
 		case LLM_Q5_K:
+			unpack_scale_min_bytes(sub, scale, minimum);
+			for (int g = 0; g < SCALE_GROUPS; g++)
+				_mm512_store_si512(out->scale[g][0], widen_unsigned(scale + 16 * g));
+			for (int i = 0; i < SCALE_GROUPS / 2; i++)
 			{
-				__m512		d = load_halves(panel->d, block);
-				__m512		dmin = _mm512_xor_ps(load_halves(panel->m, block), _mm512_set1_ps(-0.0f));
-
-				unpack_scale_min_bytes(panel->sub + block * 192, scale, minimum);
-				for (int g = 0; g < count; g++)
-				{
-					_mm512_store_ps(out + g * stride,
-									_mm512_mul_ps(d, bytes_to_floats(scale + 16 * g)));
-					_mm512_store_ps(out + g * stride + 16,
-									_mm512_mul_ps(dmin, bytes_to_floats(minimum + 16 * g)));
-				}
+				_mm512_store_si512(out->minimums[i], pair(widen_unsigned(minimum + 32 * i),
+														  widen_unsigned(minimum + 32 * i + 16)));
+				if (lends_offset(formula_of(type)))
+					_mm512_store_si512(out->offsets[i],
+									   _mm512_slli_epi32(pair(widen_unsigned(scale + 32 * i),
+															  widen_unsigned(scale + 32 * i + 16)),
+														 (unsigned int) offset_shift(type)));
 			}
 			break;
 
 		case LLM_Q3_K:
-		case LLM_Q6_K:
-			{
-				__m512		d = load_halves(panel->d, block);
-				const uint8_t *bytes = panel->sub + block * 256;
+			unpack_q3_k_bytes(sub, scale);
+			for (int i = 0; i < 2 * SCALE_GROUPS; i++)
+				_mm512_store_si512(out->scale[i / 2][i % 2],
+								   _mm512_and_si512(widen_signed(scale + 16 * i), _mm512_set1_epi32(0xffff)));
+			break;
 
-				if (type == LLM_Q3_K)
-				{
-					unpack_q3_k_bytes(panel->sub + block * 192, scale);
-					bytes = scale;
-				}
-				for (int g = 0; g < count; g++)
-					for (int half = 0; half < 2; half++)
-						_mm512_store_ps(out + g * stride + 16 * half,
-										_mm512_mul_ps(d, signed_bytes_to_floats(bytes + 32 * g + 16 * half)));
-			}
+		case LLM_Q6_K:
+			for (int i = 0; i < 2 * SCALE_GROUPS; i++)
+				_mm512_store_si512(out->scale[i / 2][i % 2], widen_signed(sub + 16 * i));
 			break;
 
 		default:				/* Q2_K */
+			for (int g = 0; g < SCALE_GROUPS; g++)
 			{
-				const __m128i nibble = _mm_set1_epi8(0x0f);
-				__m512		d = load_halves(panel->d, block);
-				__m512		dmin = _mm512_xor_ps(load_halves(panel->m, block), _mm512_set1_ps(-0.0f));
+				__m512i		first = widen_unsigned(sub + 32 * g);
+				__m512i		second = widen_unsigned(sub + 32 * g + 16);
 
-				for (int g = 0; g < count; g++)
-				{
-					float	   *to = out + g * stride;
-
-					for (int half = 0; half < 2; half++)
-					{
-						const uint8_t *sub = panel->sub + block * 256 + (2 * g + half) * 16;
-						__m128i		bytes = _mm_loadu_si128((const __m128i *) sub);
-						__m128i		low = _mm_and_si128(bytes, nibble);
-						__m128i		high = _mm_and_si128(_mm_srli_epi16(bytes, 4), nibble);
-
-						_mm512_store_ps(to + 16 * half,
-										_mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(low))));
-						_mm512_store_ps(to + 32 + 16 * half,
-										_mm512_mul_ps(dmin, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(high))));
-					}
-				}
+				_mm512_store_si512(out->scale[g][0], _mm512_and_si512(first, nibble));
+				_mm512_store_si512(out->scale[g][1], _mm512_and_si512(second, nibble));
+				_mm512_store_si512(out->minimums[g], pair(_mm512_srli_epi32(first, 4), _mm512_srli_epi32(second, 4)));
 			}
 			break;
 	}

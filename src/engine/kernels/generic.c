@@ -9,18 +9,16 @@
 
 #include "engine/half.h"
 #include "engine/kernels/kv_quantize.h"
+#include "engine/kernels/quantize_blocks.h"
 
-static void quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16);
+static float scale_of_block(const float *x, int64_t n);
+static void quantize_group(const float *x, float scale, int8_t *q, int32_t *sum16);
 static float sum_of_squares(const float *x, int32_t n);
 
 static void
 quantize(LlmActivations *activations, int32_t first, int32_t last)
 {
-	int64_t		groups = activations->width / LLM_GROUP;
-
-	for (int64_t g = first * groups; g < last * groups; g++)
-		quantize_group(activations->x + g * LLM_GROUP, activations->q + g * LLM_GROUP,
-					   &activations->d[g], &activations->sum16[2 * g]);
+	llm_quantize_blocks(activations, first, last, scale_of_block, quantize_group);
 }
 
 static void
@@ -138,25 +136,26 @@ const LlmKernels llm_kernels_generic = {
 	.log_sum_exp = log_sum_exp,
 };
 
+static float
+scale_of_block(const float *x, int64_t n)
+{
+	float		max = 0;
+
+	for (int64_t i = 0; i < n; i++)
+		max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
+	return max / 127.0f < FLT_MIN ? 0 : max / 127.0f;
+}
+
 /*
  * Adding 1.5 * 2^23 leaves a number of this size rounded to nearest even in
  * the lowest bits of the sum.
  */
 static void
-quantize_group(const float *x, int8_t *q, float *d, int32_t *sum16)
+quantize_group(const float *x, float scale, int8_t *q, int32_t *sum16)
 {
 	const float rounder = 0x1.8p23f;
-	float		max = 0;
-	float		inverse;
-	float		scale;
+	float		inverse = scale > 0 ? 1.0f / scale : 0;
 
-	for (int i = 0; i < LLM_GROUP; i++)
-		max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
-	scale = max / 127.0f;
-	if (scale < FLT_MIN)
-		scale = 0;
-	inverse = scale > 0 ? 1.0f / scale : 0;
-	*d = scale;
 	sum16[0] = sum16[1] = 0;
 	for (int i = 0; i < LLM_GROUP; i++)
 	{

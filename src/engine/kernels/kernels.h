@@ -2,7 +2,7 @@
  * kernels.h
  *		Every formula of the forward pass, and the shapes it works on.
  *
- * This header is the specification.  Three kernel sets implement it: generic C
+ * This header is the specification.  Four kernel sets implement it: generic C
  * (the oracle, any processor), AVX2 (with FMA and F16C), AVX-512 (F, BW, VL, DQ, VNNI) and
  * AMX (tiles of int8, beside AVX-512), which has the bits of AVX-512; one is chosen at run time.
  *
@@ -16,26 +16,36 @@
 #ifndef LLM_KERNELS_H
 #define LLM_KERNELS_H
 
+#include "engine/block.h"
 #include "engine/matrix.h"
 
 /*
  * Activations of n_cols tokens as a matrix product reads them.  The floats
  * are always there.  The int8 half is filled by quantize for products with
- * quantized weights, one scale for each group of 32:
+ * quantized weights, one scale for `block` features: as many as share the weights' scale, 32, or 256 for the
+ * K types, so that their products stay integers for a whole block:
  *
  *	 d = max|x| / 127,  q = round(x * (1 / d)) to nearest even,  sum16[h] = sum of q over
- *	 weights 16h .. 16h+15 of the group (h = 0, 1).  A group of zeros has d = 0, and so
- * has a group whose d would not be a normal number (d < FLT_MIN): its q are 0.
+ *	 features 16h .. 16h+15.  A block of zeros has d = 0, and so has a block whose d would not be a normal number
+ * (d < FLT_MIN): its q are 0.
  */
 typedef struct LlmActivations
 {
 	int32_t		n_cols;			/* tokens */
 	int32_t		width;			/* features of a token, a multiple of 32 (zero filled) */
+	int32_t		block;			/* features that share a scale, LLM_GROUP or LLM_MAX_BLOCK; the last may be fewer */
 	float	   *x;				/* [n_cols][width] */
 	int8_t	   *q;				/* [n_cols][width], 64-byte aligned */
-	float	   *d;				/* [n_cols][width / 32] */
+	float	   *d;				/* [n_cols][width / 32]; the same for all groups of a block */
 	int32_t    *sum16;			/* [n_cols][width / 16] */
 } LlmActivations;
+
+/* The same features for both kinds of types; x is shared. */
+typedef struct LlmInput
+{
+	LlmActivations groups;		/* block 32, and the floats for those that take them */
+	LlmActivations blocks;		/* block 256 */
+} LlmInput;
 
 /* Positions in one page of the KV cache: the block of the online softmax. */
 #define LLM_KV_PAGE 32
@@ -119,6 +129,10 @@ typedef struct LlmKernels
 	 *					  sum16_1), t);  a = fma(t, d_x, a)
 	 *	 Q2_K:            t as above without offset; a = fma(t, d_x, a); for both halves a = fma(-(dmin min_h),
 	 *					  d_x * float(sum16_h), a)
+	 * AVX-512 and AMX take a block of 256 of a K type at once, whose activations share d_x, over whose groups or halves
+	 * h U = sum of scale_h (S_h - offset sumq_h) and V = sum of min_h sumq_h are exact in int32:
+	 *	 Q4_K Q5_K Q2_K:  a = fma(-dmin * float(V), d_x, a);  a = fma(d * float(U), d_x, a)
+	 *	 Q6_K Q3_K:       a = fma(d * float(U), d_x, a)
 	 */
 	void		(*matmul[LLM_TENSOR_TYPE_LIMIT]) (const LlmMatrix *w, int32_t first, int32_t last,
 												  const LlmActivations *x, float *y, int64_t y_stride);
@@ -195,6 +209,16 @@ llm_bf16_rounds_input(const LlmMatrix *w)
 
 /* Does this type take int8 activations?  (false: floats) */
 extern bool llm_type_takes_int8(LlmTensorType type);
+
+/* The `block` of the activations that this type takes. */
+extern int32_t llm_type_activation_block(LlmTensorType type);
+
+/* What a product with weights of this type reads of an input. */
+static inline LlmActivations *
+llm_input_for(LlmInput *input, LlmTensorType type)
+{
+	return llm_type_activation_block(type) == LLM_GROUP ? &input->groups : &input->blocks;
+}
 
 /* Floats of a half page and its scales, were both converted. */
 static inline size_t

@@ -62,6 +62,12 @@ llm_type_takes_int8(LlmTensorType type)
 	return llm_tensor_type_info(type)->block_weights > 1;
 }
 
+int32_t
+llm_type_activation_block(LlmTensorType type)
+{
+	return llm_tensor_type_info(type)->block_weights == LLM_MAX_BLOCK ? LLM_MAX_BLOCK : LLM_GROUP;
+}
+
 float
 llm_attention_factor(int32_t head_dim)
 {

@@ -1,0 +1,332 @@
+/*
+ * amx_blocks.c
+ *		Matrix products with the K types and many columns: int8 dot products by tiles, a block at a time.
+ *
+ * A weight of a block is an integer, its scale times its code, times d, less a minimum.  These integers have up to
+ * 14 bits, so they are unpacked to two planes of bytes, the upper ones signed; Q2_K's and Q3_K's fit into
+ * one.  As all columns' q of a block share a scale, too, the products of a whole block are added up in a tile, and
+ * what is done for each sum of each row and column is done once for 256 weights.  The sums are exact and
+ * what follows is add_block of avx512_stretch.h, so this set has the bits of the AVX-512 set.
+ *
+ * Five tile registers are in use: where two threads share a processor's core, each is left with so few to
+ * rename that products of eight take four times as long.
+ */
+#if defined(__x86_64__)
+
+#include "engine/kernels/amx.h"
+
+#include "engine/kernels/avx512_few.h"
+
+#define TILE_COLUMNS 16
+#define RESULT_INTS (TILE_COLUMNS * LLM_PANEL_ROWS)
+#define STEP_GROUPS 2			/* groups, 64 weights, of one product of tiles */
+#define STEPS (SCALE_GROUPS / STEP_GROUPS)
+#define STEP_BYTES (STEP_GROUPS * QUADS * 64)
+
+/* Tile registers: the macros of the instructions want constants. */
+#define UPPER_SUM 0
+#define LOWER_SUM 1
+#define Q 2
+#define UPPER 3
+#define LOWER 4
+
+static const TileShapes shapes = {
+	.palette = 1,
+	.row_bytes = {[UPPER_SUM] = 64,[LOWER_SUM] = 64,[Q] = 64,[UPPER] = 64,[LOWER] = 64},
+	.rows = {[UPPER_SUM] = TILE_COLUMNS,[LOWER_SUM] = TILE_COLUMNS,[Q] = TILE_COLUMNS,[UPPER] = 16,[LOWER] = 16},
+};
+
+/* A block of a panel: scales times codes in the order in which tiles read them. */
+typedef struct Weights
+{
+	_Alignas(64) uint8_t lower[STEPS][STEP_BYTES];
+	uint8_t		upper[STEPS][STEP_BYTES];
+	BlockScales scales;
+} Weights;
+
+/* A block's sums for a tile of columns. */
+typedef struct Sums
+{
+	_Alignas(64) int32_t lower[RESULT_INTS];
+	int32_t		upper[RESULT_INTS];
+} Sums;
+
+/* A block of a panel, where it is packed. */
+typedef struct PackedBlock
+{
+	PanelPointers panel;
+	int64_t		block;
+} PackedBlock;
+
+AVX512_INLINE void matmul(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last,
+						  const LlmActivations *x, float *y, int64_t y_stride);
+
+#define MATMUL(name, type) \
+FEW_TILES(name, type, true) \
+void \
+amx_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, \
+				  float *y, int64_t y_stride) \
+{ \
+	if (x->n_cols > 0 && x->n_cols <= TILE_WIDTH) \
+		matmul_few(type, name##_direct_tiles, w, first, last, x, y, y_stride); \
+	else \
+		matmul(type, w, first, last, x, y, y_stride); \
+}
+
+MATMUL(q2_k, LLM_Q2_K)
+MATMUL(q3_k, LLM_Q3_K)
+MATMUL(q4_k, LLM_Q4_K)
+MATMUL(q5_k, LLM_Q5_K)
+MATMUL(q6_k, LLM_Q6_K)
+
+/* --- weights ------------------------------------------------------------------- */
+
+/* Do the integers need two bytes?  Q3_K's are kept negative: -124 .. 128 would not fit into one. */
+AVX512_INLINE bool
+has_two_planes(LlmTensorType type)
+{
+	return type != LLM_Q2_K && type != LLM_Q3_K;
+}
+
+/* The offset that is in the weights themselves, so that tiles need no sums that begin with it. */
+AVX512_INLINE int
+weight_offset_shift(LlmTensorType type)
+{
+	return has_minimum(formula_of(type)) ? 0 : offset_shift(type);
+}
+
+/* A quad of sixteen rows: scale times (code - offset), whose scales stand in both halves of each dword. */
+AVX512_INLINE void
+unpack_quad(LlmTensorType type, __m512i code, __m512i scale, uint8_t *lower, uint8_t *upper)
+{
+	const int	shift = weight_offset_shift(type);
+	__m512i		even = _mm512_mullo_epi16(_mm512_and_si512(code, _mm512_set1_epi16(0xff)), scale);
+	__m512i		odd = _mm512_mullo_epi16(_mm512_srli_epi16(code, 8), scale);
+
+	if (shift > 0)
+	{
+		__m512i		offset = _mm512_slli_epi16(scale, (unsigned int) shift);
+
+		even = type == LLM_Q3_K ? _mm512_sub_epi16(offset, even) : _mm512_sub_epi16(even, offset);
+		odd = type == LLM_Q3_K ? _mm512_sub_epi16(offset, odd) : _mm512_sub_epi16(odd, offset);
+	}
+	_mm512_store_si512(lower, _mm512_ternarylogic_epi32(_mm512_slli_epi16(odd, 8), even, _mm512_set1_epi16(0xff), 0xf8));
+	if (has_two_planes(type))
+		_mm512_store_si512(upper, _mm512_ternarylogic_epi32(_mm512_srli_epi16(even, 8), odd,
+															_mm512_set1_epi16((short) 0xff00), 0xf8));
+}
+
+/* Groups first .. last-1 of a block whose scales are unpacked. */
+AVX512_INLINE void
+unpack_groups(LlmTensorType type, const PackedBlock *from, int first, int last, Weights *out)
+{
+	for (int g = first; g < last; g++)
+	{
+		const int	place = g % STEP_GROUPS * QUADS * 64;
+		uint8_t    *lower = out->lower[g / STEP_GROUPS] + place;
+		uint8_t    *upper = out->upper[g / STEP_GROUPS] + place;
+		__m512i		scale = _mm512_setzero_si512();
+
+#pragma GCC unroll 8
+		for (int q = 0; q < QUADS; q++)
+		{
+			if (q == 0 || (has_halves(formula_of(type)) && q == 4))
+			{
+				__m512i		dwords = _mm512_load_si512(out->scales.scale[g][q / 4]);
+
+				scale = _mm512_ternarylogic_epi32(_mm512_slli_epi32(dwords, 16), dwords, _mm512_set1_epi32(0xffff), 0xf8);
+			}
+			unpack_quad(type, unpack_code(type, &from->panel, from->block * SCALE_GROUPS + g, q), scale, lower + q * 64,
+						upper + q * 64);
+		}
+	}
+}
+
+AVX512_INLINE void
+fetch_groups(LlmTensorType type, const PackedBlock *from, int first, int last)
+{
+	const int64_t group = from->block * SCALE_GROUPS + first;
+
+	if (first == 0)
+		prefetch_scales(type, false, &from->panel, group, SCALE_GROUPS);
+	prefetch_bytes(false, from->panel.low + group * low_bytes(type), (last - first) * low_bytes(type));
+	prefetch_bytes(false, from->panel.high + group * high_bytes(type), (last - first) * high_bytes(type));
+}
+
+/* --- one tile ------------------------------------------------------------------ */
+
+/* Sixteen columns' sums of a block to memory; q is the first column's, the next one's is stride bytes later. */
+AVX512_INLINE void
+multiply_block(LlmTensorType type, const Weights *weights, const int8_t *q, int64_t stride, Sums *sums)
+{
+	_tile_zero(LOWER_SUM);
+	_tile_zero(UPPER_SUM);
+#pragma GCC unroll 4
+	for (int i = 0; i < STEPS; i++)
+	{
+		_tile_loadd(Q, q + i * STEP_GROUPS * LLM_GROUP, stride);
+		_tile_loadd(LOWER, weights->lower[i], 64);
+		if (has_two_planes(type))
+		{
+			_tile_dpbsud(LOWER_SUM, Q, LOWER);
+			_tile_loadd(UPPER, weights->upper[i], 64);
+			_tile_dpbssd(UPPER_SUM, Q, UPPER);
+		}
+		else
+			_tile_dpbssd(LOWER_SUM, Q, LOWER);
+	}
+	_tile_stored(LOWER_SUM, sums->lower, 64);
+	if (has_two_planes(type))
+		_tile_stored(UPPER_SUM, sums->upper, 64);
+}
+
+/*
+ * Columns c .. c + 15 of those from `column` on, block b of the stretch that begins with group g.  The first `whole`
+ * are read where they are; the last tile has columns that are not there, and so is read from the copy.
+ */
+AVX512_INLINE void
+multiply_tile(LlmTensorType type, const Weights *weights, const LlmActivations *x, int32_t column, int whole,
+			  const ColumnStretch *activations, int c, int64_t g, int b, Sums *sums)
+{
+	const int64_t start = b * SCALE_GROUPS * LLM_GROUP;
+
+	if (c < whole)
+		multiply_block(type, weights, x->q + (int64_t) (column + c) * x->width + g * LLM_GROUP + start, x->width, sums);
+	else
+		multiply_block(type, weights, activations[c].q + start, sizeof(ColumnStretch), sums);
+}
+
+/* A column's sum. */
+AVX512_INLINE __m512i
+sum_of_column(LlmTensorType type, const Sums *sums, int column)
+{
+	__m512i		lower = _mm512_load_si512(sums->lower + column * LLM_PANEL_ROWS);
+
+	if (has_two_planes(type))
+		return _mm512_add_epi32(lower, _mm512_slli_epi32(_mm512_load_si512(sums->upper + column * LLM_PANEL_ROWS), 8));
+	return type == LLM_Q3_K ? _mm512_sub_epi32(_mm512_setzero_si512(), lower) : lower;
+}
+
+/* Add the sums of block b of the columns' stretch, for `columns` columns of sixteen that are there, to y. */
+AVX512_INLINE void
+add_sums(LlmTensorType type, const Sums *sums, const BlockScales *scales, const ColumnStretch *x, int columns, int b,
+		 bool is_first, float *y, int64_t y_stride)
+{
+	const Formula formula = formula_of(type);
+
+	if (columns > TILE_COLUMNS)
+		columns = TILE_COLUMNS;
+#pragma GCC unroll 4
+	for (int c = 0; c < columns; c++)
+	{
+		__m512		a = is_first ? _mm512_setzero_ps() : _mm512_loadu_ps(y + c * y_stride);
+
+		a = add_minimums(formula, scales, &x[c], b, a);
+		_mm512_storeu_ps(y + c * y_stride, add_block(sum_of_column(type, sums, c), scales, &x[c], b, a));
+	}
+}
+
+/* --- the loops around it ------------------------------------------------------- */
+
+/* The i-th of a stretch's blocks, panel by panel; after the last one it goes on with the first panel's next stretch. */
+AVX512_INLINE PackedBlock
+packed_block(const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first, int32_t last, int64_t stretch_block,
+			 int blocks, int i)
+{
+	const int	n = (last - first) * blocks;
+	const int64_t next = stretch_block + blocks + i - n;
+	const int64_t n_blocks = w->cols / (LLM_GROUP * SCALE_GROUPS);
+	PackedBlock result;
+
+	if (i < n)
+	{
+		result.panel = panel_pointers(w, planes, first + i / blocks);
+		result.block = stretch_block + i % blocks;
+	}
+	else
+	{
+		result.panel = panel_pointers(w, planes, first);
+		result.block = next < n_blocks ? next : 0;
+	}
+	return result;
+}
+
+/*
+ * Columns column .. column + columns - 1, at most BLOCK_COLUMNS.  What the last tile has beyond
+ * them is computed from zeros, and not stored.  While the tiles of one block are
+ * multiplied the next block is unpacked and the one after it fetched, and a tile's products are
+ * under way while the sums of the one before are added: none of them waits for another.
+ */
+AVX512_INLINE void
+matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first, int32_t last,
+			 const LlmActivations *x, int32_t column, int columns, float *y, int64_t y_stride)
+{
+	const int64_t groups = w->cols / LLM_GROUP;
+	const int	n_tiles = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
+	const int	whole = columns / TILE_COLUMNS * TILE_COLUMNS;
+	ColumnStretch activations[BLOCK_COLUMNS];
+	Weights		weights[2];
+	Sums		sums[2];
+
+	memset(activations + columns, 0, (size_t) (n_tiles * TILE_COLUMNS - columns) * sizeof(ColumnStretch));
+	for (int64_t g = 0; g < groups; g += STRETCH_GROUPS)
+	{
+		const int	count = stretch_count(groups - g);
+		const int	blocks = count / SCALE_GROUPS;
+		const int	n = (last - first) * blocks;
+		PackedBlock ahead = packed_block(w, planes, first, last, g / SCALE_GROUPS, blocks, 0);
+
+		for (int c = 0; c < whole; c++)
+			copy_numbers(type, false, x, column + c, g, count, &activations[c]);
+		for (int c = whole; c < columns; c++)
+			copy_column(type, x, column + c, g, count, &activations[c]);
+		unpack_block_scales(type, &ahead.panel, ahead.block, &weights[0].scales);
+		unpack_groups(type, &ahead, 0, SCALE_GROUPS, &weights[0]);
+		multiply_tile(type, &weights[0], x, column, whole, activations, 0, g, 0, &sums[0]);
+
+		for (int i = 0; i < n; i++)
+		{
+			const Weights *now = &weights[i % 2];
+			Weights    *next = &weights[(i + 1) % 2];
+			const int	b = i % blocks;
+			float	   *rows = y + column * y_stride + (int64_t) (first + i / blocks) * LLM_PANEL_ROWS;
+			PackedBlock to_unpack = packed_block(w, planes, first, last, g / SCALE_GROUPS, blocks, i + 1);
+			PackedBlock to_fetch = packed_block(w, planes, first, last, g / SCALE_GROUPS, blocks, i + 2);
+
+			if (i + 1 < n)
+				unpack_block_scales(type, &to_unpack.panel, to_unpack.block, &next->scales);
+			for (int t = 0; t < n_tiles; t++)
+			{
+				const int	c = t * TILE_COLUMNS;
+				const int	piece = SCALE_GROUPS * t / n_tiles;
+				const int	piece_end = SCALE_GROUPS * (t + 1) / n_tiles;
+				Sums	   *of_next = &sums[(i * n_tiles + t + 1) % 2];
+
+				if (t + 1 < n_tiles)
+					multiply_tile(type, now, x, column, whole, activations, c + TILE_COLUMNS, g, b, of_next);
+				if (i + 1 < n)
+					unpack_groups(type, &to_unpack, piece, piece_end, next);
+				fetch_groups(type, &to_fetch, piece, piece_end);
+				if (t + 1 == n_tiles && i + 1 < n)
+					multiply_tile(type, next, x, column, whole, activations, 0, g, (i + 1) % blocks, of_next);
+				add_sums(type, &sums[(i * n_tiles + t) % 2], &now->scales, activations + c, columns - c, b,
+						 g == 0 && b == 0, rows + c * y_stride, y_stride);
+			}
+		}
+	}
+}
+
+AVX512_INLINE void
+matmul(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, float *y,
+	   int64_t y_stride)
+{
+	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
+
+	_tile_loadconfig(&shapes);
+	for (int32_t column = 0; column < x->n_cols; column += BLOCK_COLUMNS)
+		matmul_block(type, w, &planes, first, last, x, column,
+					 x->n_cols - column < BLOCK_COLUMNS ? x->n_cols - column : BLOCK_COLUMNS, y, y_stride);
+	_tile_release();
+}
+
+#endif							/* __x86_64__ */
