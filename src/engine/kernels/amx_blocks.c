@@ -13,12 +13,8 @@
  */
 #if defined(__x86_64__)
 
-#include "engine/kernels/amx.h"
+#include "engine/kernels/amx_product.h"
 
-#include "engine/kernels/avx512_few.h"
-
-#define TILE_COLUMNS 16
-#define RESULT_INTS (TILE_COLUMNS * LLM_PANEL_ROWS)
 #define STEP_GROUPS 2			/* groups, 64 weights, of one product of tiles */
 #define STEPS (SCALE_GROUPS / STEP_GROUPS)
 #define STEP_BYTES (STEP_GROUPS * QUADS * 64)
@@ -58,26 +54,15 @@ typedef struct PackedBlock
 	int64_t		block;
 } PackedBlock;
 
-AVX512_INLINE void matmul(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last,
-						  const LlmActivations *x, float *y, int64_t y_stride);
+AVX512_INLINE void matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first,
+								int32_t last, const LlmActivations *x, int32_t column, int columns, float *y,
+								int64_t y_stride);
 
-#define MATMUL(name, type) \
-FEW_TILES(name, type, true) \
-void \
-amx_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, \
-				  float *y, int64_t y_stride) \
-{ \
-	if (x->n_cols > 0 && x->n_cols <= TILE_WIDTH) \
-		matmul_few(type, name##_direct_tiles, w, first, last, x, y, y_stride); \
-	else \
-		matmul(type, w, first, last, x, y, y_stride); \
-}
-
-MATMUL(q2_k, LLM_Q2_K)
-MATMUL(q3_k, LLM_Q3_K)
-MATMUL(q4_k, LLM_Q4_K)
-MATMUL(q5_k, LLM_Q5_K)
-MATMUL(q6_k, LLM_Q6_K)
+AMX_PRODUCT(q2_k, LLM_Q2_K, TILE_WIDTH)
+AMX_PRODUCT(q3_k, LLM_Q3_K, TILE_WIDTH)
+AMX_PRODUCT(q4_k, LLM_Q4_K, TILE_WIDTH)
+AMX_PRODUCT(q5_k, LLM_Q5_K, TILE_WIDTH)
+AMX_PRODUCT(q6_k, LLM_Q6_K, TILE_WIDTH)
 
 /* --- weights ------------------------------------------------------------------- */
 
@@ -153,18 +138,52 @@ fetch_groups(LlmTensorType type, const PackedBlock *from, int first, int last)
 	prefetch_bytes(false, from->panel.high + group * high_bytes(type), (last - first) * high_bytes(type));
 }
 
+/* --- columns -------------------------------------------------------------------- */
+
+/*
+ * Where sixteen columns' q of a stretch are, and how many bytes from one to the next: in the activations themselves,
+ * or, for the last tile of a block, which has columns that are not there, in the copy.
+ */
+typedef struct TileColumns
+{
+	const int8_t *q;
+	int64_t		stride;
+} TileColumns;
+
+/* Columns c .. c + 15 of those from `column` on, of which the first `whole` make whole tiles; the stretch begins with group g. */
+AVX512_INLINE TileColumns
+tile_columns(const LlmActivations *x, int32_t column, int whole, const ColumnStretch *copies, int c, int64_t g)
+{
+	if (c < whole)
+		return (TileColumns) {x->q + (int64_t) (column + c) * x->width + g * LLM_GROUP, x->width};
+	return (TileColumns) {copies[c].q, sizeof(ColumnStretch)};
+}
+
+/* The numbers of a stretch of all columns, and the q of those that are in no whole tile. */
+AVX512_INLINE void
+copy_stretch(LlmTensorType type, const LlmActivations *x, int32_t column, int columns, int whole, int64_t first, int count,
+			 ColumnStretch *copies)
+{
+	for (int c = 0; c < whole; c++)
+		copy_numbers(type, false, x, column + c, first, count, &copies[c]);
+	for (int c = whole; c < columns; c++)
+		copy_column(type, x, column + c, first, count, &copies[c]);
+}
+
 /* --- one tile ------------------------------------------------------------------ */
 
-/* Sixteen columns' sums of a block to memory; q is the first column's, the next one's is stride bytes later. */
+/* Sixteen columns' sums of block b of their stretch to memory. */
 AVX512_INLINE void
-multiply_block(LlmTensorType type, const Weights *weights, const int8_t *q, int64_t stride, Sums *sums)
+multiply_block(LlmTensorType type, const Weights *weights, TileColumns columns, int b, Sums *sums)
 {
+	const int8_t *q = columns.q + b * SCALE_GROUPS * LLM_GROUP;
+
 	_tile_zero(LOWER_SUM);
 	_tile_zero(UPPER_SUM);
 #pragma GCC unroll 4
 	for (int i = 0; i < STEPS; i++)
 	{
-		_tile_loadd(Q, q + i * STEP_GROUPS * LLM_GROUP, stride);
+		_tile_loadd(Q, q + i * STEP_GROUPS * LLM_GROUP, columns.stride);
 		_tile_loadd(LOWER, weights->lower[i], 64);
 		if (has_two_planes(type))
 		{
@@ -178,22 +197,6 @@ multiply_block(LlmTensorType type, const Weights *weights, const int8_t *q, int6
 	_tile_stored(LOWER_SUM, sums->lower, 64);
 	if (has_two_planes(type))
 		_tile_stored(UPPER_SUM, sums->upper, 64);
-}
-
-/*
- * Columns c .. c + 15 of those from `column` on, block b of the stretch that begins with group g.  The first `whole`
- * are read where they are; the last tile has columns that are not there, and so is read from the copy.
- */
-AVX512_INLINE void
-multiply_tile(LlmTensorType type, const Weights *weights, const LlmActivations *x, int32_t column, int whole,
-			  const ColumnStretch *activations, int c, int64_t g, int b, Sums *sums)
-{
-	const int64_t start = b * SCALE_GROUPS * LLM_GROUP;
-
-	if (c < whole)
-		multiply_block(type, weights, x->q + (int64_t) (column + c) * x->width + g * LLM_GROUP + start, x->width, sums);
-	else
-		multiply_block(type, weights, activations[c].q + start, sizeof(ColumnStretch), sums);
 }
 
 /* A column's sum. */
@@ -276,13 +279,10 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 		const int	n = (last - first) * blocks;
 		PackedBlock ahead = packed_block(w, planes, first, last, g / SCALE_GROUPS, blocks, 0);
 
-		for (int c = 0; c < whole; c++)
-			copy_numbers(type, false, x, column + c, g, count, &activations[c]);
-		for (int c = whole; c < columns; c++)
-			copy_column(type, x, column + c, g, count, &activations[c]);
+		copy_stretch(type, x, column, columns, whole, g, count, activations);
 		unpack_block_scales(type, &ahead.panel, ahead.block, &weights[0].scales);
 		unpack_groups(type, &ahead, 0, SCALE_GROUPS, &weights[0]);
-		multiply_tile(type, &weights[0], x, column, whole, activations, 0, g, 0, &sums[0]);
+		multiply_block(type, &weights[0], tile_columns(x, column, whole, activations, 0, g), 0, &sums[0]);
 
 		for (int i = 0; i < n; i++)
 		{
@@ -303,30 +303,17 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 				Sums	   *of_next = &sums[(i * n_tiles + t + 1) % 2];
 
 				if (t + 1 < n_tiles)
-					multiply_tile(type, now, x, column, whole, activations, c + TILE_COLUMNS, g, b, of_next);
+					multiply_block(type, now, tile_columns(x, column, whole, activations, c + TILE_COLUMNS, g), b, of_next);
 				if (i + 1 < n)
 					unpack_groups(type, &to_unpack, piece, piece_end, next);
 				fetch_groups(type, &to_fetch, piece, piece_end);
 				if (t + 1 == n_tiles && i + 1 < n)
-					multiply_tile(type, next, x, column, whole, activations, 0, g, (i + 1) % blocks, of_next);
+					multiply_block(type, next, tile_columns(x, column, whole, activations, 0, g), (i + 1) % blocks, of_next);
 				add_sums(type, &sums[(i * n_tiles + t) % 2], &now->scales, activations + c, columns - c, b,
 						 g == 0 && b == 0, rows + c * y_stride, y_stride);
 			}
 		}
 	}
-}
-
-AVX512_INLINE void
-matmul(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, float *y,
-	   int64_t y_stride)
-{
-	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
-
-	_tile_loadconfig(&shapes);
-	for (int32_t column = 0; column < x->n_cols; column += BLOCK_COLUMNS)
-		matmul_block(type, w, &planes, first, last, x, column,
-					 x->n_cols - column < BLOCK_COLUMNS ? x->n_cols - column : BLOCK_COLUMNS, y, y_stride);
-	_tile_release();
 }
 
 #endif							/* __x86_64__ */

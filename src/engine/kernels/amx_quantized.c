@@ -13,12 +13,8 @@
  */
 #if defined(__x86_64__)
 
-#include "engine/kernels/amx.h"
+#include "engine/kernels/amx_product.h"
 
-#include "engine/kernels/avx512_few.h"
-
-#define TILE_COLUMNS 16
-#define RESULT_INTS (TILE_COLUMNS * LLM_PANEL_ROWS)
 
 /*
  * Groups under way, a power of two: a tile's way through the multiplier and the memory takes longer than it takes to
@@ -37,26 +33,15 @@ static const TileShapes shapes = {
 	.rows = {[SUM] = TILE_COLUMNS,[Q] = TILE_COLUMNS,[CODES] = 8},
 };
 
-AVX512_INLINE void matmul(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last,
-						  const LlmActivations *x, float *y, int64_t y_stride);
+AVX512_INLINE void matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first,
+								int32_t last, const LlmActivations *x, int32_t column, int columns, float *y,
+								int64_t y_stride);
 
-#define MATMUL(name, type) \
-FEW_TILES(name, type, true) \
-void \
-amx_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, \
-				  float *y, int64_t y_stride) \
-{ \
-	if (x->n_cols > 0 && x->n_cols <= FEW_COLUMNS) \
-		matmul_few(type, name##_direct_tiles, w, first, last, x, y, y_stride); \
-	else \
-		matmul(type, w, first, last, x, y, y_stride); \
-}
-
-MATMUL(q4_0, LLM_Q4_0)
-MATMUL(q4_1, LLM_Q4_1)
-MATMUL(q5_0, LLM_Q5_0)
-MATMUL(q5_1, LLM_Q5_1)
-MATMUL(q8_0, LLM_Q8_0)
+AMX_PRODUCT(q4_0, LLM_Q4_0, FEW_COLUMNS)
+AMX_PRODUCT(q4_1, LLM_Q4_1, FEW_COLUMNS)
+AMX_PRODUCT(q5_0, LLM_Q5_0, FEW_COLUMNS)
+AMX_PRODUCT(q5_1, LLM_Q5_1, FEW_COLUMNS)
+AMX_PRODUCT(q8_0, LLM_Q8_0, FEW_COLUMNS)
 
 /* --- one tile ------------------------------------------------------------------ */
 
@@ -151,19 +136,6 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 			}
 		}
 	}
-}
-
-AVX512_INLINE void
-matmul(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, float *y,
-	   int64_t y_stride)
-{
-	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
-
-	_tile_loadconfig(&shapes);
-	for (int32_t column = 0; column < x->n_cols; column += BLOCK_COLUMNS)
-		matmul_block(type, w, &planes, first, last, x, column,
-					 x->n_cols - column < BLOCK_COLUMNS ? x->n_cols - column : BLOCK_COLUMNS, y, y_stride);
-	_tile_release();
 }
 
 #endif							/* __x86_64__ */
