@@ -29,12 +29,12 @@
 typedef struct ColumnStretch
 {
 	_Alignas(64) int8_t q[STRETCH_GROUPS * LLM_GROUP];
-	int32_t		start[2][STRETCH_GROUPS];	/* of the sum of a group or of its halves: -offset * its sum of q */
+	int32_t		start[2][STRETCH_GROUPS];	/* of a group's or half's sum: -offset * sum of q */
 	float		d[STRETCH_GROUPS];	/* of each group, or of each block */
 	union
 	{
 		float		of_groups[STRETCH_GROUPS];	/* d * sum of q, for minimums */
-		int32_t		pairs[STRETCH_GROUPS];	/* int16 pairs of sums of q, as those of BlockScales.minimums */
+		int32_t		pairs[STRETCH_GROUPS];	/* of sums of q, as BlockScales has them */
 	}			sums;
 } ColumnStretch;
 

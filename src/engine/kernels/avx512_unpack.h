@@ -24,9 +24,9 @@ typedef enum Formula
 	FORMULA_SYMMETRIC,			/* Q4_0 Q5_0 Q8_0 */
 	FORMULA_MINIMUM,			/* Q4_1 Q5_1 */
 	FORMULA_BLOCK_MINIMUM,		/* Q4_K */
-	FORMULA_BLOCK_MINIMUM_WIDE,	/* Q5_K */
+	FORMULA_BLOCK_MINIMUM_WIDE, /* Q5_K */
 	FORMULA_BLOCK_HALVES,		/* Q3_K */
-	FORMULA_BLOCK_HALVES_WIDE, /* Q6_K */
+	FORMULA_BLOCK_HALVES_WIDE,	/* Q6_K */
 	FORMULA_BLOCK_HALVES_MINIMUM	/* Q2_K */
 } Formula;
 
@@ -36,12 +36,15 @@ typedef enum Formula
 /* Most scale vectors that a group has where a group is all. */
 #define MAX_SCALES 2
 
-/* The scales of a block, for sixteen rows. */
+/*
+ * The scales of a block, for sixteen rows.  Those that VPDPWSSD takes alone are int16 with 0 above them.  Pairs are two
+ * int16: of groups 2i and 2i + 1, or, where the formula has halves, of those of group i.
+ */
 typedef struct BlockScales
 {
-	_Alignas(64) int32_t scale[SCALE_GROUPS][2][16];	/* of a group or of its halves; for VPDPWSSD int16 and 0 above it */
-	int32_t		minimums[SCALE_GROUPS][16]; /* int16 pairs: of groups 2i and 2i + 1, or of group i's halves */
-	int32_t		offsets[SCALE_GROUPS / 2][16];	/* offset times scale of groups 2i and 2i + 1, where it is lent */
+	_Alignas(64) int32_t scale[SCALE_GROUPS][2][16];	/* of a group or its halves */
+	int32_t		minimums[SCALE_GROUPS][16]; /* int16 pairs, see below */
+	int32_t		offsets[SCALE_GROUPS / 2][16];	/* offset * scale, pairs too */
 	float		d[16];
 	float		minimum[16];	/* -dmin */
 } BlockScales;

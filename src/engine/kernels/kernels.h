@@ -33,7 +33,7 @@ typedef struct LlmActivations
 {
 	int32_t		n_cols;			/* tokens */
 	int32_t		width;			/* features of a token, a multiple of 32 (zero filled) */
-	int32_t		block;			/* features that share a scale, LLM_GROUP or LLM_MAX_BLOCK; the last may be fewer */
+	int32_t		block;			/* features with one scale: 32 or 256, the last block fewer */
 	float	   *x;				/* [n_cols][width] */
 	int8_t	   *q;				/* [n_cols][width], 64-byte aligned */
 	float	   *d;				/* [n_cols][width / 32]; the same for all groups of a block */
