@@ -119,8 +119,8 @@ typedef struct LlmKernels
 	 * llm_bf16_rounds_input: x rounded to bfloat16, k in the order 1, 0, 3, 2, ..., and subnormals
 	 * taken for 0 everywhere, which is what VDPBF16PS computes; processors without it compute the same bits.
 	 *
-	 * Quantized weights: groups g of 32 ascending, one accumulator a for each (r, c).  With
-	 * code sums S = sum c q (int32, exact) over a group or over its halves,
+	 * Quantized weights, with x->block as llm_type_activation_block says: groups g of 32 ascending, one accumulator
+	 * a for each (r, c).  With code sums S = sum c q (int32, exact) over a group or over its halves,
 	 * symmetric types subtract offset * sum of q in int32 first:
 	 *	 Q4_0 Q5_0 Q8_0:  a = fma(float(S - offset sumq), d_w * d_x, a)
 	 *	 Q4_1 Q5_1:       a = fma(float(S), d_w * d_x, a);  a = fma(m, d_x * float(sumq), a)
