@@ -54,10 +54,6 @@ typedef struct PackedBlock
 	int64_t		block;
 } PackedBlock;
 
-AVX512_INLINE void matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first,
-								int32_t last, const LlmActivations *x, int32_t column, int columns, float *y,
-								int64_t y_stride);
-
 AMX_PRODUCT(q2_k, LLM_Q2_K, TILE_WIDTH)
 AMX_PRODUCT(q3_k, LLM_Q3_K, TILE_WIDTH)
 AMX_PRODUCT(q4_k, LLM_Q4_K, TILE_WIDTH)

@@ -11,10 +11,12 @@
 #define TILE_COLUMNS 16
 #define RESULT_INTS (TILE_COLUMNS * LLM_PANEL_ROWS)
 
-/* Columns column .. column + columns - 1, at most BLOCK_COLUMNS. */
-typedef void (*BlockProduct) (LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first,
-							  int32_t last, const LlmActivations *x, int32_t column, int columns, float *y,
-							  int64_t y_stride);
+/* What a file that includes this defines for its types: its tiles, and the product of at most BLOCK_COLUMNS columns. */
+static const TileShapes shapes;
+
+AVX512_INLINE void matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first,
+								int32_t last, const LlmActivations *x, int32_t column, int columns, float *y,
+								int64_t y_stride);
 
 /* The product of a type: by vectors up to `few` columns, from there on by tiles. */
 #define AMX_PRODUCT(name, type, few) \
@@ -26,16 +28,16 @@ amx_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, const LlmActi
 	if (x->n_cols > 0 && x->n_cols <= few) \
 		matmul_few(type, name##_direct_tiles, w, first, last, x, y, y_stride); \
 	else \
-		matmul_tiles(type, &shapes, matmul_block, w, first, last, x, y, y_stride); \
+		matmul_tiles(type, w, first, last, x, y, y_stride); \
 }
 
 AVX512_INLINE void
-matmul_tiles(LlmTensorType type, const TileShapes *shapes, BlockProduct matmul_block, const LlmMatrix *w, int32_t first,
-			 int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
+matmul_tiles(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, float *y,
+			 int64_t y_stride)
 {
 	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
 
-	_tile_loadconfig(shapes);
+	_tile_loadconfig(&shapes);
 	for (int32_t column = 0; column < x->n_cols; column += BLOCK_COLUMNS)
 		matmul_block(type, w, &planes, first, last, x, column,
 					 x->n_cols - column < BLOCK_COLUMNS ? x->n_cols - column : BLOCK_COLUMNS, y, y_stride);

@@ -33,10 +33,6 @@ static const TileShapes shapes = {
 	.rows = {[SUM] = TILE_COLUMNS,[Q] = TILE_COLUMNS,[CODES] = 8},
 };
 
-AVX512_INLINE void matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first,
-								int32_t last, const LlmActivations *x, int32_t column, int columns, float *y,
-								int64_t y_stride);
-
 AMX_PRODUCT(q4_0, LLM_Q4_0, FEW_COLUMNS)
 AMX_PRODUCT(q4_1, LLM_Q4_1, FEW_COLUMNS)
 AMX_PRODUCT(q5_0, LLM_Q5_0, FEW_COLUMNS)

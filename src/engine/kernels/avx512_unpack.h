@@ -31,7 +31,6 @@ typedef enum Formula
 } Formula;
 
 #define N_FORMULAS (FORMULA_BLOCK_HALVES_MINIMUM + 1)
-#define MAX_WIDE 4
 
 /* Most scale vectors that a group has where a group is all. */
 #define MAX_SCALES 2
@@ -43,7 +42,7 @@ typedef enum Formula
 typedef struct BlockScales
 {
 	_Alignas(64) int32_t scale[SCALE_GROUPS][2][16];	/* of a group or its halves */
-	int32_t		minimums[SCALE_GROUPS][16]; /* int16 pairs, see below */
+	int32_t		minimums[SCALE_GROUPS][16]; /* pairs of int16 */
 	int32_t		offsets[SCALE_GROUPS / 2][16];	/* offset * scale, pairs too */
 	float		d[16];
 	float		minimum[16];	/* -dmin */
