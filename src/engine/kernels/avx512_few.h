@@ -17,6 +17,7 @@
 #define FEW_COLUMNS 24			/* straight from the panels */
 #define TILE_WIDTH 12			/* widest tile of them */
 #define FEW_PANELS 2			/* two streams from memory, and a column's numbers used twice */
+#define SHORT_RUN_COLUMNS 4		/* of the K types: with more, runs are of two blocks */
 #define STRETCHES 128			/* room for so many stretches of one column's activations */
 
 /*
@@ -180,11 +181,43 @@ store_accumulators(int panels, int columns, float *y, int64_t y_stride, const Ac
 			_mm512_storeu_ps(y + c * y_stride + p * LLM_PANEL_ROWS, a->sum[p][c]);
 }
 
-/* Groups that are added before something is done for all of them. */
+/*
+ * A run: the groups whose scales are unpacked at once, and so far ahead weights are fetched.  While scales are unpacked
+ * nothing is fetched, so that runs are short; but with more columns those of two blocks are quicker.
+ */
 AVX512_INLINE int
-groups_of_run(Formula formula, int groups)
+groups_of_run(Formula formula, int columns)
 {
-	return is_of_blocks(formula) ? SCALE_GROUPS : groups;
+	return is_of_blocks(formula) && columns > SHORT_RUN_COLUMNS ? STRETCH_GROUPS : SCALE_GROUPS;
+}
+
+/* A run that begins at group `at` of its stretch.  Scales of blocks are unpacked here, those of groups with their group. */
+AVX512_INLINE void
+begin_run(LlmTensorType type, bool to_first_level, int panels, int run_groups, const PanelPointers *panel, int64_t group,
+		  int at, int count, const PanelPointers *ahead, int64_t ahead_group, StretchScales *scales)
+{
+	if (!is_of_blocks(formula_of(type)))
+		return;
+	for (int p = 0; p < panels; p++)
+	{
+		unpack_blocks(type, &panel[p], group, count, &scales[p].blocks[at / SCALE_GROUPS]);
+		prefetch_scales(type, to_first_level, &ahead[p], ahead_group, run_groups);
+	}
+}
+
+AVX512_INLINE void
+begin_group(LlmTensorType type, bool to_first_level, const PanelPointers *panel, int64_t group, int at,
+			const PanelPointers *ahead, int64_t ahead_group, StretchScales *scales)
+{
+	const Formula formula = formula_of(type);
+
+	prefetch_bytes(to_first_level, ahead->low + ahead_group * low_bytes(type), low_bytes(type));
+	prefetch_bytes(to_first_level, ahead->high + ahead_group * high_bytes(type), high_bytes(type));
+	if (!is_of_blocks(formula))
+	{
+		prefetch_scales(type, to_first_level, ahead, ahead_group, 1);
+		unpack_group_scales(type, panel, group, 1, scales->groups + at * scale_vectors(formula) * 16);
+	}
 }
 
 AVX512_INLINE void
@@ -193,41 +226,41 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 			int64_t groups, bool is_first, float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
+	const int	run_groups = groups_of_run(formula, columns);
 	StretchScales scales[FEW_PANELS];
 	Accumulators a;
 
 	load_accumulators(panels, columns, is_first, y, y_stride, &a);
-	for (int64_t done = 0; done < groups; done += STRETCH_GROUPS)
+	for (int64_t done = 0; done < groups; done += run_groups)
 	{
-		const int	count = stretch_count(groups - done);
-		const bool	is_last = groups - done <= STRETCH_GROUPS;
+		const int64_t first = first_group + done;
+		const int	place = run_groups == STRETCH_GROUPS ? 0 : (int) (done % STRETCH_GROUPS);
+		const int	end = place + (groups - done < run_groups ? (int) (groups - done) : run_groups);
+		const bool	is_last = groups - done <= run_groups;
 		const PanelPointers *ahead = is_last ? next : panel;
-		const int64_t ahead_group = is_last ? first_group : first_group + done + STRETCH_GROUPS;
+		const int64_t ahead_first = is_last ? first_group : first + run_groups;
 
-		for (int p = 0; p < panels; p++)
+		begin_run(type, to_first_level, panels, run_groups, panel, first, place, end - place, ahead, ahead_first, scales);
+		for (int at = place; at < end;)
 		{
-			unpack_stretch_scales(type, &panel[p], first_group + done, count, &scales[p]);
-			prefetch_scales(type, to_first_level, &ahead[p], ahead_group, STRETCH_GROUPS);
-		}
-		for (int run = 0; run < count; run += groups_of_run(formula, count))
-		{
+			const int	n = is_of_blocks(formula) ? SCALE_GROUPS : end - at;
+			const int	block = at / SCALE_GROUPS;
+
 			if (is_of_blocks(formula))
-				begin_block(formula, panels, columns, scales, x, run / SCALE_GROUPS, &a);
-			for (int g = run; g < run + groups_of_run(formula, count); g++)
+				begin_block(formula, panels, columns, scales, x, block, &a);
+			for (int i = 0; i < n; i++, at++)
 			{
 #pragma GCC unroll 2
 				for (int p = 0; p < panels; p++)
-				{
-					prefetch_bytes(to_first_level, ahead[p].low + (ahead_group + g) * low_bytes(type), low_bytes(type));
-					prefetch_bytes(to_first_level, ahead[p].high + (ahead_group + g) * high_bytes(type),
-								   high_bytes(type));
-				}
-				group_step(formula, type, panels, columns, panel, first_group + done + g, scales, x, g, &a);
+					begin_group(type, to_first_level, &panel[p], first + at - place, at, &ahead[p], ahead_first + at - place,
+								&scales[p]);
+				group_step(formula, type, panels, columns, panel, first + at - place, scales, x, at, &a);
 			}
 			if (is_of_blocks(formula))
-				end_block(panels, columns, scales, x, run / SCALE_GROUPS, &a);
+				end_block(panels, columns, scales, x, block, &a);
 		}
-		x += columns;
+		if (place + run_groups == STRETCH_GROUPS)
+			x += columns;
 	}
 	store_accumulators(panels, columns, y, y_stride, &a);
 }

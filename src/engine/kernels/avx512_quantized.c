@@ -57,6 +57,7 @@ scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
 			 const ColumnStretch *x, int groups, Fetch fetch, bool is_first, float *y,
 			 int64_t y_stride)
 {
+	const int	run_groups = is_of_blocks(formula) ? SCALE_GROUPS : groups;
 	PanelPointers panel[TILE_PANELS];
 	Accumulators a;
 
@@ -64,11 +65,11 @@ scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
 	for (int p = 0; p < panels; p++)
 		panel[p].low = scratch->codes[p];
 	load_accumulators(panels, columns, is_first, y, y_stride, &a);
-	for (int run = 0; run < groups; run += groups_of_run(formula, groups))
+	for (int run = 0; run < groups; run += run_groups)
 	{
 		if (is_of_blocks(formula))
 			begin_block(formula, panels, columns, scratch->scales, x, run / SCALE_GROUPS, &a);
-		for (int g = run; g < run + groups_of_run(formula, groups); g++)
+		for (int g = run; g < run + run_groups; g++)
 		{
 			for (int i = 0; i < fetch.lines; i++)
 				_mm_prefetch((const char *) fetch.bytes + g * fetch.stride + i * 64, AHEAD);

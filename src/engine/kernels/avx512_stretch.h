@@ -126,6 +126,14 @@ share_of_next(LlmTensorType type, const PanelPointers *next, int panels, int64_t
 	return fetch;
 }
 
+/* The scales of `count` groups that are whole blocks. */
+AVX512_INLINE void
+unpack_blocks(LlmTensorType type, const PanelPointers *panel, int64_t first, int count, BlockScales *out)
+{
+	for (int b = 0; b < count / SCALE_GROUPS; b++)
+		unpack_block_scales(type, panel, first / SCALE_GROUPS + b, &out[b]);
+}
+
 AVX512_INLINE void
 unpack_stretch_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int count,
 					  StretchScales *scales)
@@ -133,8 +141,7 @@ unpack_stretch_scales(LlmTensorType type, const PanelPointers *panel, int64_t fi
 	if (!is_of_blocks(formula_of(type)))
 		unpack_group_scales(type, panel, first, count, scales->groups);
 	else
-		for (int b = 0; b < count / SCALE_GROUPS; b++)
-			unpack_block_scales(type, panel, first / SCALE_GROUPS + b, &scales->blocks[b]);
+		unpack_blocks(type, panel, first, count, scales->blocks);
 }
 
 /* Codes as bytes, less their offset where the tiles want them signed. */
