@@ -183,7 +183,7 @@ store_accumulators(int panels, int columns, float *y, int64_t y_stride, const Ac
 
 /*
  * A run: the groups whose scales are unpacked at once, and so far ahead weights are fetched.  While scales are unpacked
- * nothing is fetched, so that runs are short; but with more columns those of two blocks are quicker.
+ * nothing is fetched, so that runs are short; but with more columns those of two blocks, a whole stretch, are quicker.
  */
 AVX512_INLINE int
 groups_of_run(Formula formula, int columns)
@@ -205,6 +205,7 @@ begin_run(LlmTensorType type, bool to_first_level, int panels, int run_groups, c
 	}
 }
 
+/* Group `at` of its stretch: unpack its scales, unless a block's are, and fetch the group that comes a run later. */
 AVX512_INLINE void
 begin_group(LlmTensorType type, bool to_first_level, const PanelPointers *panel, int64_t group, int at,
 			const PanelPointers *ahead, int64_t ahead_group, StretchScales *scales)
