@@ -52,7 +52,8 @@ ENGINE_LIBS = -lopenblas -lm
 
 $(BUILD)/engine/block.o $(BUILD)/engine/matrix.o: OPTIMIZE = $(KERNEL_O)
 $(BUILD)/engine/kernels/%.o: OPTIMIZE = $(KERNEL_O)
-$(BUILD)/engine/kernels/avx2.o $(BUILD)/engine/kernels/avx2_%.o: OPTIMIZE = $(KERNEL_O) -mavx2 -mfma -mf16c
+$(BUILD)/engine/kernels/avx2.o $(BUILD)/engine/kernels/avx2_%.o $(BUILD)/engine/kernels/avxvnni_%.o: OPTIMIZE = $(KERNEL_O) -mavx2 -mfma -mf16c
+$(BUILD)/engine/kernels/avxvnni_%.o: OPTIMIZE += -mavxvnni
 $(BUILD)/engine/kernels/avx512.o $(BUILD)/engine/kernels/avx512_%.o $(BUILD)/engine/kernels/amx_%.o: OPTIMIZE = $(KERNEL_O) -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
 	-mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 $(BUILD)/engine/kernels/avx512_bf16.o: OPTIMIZE += -mavx512bf16

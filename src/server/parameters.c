@@ -71,8 +71,9 @@ static const struct config_enum_entry kernels_options[] = {
 	{"auto", 0, false},
 	{"generic", 1, false},
 	{"avx2", 2, false},
-	{"avx512", 3, false},
-	{"amx", 4, false},
+	{"avxvnni", 3, false},
+	{"avx512", 4, false},
+	{"amx", 5, false},
 	{NULL, 0, false}
 };
 

@@ -63,7 +63,7 @@ static inline int compare_doubles(const void *a, const void *b);
 
 /*
  * Measure with n_threads threads, with the instructions of a kernel set ("avx2",
- * "avx512"; for others only memory is measured).  What is given is read where it is large enough, since
+ * "avxvnni", "avx512", "amx"; for others only memory is measured).  What is given is read where it is large enough, since
  * parts of a machine's memory may differ in speed, else a gigabyte of our own.
  */
 static inline MachineLimits
@@ -221,6 +221,9 @@ MULTIPLY_ADD_LOOP(int8_loop_avx2, "avx2", __m256i, "+x",
 				  _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_maddubs_epi16(a, a), _mm256_set1_epi16(1))),
 				  2 * 32)
 
+MULTIPLY_ADD_LOOP(int8_loop_avxvnni, "avx2,avxvnni", __m256i, "+x",
+				  _mm256_set1_epi32(1), _mm256_dpbusd_avx_epi32(a, a, a), 2 * 32)
+
 static inline bool
 has_avx512(const char *kernels)
 {
@@ -231,13 +234,14 @@ static inline Loop
 float_loop(const char *kernels)
 {
 	return has_avx512(kernels) ? float_loop_avx512 :
-		strcmp(kernels, "avx2") == 0 ? float_loop_avx2 : NULL;
+		strncmp(kernels, "avx", 3) == 0 ? float_loop_avx2 : NULL;
 }
 
 static inline Loop
 int8_loop(const char *kernels)
 {
 	return has_avx512(kernels) ? int8_loop_avx512 :
+		strcmp(kernels, "avxvnni") == 0 ? int8_loop_avxvnni :
 		strcmp(kernels, "avx2") == 0 ? int8_loop_avx2 : NULL;
 }
 

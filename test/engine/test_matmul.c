@@ -317,15 +317,15 @@ fill_bf16_extremes(LlmMatrix *w, LlmActivations *x)
 	x->x[2 * x->width] = INFINITY;
 }
 
-/* Tiles have the bits of vectors, for every type and number of columns. */
+/* Sets whose sums of integers are exact in different ways, for every quantized type and number of columns. */
 static void
-test_amx_bits(void)
+test_equal_bits(const char *name, const LlmKernels *other)
 {
 	static const int widths[] = {256, 512, 768, 4352};
 	LlmError	error;
-	const LlmKernels *amx = llm_kernels_select("amx", &error);
+	const LlmKernels *kernels = llm_kernels_select(name, &error);
 
-	if (amx == NULL)
+	if (kernels == NULL || llm_kernels_select(other->name, &error) == NULL)
 	{
 		skip(error.message);
 		return;
@@ -334,30 +334,31 @@ test_amx_bits(void)
 	{
 		bool		same = true;
 
-		for (int i = 0; amx->matmul[type] != NULL && i < COUNT(widths) * COUNT(column_counts); i++)
+		if (kernels->matmul[type] == NULL || !llm_type_takes_int8(type))
+			continue;
+		for (int i = 0; i < COUNT(widths) * COUNT(column_counts); i++)
 		{
 			uint8_t    *row_bytes;
 			LlmMatrix	w = random_matrix(type, 120, widths[i % COUNT(widths)], &row_bytes);
 			LlmActivations x = test_activations(w.type, w.cols);
 			int			stride = w.n_panels * LLM_PANEL_ROWS;
 			size_t		bytes = (size_t) MAX_COLUMNS * stride * sizeof(float);
-			float	   *tiles = random_alloc(bytes);
-			float	   *vectors = malloc(bytes);
+			float	   *ones = random_alloc(bytes);
+			float	   *others = malloc(bytes);
 
-			memcpy(vectors, tiles, bytes);
-			amx->quantize(&x, 0, MAX_COLUMNS);
+			memcpy(others, ones, bytes);
+			kernels->quantize(&x, 0, MAX_COLUMNS);
 			x.n_cols = column_counts[i / COUNT(widths)];
-			amx->matmul[type] (&w, 0, w.n_panels, &x, tiles, stride);
-			llm_kernels_avx512.matmul[type] (&w, 0, w.n_panels, &x, vectors, stride);
-			same = same && memcmp(tiles, vectors, bytes) == 0;
-			free(tiles);
-			free(vectors);
+			kernels->matmul[type] (&w, 0, w.n_panels, &x, ones, stride);
+			other->matmul[type] (&w, 0, w.n_panels, &x, others, stride);
+			same = same && memcmp(ones, others, bytes) == 0;
+			free(ones);
+			free(others);
 			free(row_bytes);
 			free_matrix(&w);
 			free_activations(&x);
 		}
-		if (amx->matmul[type] != NULL)
-			ok(same, "amx, %s: the bits of avx512", llm_tensor_type_info(type)->name);
+		ok(same, "%s, %s: the bits of %s", name, llm_tensor_type_info(type)->name, other->name);
 	}
 }
 
@@ -456,7 +457,9 @@ main(void)
 	each_kernel_set(test_set);
 #if defined(__x86_64__)
 	test_bf16_ways();
-	test_amx_bits();
+	test_equal_bits("amx", &llm_kernels_avx512);
+	test_equal_bits("avx512", &llm_kernels_avx2);
+	test_equal_bits("avxvnni", &llm_kernels_avx2);
 #endif
 	return done_testing();
 }

@@ -69,6 +69,7 @@ my $text = value($drawn);
 my $flags = -r '/proc/cpuinfo' ? slurp_file('/proc/cpuinfo') : '';
 my @kernels = ('generic',
 	($flags =~ /\bavx2\b/ && $flags =~ /\bfma\b/ && $flags =~ /\bf16c\b/ ? 'avx2' : ()),
+	($flags =~ /\bavx_vnni\b/ ? 'avxvnni' : ()),
 	($flags =~ /\bavx512_vnni\b/ ? 'avx512' : ()),
 	($flags =~ /\bamx_int8\b/ ? 'amx' : ()));
 

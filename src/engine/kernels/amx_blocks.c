@@ -63,21 +63,21 @@ AMX_PRODUCT(q6_k, LLM_Q6_K, TILE_WIDTH)
 /* --- weights ------------------------------------------------------------------- */
 
 /* Do the integers need two bytes?  Q3_K's are kept negative: -124 .. 128 would not fit into one. */
-AVX512_INLINE bool
+KERNEL_INLINE bool
 has_two_planes(LlmTensorType type)
 {
 	return type != LLM_Q2_K && type != LLM_Q3_K;
 }
 
 /* The offset that is in the weights themselves, so that tiles need no sums that begin with it. */
-AVX512_INLINE int
+KERNEL_INLINE int
 weight_offset_shift(LlmTensorType type)
 {
 	return has_minimum(formula_of(type)) ? 0 : offset_shift(type);
 }
 
 /* A quad of sixteen rows: scale times (code - offset), whose scales stand in both halves of each dword. */
-AVX512_INLINE void
+KERNEL_INLINE void
 unpack_quad(LlmTensorType type, __m512i code, __m512i scale, uint8_t *lower, uint8_t *upper)
 {
 	const int	shift = weight_offset_shift(type);
@@ -98,7 +98,7 @@ unpack_quad(LlmTensorType type, __m512i code, __m512i scale, uint8_t *lower, uin
 }
 
 /* Groups first .. last-1 of a block whose scales are unpacked. */
-AVX512_INLINE void
+KERNEL_INLINE void
 unpack_groups(LlmTensorType type, const PackedBlock *from, int first, int last, Weights *out)
 {
 	for (int g = first; g < last; g++)
@@ -123,7 +123,7 @@ unpack_groups(LlmTensorType type, const PackedBlock *from, int first, int last, 
 	}
 }
 
-AVX512_INLINE void
+KERNEL_INLINE void
 fetch_groups(LlmTensorType type, const PackedBlock *from, int first, int last)
 {
 	const int64_t group = from->block * SCALE_GROUPS + first;
@@ -147,7 +147,7 @@ typedef struct TileColumns
 } TileColumns;
 
 /* Columns c .. c + 15 of those from `column` on, of which the first `whole` make whole tiles; the stretch begins with group g. */
-AVX512_INLINE TileColumns
+KERNEL_INLINE TileColumns
 tile_columns(const LlmActivations *x, int32_t column, int whole, const ColumnStretch *copies, int c, int64_t g)
 {
 	if (c < whole)
@@ -156,7 +156,7 @@ tile_columns(const LlmActivations *x, int32_t column, int whole, const ColumnStr
 }
 
 /* The numbers of a stretch of all columns, and the q of those that are in no whole tile. */
-AVX512_INLINE void
+KERNEL_INLINE void
 copy_stretch(LlmTensorType type, const LlmActivations *x, int32_t column, int columns, int whole, int64_t first, int count,
 			 ColumnStretch *copies)
 {
@@ -169,7 +169,7 @@ copy_stretch(LlmTensorType type, const LlmActivations *x, int32_t column, int co
 /* --- one tile ------------------------------------------------------------------ */
 
 /* Sixteen columns' sums of block b of their stretch to memory. */
-AVX512_INLINE void
+KERNEL_INLINE void
 multiply_block(LlmTensorType type, const Weights *weights, TileColumns columns, int b, Sums *sums)
 {
 	const int8_t *q = columns.q + b * SCALE_GROUPS * LLM_GROUP;
@@ -196,7 +196,7 @@ multiply_block(LlmTensorType type, const Weights *weights, TileColumns columns, 
 }
 
 /* A column's sum. */
-AVX512_INLINE __m512i
+KERNEL_INLINE __m512i
 sum_of_column(LlmTensorType type, const Sums *sums, int column)
 {
 	__m512i		lower = _mm512_load_si512(sums->lower + column * LLM_PANEL_ROWS);
@@ -207,7 +207,7 @@ sum_of_column(LlmTensorType type, const Sums *sums, int column)
 }
 
 /* Add the sums of block b of the columns' stretch, for `columns` columns of sixteen that are there, to y. */
-AVX512_INLINE void
+KERNEL_INLINE void
 add_sums(LlmTensorType type, const Sums *sums, const BlockScales *scales, const ColumnStretch *x, int columns, int b,
 		 bool is_first, float *y, int64_t y_stride)
 {
@@ -228,7 +228,7 @@ add_sums(LlmTensorType type, const Sums *sums, const BlockScales *scales, const 
 /* --- the loops around it ------------------------------------------------------- */
 
 /* The i-th of a stretch's blocks, panel by panel; after the last one it goes on with the first panel's next stretch. */
-AVX512_INLINE PackedBlock
+KERNEL_INLINE PackedBlock
 packed_block(const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first, int32_t last, int64_t stretch_block,
 			 int blocks, int i)
 {
@@ -256,7 +256,7 @@ packed_block(const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first, in
  * multiplied the next block is unpacked and the one after it fetched, and a tile's products are
  * under way while the sums of the one before are added: none of them waits for another.
  */
-AVX512_INLINE void
+KERNEL_INLINE void
 matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first, int32_t last,
 			 const LlmActivations *x, int32_t column, int columns, float *y, int64_t y_stride)
 {

@@ -14,7 +14,7 @@
 /* What a file that includes this defines for its types: its tiles, and the product of at most BLOCK_COLUMNS columns. */
 static const TileShapes shapes;
 
-AVX512_INLINE void matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first,
+KERNEL_INLINE void matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first,
 								int32_t last, const LlmActivations *x, int32_t column, int columns, float *y,
 								int64_t y_stride);
 
@@ -31,7 +31,7 @@ amx_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, const LlmActi
 		matmul_tiles(type, w, first, last, x, y, y_stride); \
 }
 
-AVX512_INLINE void
+KERNEL_INLINE void
 matmul_tiles(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, float *y,
 			 int64_t y_stride)
 {

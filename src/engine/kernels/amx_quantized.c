@@ -42,7 +42,7 @@ AMX_PRODUCT(q8_0, LLM_Q8_0, FEW_COLUMNS)
 /* --- one tile ------------------------------------------------------------------ */
 
 /* The sums of a group to memory. */
-AVX512_INLINE void
+KERNEL_INLINE void
 multiply_group(const uint8_t *codes, const ColumnStretch *x, int at, int32_t *sums)
 {
 	_tile_zero(SUM);
@@ -56,7 +56,7 @@ multiply_group(const uint8_t *codes, const ColumnStretch *x, int at, int32_t *su
  * Add `groups` groups of a scratch's panel, for `columns` columns of sixteen that are there, to y.  The
  * groups that come next are under way while a group's sums are added.
  */
-AVX512_INLINE void
+KERNEL_INLINE void
 add_tile(Formula formula, const uint8_t *codes, const float *scales, const ColumnStretch *x, int columns,
 		 int groups, Fetch fetch, bool is_first, float *y, int64_t y_stride)
 {
@@ -97,7 +97,7 @@ add_tile(Formula formula, const uint8_t *codes, const float *scales, const Colum
  * Columns column .. column + columns - 1, at most BLOCK_COLUMNS.  What the last tile has beyond
  * them is computed from what the array holds there, and not stored.
  */
-AVX512_INLINE void
+KERNEL_INLINE void
 matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first, int32_t last,
 			 const LlmActivations *x, int32_t column, int columns, float *y, int64_t y_stride)
 {

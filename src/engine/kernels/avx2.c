@@ -1,7 +1,6 @@
 /*
  * avx2.c
- *		The AVX2 kernel set: its table, quantizing activations, and the
- *		kernels that go through a vector element by element.
+ *		The kernels on vectors of the AVX2 set, and the tables of the two sets that have them: that one and AVX-VNNI's.
  *
  * Needs AVX2, FMA and F16C.  A tail that does not fill a register is computed
  * by the same instructions under a mask, so that an element's bits do not depend on where
@@ -24,42 +23,55 @@ static int32_t argmax(const float *x, int32_t n);
 static float log_sum_exp(const float *x, int32_t n);
 static float greatest(const float *x, int32_t n);
 
+/* What both sets that are made of AVX2 have in common. */
+#define COMMON_KERNELS \
+	.quantize = quantize, \
+	.rms_norm = rms_norm, \
+	.rope = rope, \
+	.swiglu = swiglu, \
+	.add = add, \
+	.store_kv = llm_avx2_store_kv, \
+	.attention = llm_avx2_attention, \
+	.argmax = argmax, \
+	.log_sum_exp = log_sum_exp
+
+#define MATMULS(set) \
+	.matmul = { \
+		[LLM_F32] = llm_avx2_matmul_f32, \
+		[LLM_F16] = llm_avx2_matmul_f16, \
+		[LLM_BF16] = llm_avx2_matmul_bf16, \
+		[LLM_Q4_0] = llm_##set##_matmul_q4_0, \
+		[LLM_Q4_1] = llm_##set##_matmul_q4_1, \
+		[LLM_Q5_0] = llm_##set##_matmul_q5_0, \
+		[LLM_Q5_1] = llm_##set##_matmul_q5_1, \
+		[LLM_Q8_0] = llm_##set##_matmul_q8_0, \
+		[LLM_Q2_K] = llm_##set##_matmul_q2_k, \
+		[LLM_Q3_K] = llm_##set##_matmul_q3_k, \
+		[LLM_Q4_K] = llm_##set##_matmul_q4_k, \
+		[LLM_Q5_K] = llm_##set##_matmul_q5_k, \
+		[LLM_Q6_K] = llm_##set##_matmul_q6_k, \
+	}
+
 const LlmKernels llm_kernels_avx2 = {
 	.name = "avx2",
-	.quantize = quantize,
-	.matmul = {
-		[LLM_F32] = llm_avx2_matmul_f32,
-		[LLM_F16] = llm_avx2_matmul_f16,
-		[LLM_BF16] = llm_avx2_matmul_bf16,
-		[LLM_Q4_0] = llm_avx2_matmul_q4_0,
-		[LLM_Q4_1] = llm_avx2_matmul_q4_1,
-		[LLM_Q5_0] = llm_avx2_matmul_q5_0,
-		[LLM_Q5_1] = llm_avx2_matmul_q5_1,
-		[LLM_Q8_0] = llm_avx2_matmul_q8_0,
-		[LLM_Q2_K] = llm_avx2_matmul_q2_k,
-		[LLM_Q3_K] = llm_avx2_matmul_q3_k,
-		[LLM_Q4_K] = llm_avx2_matmul_q4_k,
-		[LLM_Q5_K] = llm_avx2_matmul_q5_k,
-		[LLM_Q6_K] = llm_avx2_matmul_q6_k,
-	},
-	.rms_norm = rms_norm,
-	.rope = rope,
-	.swiglu = swiglu,
-	.add = add,
-	.store_kv = llm_avx2_store_kv,
-	.attention = llm_avx2_attention,
-	.argmax = argmax,
-	.log_sum_exp = log_sum_exp,
+	COMMON_KERNELS,
+	MATMULS(avx2),
+};
+
+const LlmKernels llm_kernels_avxvnni = {
+	.name = "avxvnni",
+	COMMON_KERNELS,
+	MATMULS(avxvnni),
 };
 
 /* Up to eight floats of which n are there; the other lanes are 0, and are not touched in memory. */
-INLINE __m256
+KERNEL_INLINE __m256
 load_some(const float *from, int64_t n)
 {
 	return n >= LANES ? _mm256_loadu_ps(from) : _mm256_maskload_ps(from, first_lanes(n));
 }
 
-INLINE void
+KERNEL_INLINE void
 store_some(float *to, __m256 lanes, int64_t n)
 {
 	if (n >= LANES)
@@ -68,14 +80,14 @@ store_some(float *to, __m256 lanes, int64_t n)
 		_mm256_maskstore_ps(to, first_lanes(n), lanes);
 }
 
-INLINE __m256
+KERNEL_INLINE __m256
 absolute(__m256 lanes)
 {
 	return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), lanes);
 }
 
 /* round(x * inverse) of eight values as int32; 0 where the inverse is 0. */
-INLINE __m256i
+KERNEL_INLINE __m256i
 quantize_lanes(const float *x, __m256 inverse)
 {
 	__m256		ratio = _mm256_mul_ps(_mm256_loadu_ps(x), inverse);
@@ -85,7 +97,7 @@ quantize_lanes(const float *x, __m256 inverse)
 }
 
 /* A subnormal scale is too coarse. */
-INLINE float
+KERNEL_INLINE float
 scale_of_block(const float *x, int64_t n)
 {
 	__m256		max = _mm256_setzero_ps();
@@ -98,7 +110,7 @@ scale_of_block(const float *x, int64_t n)
 }
 
 /* One group of 32: its int8 values and the sums of its halves. */
-INLINE void
+KERNEL_INLINE void
 quantize_group(const float *x, float scale, int8_t *q, int32_t *sum16)
 {
 	__m256		inverse = _mm256_set1_ps(scale == 0 ? 0.0f : 1.0f / scale);

@@ -1,6 +1,6 @@
 /*
  * avx2.h
- *		What the files of the AVX2 kernel set share; private to avx2*.c.
+ *		What the files of the two sets made of AVX2 share; private to avx2*.c and avxvnni*.c.
  *
  * A 64-byte vector of the packed layout (sixteen rows) is two ymm registers
  * here, called halves.  Sixteen-lane sums are kept the same way.
@@ -12,43 +12,37 @@
 
 #include "engine/kernels/kernels.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 /* Lanes of a ymm register, and so rows of half a panel. */
 #define LANES 8
 
-extern void llm_avx2_matmul_f32(const LlmMatrix *w, int32_t first, int32_t last,
-								const LlmActivations *x, float *y, int64_t y_stride);
-extern void llm_avx2_matmul_f16(const LlmMatrix *w, int32_t first, int32_t last,
-								const LlmActivations *x, float *y, int64_t y_stride);
-extern void llm_avx2_matmul_bf16(const LlmMatrix *w, int32_t first, int32_t last,
-								 const LlmActivations *x, float *y, int64_t y_stride);
-extern void llm_avx2_matmul_q4_0(const LlmMatrix *w, int32_t first, int32_t last,
-								 const LlmActivations *x, float *y, int64_t y_stride);
-extern void llm_avx2_matmul_q4_1(const LlmMatrix *w, int32_t first, int32_t last,
-								 const LlmActivations *x, float *y, int64_t y_stride);
-extern void llm_avx2_matmul_q5_0(const LlmMatrix *w, int32_t first, int32_t last,
-								 const LlmActivations *x, float *y, int64_t y_stride);
-extern void llm_avx2_matmul_q5_1(const LlmMatrix *w, int32_t first, int32_t last,
-								 const LlmActivations *x, float *y, int64_t y_stride);
-extern void llm_avx2_matmul_q8_0(const LlmMatrix *w, int32_t first, int32_t last,
-								 const LlmActivations *x, float *y, int64_t y_stride);
-extern void llm_avx2_matmul_q2_k(const LlmMatrix *w, int32_t first, int32_t last,
-								 const LlmActivations *x, float *y, int64_t y_stride);
-extern void llm_avx2_matmul_q3_k(const LlmMatrix *w, int32_t first, int32_t last,
-								 const LlmActivations *x, float *y, int64_t y_stride);
-extern void llm_avx2_matmul_q4_k(const LlmMatrix *w, int32_t first, int32_t last,
-								 const LlmActivations *x, float *y, int64_t y_stride);
-extern void llm_avx2_matmul_q5_k(const LlmMatrix *w, int32_t first, int32_t last,
-								 const LlmActivations *x, float *y, int64_t y_stride);
-extern void llm_avx2_matmul_q6_k(const LlmMatrix *w, int32_t first, int32_t last,
-								 const LlmActivations *x, float *y, int64_t y_stride);
+#define DECLARE_MATMUL(set, type) \
+extern void llm_##set##_matmul_##type(const LlmMatrix *w, int32_t first, int32_t last, \
+									  const LlmActivations *x, float *y, int64_t y_stride);
+
+#define DECLARE_QUANTIZED_MATMULS(set) \
+DECLARE_MATMUL(set, q4_0) \
+DECLARE_MATMUL(set, q4_1) \
+DECLARE_MATMUL(set, q5_0) \
+DECLARE_MATMUL(set, q5_1) \
+DECLARE_MATMUL(set, q8_0) \
+DECLARE_MATMUL(set, q2_k) \
+DECLARE_MATMUL(set, q3_k) \
+DECLARE_MATMUL(set, q4_k) \
+DECLARE_MATMUL(set, q5_k) \
+DECLARE_MATMUL(set, q6_k)
+
+DECLARE_MATMUL(avx2, f32)
+DECLARE_MATMUL(avx2, f16)
+DECLARE_MATMUL(avx2, bf16)
+DECLARE_QUANTIZED_MATMULS(avx2)
+DECLARE_QUANTIZED_MATMULS(avxvnni)
+
 extern void llm_avx2_store_kv(LlmKvType type, const float *k, const float *v, int32_t head_dim,
 							  int32_t slot, void *k_page, void *v_page);
 extern void llm_avx2_attention(const LlmAttentionWork *work);
 
 /* All bits set in the first n lanes (none for n <= 0, all for n >= 8). */
-INLINE __m256i
+KERNEL_INLINE __m256i
 first_lanes(int64_t n)
 {
 	int			count = n > LANES ? LANES : (int) n;
@@ -57,7 +51,7 @@ first_lanes(int64_t n)
 }
 
 /* The sum of 16 lanes, pairwise: 8, 4, 2, 1. */
-INLINE float
+KERNEL_INLINE float
 sum_lanes(__m256 lanes_0_7, __m256 lanes_8_15)
 {
 	__m256		eight = _mm256_add_ps(lanes_0_7, lanes_8_15);
@@ -68,7 +62,7 @@ sum_lanes(__m256 lanes_0_7, __m256 lanes_8_15)
 }
 
 /* The greatest of 8 lanes. */
-INLINE float
+KERNEL_INLINE float
 max_lane(__m256 lanes)
 {
 	__m128		four = _mm_max_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps(lanes, 1));
@@ -83,7 +77,7 @@ max_lane(__m256 lanes)
  * that of Cephes' expf (Moshier).  2^n is applied in two factors because it may exceed the
  * greatest float where exp(x) does not.
  */
-INLINE __m256
+KERNEL_INLINE __m256
 exp_lanes(__m256 x)
 {
 	const __m256 smallest = _mm256_set1_ps(-87.3365447f);

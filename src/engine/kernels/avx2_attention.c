@@ -40,21 +40,21 @@ typedef struct PageView
 static HalfPage convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out);
 static void attend_queries(PageForm form, bool together, const PageView *page, const float *q,
 						   float *const *o, Softmax *softmax);
-INLINE void attend_page(PageForm form, int queries, const PageView *page, const float *q,
+KERNEL_INLINE void attend_page(PageForm form, int queries, const PageView *page, const float *q,
 						float *const *o, Softmax *softmax);
-INLINE void score_page(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
+KERNEL_INLINE void score_page(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
 					   const float *q, float (*scores)[LLM_KV_PAGE]);
-INLINE void score_features(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
+KERNEL_INLINE void score_features(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
 						   int32_t first, int32_t last, const float *q, __m256 (*s)[PAGE_VECTORS]);
-INLINE float soften(float *scores, int32_t n_positions, Softmax *softmax);
-INLINE void add_values(PageForm form, int queries, int vectors, const PageView *page, int32_t feature,
+KERNEL_INLINE float soften(float *scores, int32_t n_positions, Softmax *softmax);
+KERNEL_INLINE void add_values(PageForm form, int queries, int vectors, const PageView *page, int32_t feature,
 					   float (*p)[LLM_KV_PAGE], const float *factors, float *const *o);
-INLINE void add_last_values(PageForm form, const PageView *page, int32_t feature, const float *p,
+KERNEL_INLINE void add_last_values(PageForm form, const PageView *page, int32_t feature, const float *p,
 							float factor, float *o);
-INLINE void scale_weights(PageForm form, const PageView *page, int32_t feature, const float *p, float *scaled);
-INLINE __m256 exp2_lanes(__m256 x);
-INLINE __m256 load_elements(PageForm form, const void *from, int64_t element);
-INLINE __m256 load_scales(PageForm form, const void *scales, int64_t index);
+KERNEL_INLINE void scale_weights(PageForm form, const PageView *page, int32_t feature, const float *p, float *scaled);
+KERNEL_INLINE __m256 exp2_lanes(__m256 x);
+KERNEL_INLINE __m256 load_elements(PageForm form, const void *from, int64_t element);
+KERNEL_INLINE __m256 load_scales(PageForm form, const void *scales, int64_t index);
 static void divide(float *o, int32_t n, float divisor);
 
 void
@@ -85,7 +85,7 @@ llm_avx2_store_kv(LlmKvType type, const float *k, const float *v, int32_t head_d
 }
 
 /* How many of a page's positions a query of this length sees. */
-INLINE int32_t
+KERNEL_INLINE int32_t
 visible(int32_t length, int32_t page)
 {
 	int64_t		rest = length - (int64_t) page * LLM_KV_PAGE;
@@ -209,7 +209,7 @@ attend_queries(PageForm form, bool together, const PageView *page, const float *
 }
 
 /* Take one page into the softmax and the outputs of some queries. */
-INLINE void
+KERNEL_INLINE void
 attend_page(PageForm form, int queries, const PageView *page, const float *q,
 			float *const *o, Softmax *softmax)
 {
@@ -244,7 +244,7 @@ attend_page(PageForm form, int queries, const PageView *page, const float *q,
 }
 
 /* scores[..][position ..] = q k, for some vectors of positions; with scales, group by group. */
-INLINE void
+KERNEL_INLINE void
 score_page(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
 		   const float *q, float (*scores)[LLM_KV_PAGE])
 {
@@ -289,7 +289,7 @@ score_page(PageForm form, int queries, int vectors, const PageView *page, int32_
 }
 
 /* s = the sums over features first .. last - 1. */
-INLINE void
+KERNEL_INLINE void
 score_features(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
 			   int32_t first, int32_t last, const float *q, __m256 (*s)[PAGE_VECTORS])
 {
@@ -334,7 +334,7 @@ score_features(PageForm form, int queries, int vectors, const PageView *page, in
  * Turn a page's scores into weights, in place, 0 beyond n_positions; returns
  * the factor by which everything before this page shrinks.
  */
-INLINE float
+KERNEL_INLINE float
 soften(float *scores, int32_t n_positions, Softmax *softmax)
 {
 	const __m256 least = _mm256_set1_ps(-INFINITY);
@@ -373,7 +373,7 @@ soften(float *scores, int32_t n_positions, Softmax *softmax)
  * 2^x for x <= 0 or NaN; 0 where that would be subnormal.  x = n + r with |r| <= 1/2; the
  * polynomial is that of Cephes' exp2f (Moshier).
  */
-INLINE __m256
+KERNEL_INLINE __m256
 exp2_lanes(__m256 x)
 {
 	const __m256 smallest = _mm256_set1_ps(-126.0f);
@@ -394,7 +394,7 @@ exp2_lanes(__m256 x)
 }
 
 /* o = o factor + sum of p v, for some vectors of features. */
-INLINE void
+KERNEL_INLINE void
 add_values(PageForm form, int queries, int vectors, const PageView *page, int32_t feature,
 		   float (*p)[LLM_KV_PAGE], const float *factors, float *const *o)
 {
@@ -444,7 +444,7 @@ add_values(PageForm form, int queries, int vectors, const PageView *page, int32_
 }
 
 /* add_values for one query and one of the features that do not fill a vector. */
-INLINE void
+KERNEL_INLINE void
 add_last_values(PageForm form, const PageView *page, int32_t feature, const float *p,
 				float factor, float *o)
 {
@@ -469,7 +469,7 @@ add_last_values(PageForm form, const PageView *page, int32_t feature, const floa
 }
 
 /* The weights times the scales of the feature's group. */
-INLINE void
+KERNEL_INLINE void
 scale_weights(PageForm form, const PageView *page, int32_t feature, const float *p, float *scaled)
 {
 	int64_t		row = (int64_t) feature / LLM_GROUP * LLM_KV_PAGE;
@@ -480,7 +480,7 @@ scale_weights(PageForm form, const PageView *page, int32_t feature, const float 
 												  load_scales(form, page->values.scales, row + j)));
 }
 
-INLINE __m256
+KERNEL_INLINE __m256
 load_elements(PageForm form, const void *from, int64_t element)
 {
 	if (form == FORM_F16)
@@ -492,7 +492,7 @@ load_elements(PageForm form, const void *from, int64_t element)
 }
 
 /* Eight scales. */
-INLINE __m256
+KERNEL_INLINE __m256
 load_scales(PageForm form, const void *scales, int64_t index)
 {
 	return load_elements(form == FORM_Q8_0 ? FORM_F16 : FORM_F32, scales, index);

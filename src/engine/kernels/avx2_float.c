@@ -13,11 +13,11 @@
 #define MAX_PANELS 4
 #define MAX_COLUMNS 6
 
-INLINE void float_matmul(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last,
+KERNEL_INLINE void float_matmul(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last,
 						 const LlmActivations *x, float *y, int64_t y_stride);
-INLINE void float_tile(LlmTensorType type, int panels, int columns, const LlmMatrix *w, int32_t panel,
+KERNEL_INLINE void float_tile(LlmTensorType type, int panels, int columns, const LlmMatrix *w, int32_t panel,
 					   const LlmActivations *x, int32_t column, float *y, int64_t y_stride);
-INLINE __m256 load_weights(LlmTensorType type, const uint8_t *panel, int64_t element);
+KERNEL_INLINE __m256 load_weights(LlmTensorType type, const uint8_t *panel, int64_t element);
 
 #define DEFINE_MATMUL(name, type) \
 void \
@@ -31,7 +31,7 @@ DEFINE_MATMUL(f32, LLM_F32)
 DEFINE_MATMUL(f16, LLM_F16)
 DEFINE_MATMUL(bf16, LLM_BF16)
 
-INLINE void
+KERNEL_INLINE void
 float_matmul(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last,
 			 const LlmActivations *x, float *y, int64_t y_stride)
 {
@@ -72,7 +72,7 @@ float_matmul(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last
 }
 
 /* y of whole panels and the columns from `column` on. */
-INLINE void
+KERNEL_INLINE void
 float_tile(LlmTensorType type, int panels, int columns, const LlmMatrix *w, int32_t panel,
 		   const LlmActivations *x, int32_t column, float *y, int64_t y_stride)
 {
@@ -119,7 +119,7 @@ float_tile(LlmTensorType type, int panels, int columns, const LlmMatrix *w, int3
 }
 
 /* Eight consecutive elements of a panel. */
-INLINE __m256
+KERNEL_INLINE __m256
 load_weights(LlmTensorType type, const uint8_t *panel, int64_t element)
 {
 	__m128i		halves;

@@ -10,7 +10,6 @@
 #include "engine/kernels/kernels.h"
 
 #define AVX512_LANES 16
-#define AVX512_INLINE static inline __attribute__((always_inline))
 
 /* avx512_float.c */
 extern void avx512_matmul_f32(const LlmMatrix *w, int32_t first, int32_t last,
@@ -48,14 +47,14 @@ extern void avx512_store_kv(LlmKvType type, const float *k, const float *v, int3
 extern void avx512_attention(const LlmAttentionWork *work);
 
 /* The first n lanes (0..16). */
-AVX512_INLINE __mmask16
+KERNEL_INLINE __mmask16
 avx512_first_lanes(int64_t n)
 {
 	return n >= AVX512_LANES ? (__mmask16) 0xffff : (__mmask16) ((1u << n) - 1);
 }
 
 /* Lanes added pairwise at distances 8, 4, 2, 1. */
-AVX512_INLINE float
+KERNEL_INLINE float
 avx512_sum(__m512 v)
 {
 	__m256		v8 = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
@@ -71,7 +70,7 @@ avx512_sum(__m512 v)
  * subnormals, zero or infinity by itself.  The clamp keeps n finite for
  * infinite x; NaN stays NaN.
  */
-AVX512_INLINE __m512
+KERNEL_INLINE __m512
 avx512_exp(__m512 x)
 {
 	__m512		bounded = _mm512_min_ps(_mm512_set1_ps(256.0f),

@@ -35,25 +35,25 @@ typedef struct PageStep
 static HalfPage convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out);
 static void pack_queries(const float *const *queries, int count, int32_t head_dim, float *packed);
 static void attend_tile(PageForm form, int count, const PageStep *step);
-AVX512_INLINE void attend_tile_of(PageForm form, int count, const PageStep *step);
-AVX512_INLINE void attend(PageForm form, int count, const PageStep *step);
-AVX512_INLINE int32_t positions_seen(const PageStep *step, int query);
-AVX512_INLINE void score_page(PageForm form, int count, const PageStep *step, __m512 (*s)[2]);
-AVX512_INLINE void score_features(PageForm form, int count, int chains, const PageStep *step, int32_t first,
+KERNEL_INLINE void attend_tile_of(PageForm form, int count, const PageStep *step);
+KERNEL_INLINE void attend(PageForm form, int count, const PageStep *step);
+KERNEL_INLINE int32_t positions_seen(const PageStep *step, int query);
+KERNEL_INLINE void score_page(PageForm form, int count, const PageStep *step, __m512 (*s)[2]);
+KERNEL_INLINE void score_features(PageForm form, int count, int chains, const PageStep *step, int32_t first,
 								  int32_t n, __m512 (*s)[2]);
-AVX512_INLINE void add_scaled(PageForm form, int count, const PageStep *step, int32_t feature,
+KERNEL_INLINE void add_scaled(PageForm form, int count, const PageStep *step, int32_t feature,
 							  __m512 (*sums)[2], __m512 (*s)[2]);
-AVX512_INLINE void soften(int count, const PageStep *step, __m512 (*s)[2], float (*p)[LLM_KV_PAGE],
+KERNEL_INLINE void soften(int count, const PageStep *step, __m512 (*s)[2], float (*p)[LLM_KV_PAGE],
 						  float *correction);
-AVX512_INLINE __m512 reduce(int count, __m512 (*take) (__m512 a, __m512 b), const __m512 *v);
-AVX512_INLINE __m512 exp2_lanes(__mmask16 lanes, __m512 x);
-AVX512_INLINE void add_all_values(PageForm form, int count, const PageStep *step, int32_t first, int32_t last,
+KERNEL_INLINE __m512 reduce(int count, __m512 (*take) (__m512 a, __m512 b), const __m512 *v);
+KERNEL_INLINE __m512 exp2_lanes(__mmask16 lanes, __m512 x);
+KERNEL_INLINE void add_all_values(PageForm form, int count, const PageStep *step, int32_t first, int32_t last,
 								  const float (*p)[LLM_KV_PAGE], const float *correction);
-AVX512_INLINE void add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageStep *step,
+KERNEL_INLINE void add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageStep *step,
 							  int32_t feature, int32_t first, int32_t last,
 							  const float (*p)[LLM_KV_PAGE], const float *correction);
-AVX512_INLINE __m512 load_elements(PageForm form, const void *from, int64_t index, __mmask16 lanes);
-AVX512_INLINE __m512 load_scales(PageForm form, const void *scales, int64_t index);
+KERNEL_INLINE __m512 load_elements(PageForm form, const void *from, int64_t index, __mmask16 lanes);
+KERNEL_INLINE __m512 load_scales(PageForm form, const void *scales, int64_t index);
 
 /* How many of n queries the next tile takes. */
 static inline int
@@ -210,7 +210,7 @@ attend_tile(PageForm form, int count, const PageStep *step)
 	}
 }
 
-AVX512_INLINE void
+KERNEL_INLINE void
 attend_tile_of(PageForm form, int count, const PageStep *step)
 {
 	switch (count)
@@ -231,7 +231,7 @@ attend_tile_of(PageForm form, int count, const PageStep *step)
 }
 
 /* One page's step of the online softmax for `count` queries. */
-AVX512_INLINE void
+KERNEL_INLINE void
 attend(PageForm form, int count, const PageStep *step)
 {
 	static const float unchanged[1] = {1.0f};
@@ -259,7 +259,7 @@ attend(PageForm form, int count, const PageStep *step)
 }
 
 /* How many of the page's positions a query sees. */
-AVX512_INLINE int32_t
+KERNEL_INLINE int32_t
 positions_seen(const PageStep *step, int query)
 {
 	const int32_t rest = step->lengths[query] - step->seen;
@@ -268,7 +268,7 @@ positions_seen(const PageStep *step, int query)
 }
 
 /* s = the products of queries and keys; with scales, groups of features ascending. */
-AVX512_INLINE void
+KERNEL_INLINE void
 score_page(PageForm form, int count, const PageStep *step, __m512 (*s)[2])
 {
 	int32_t		feature = 0;
@@ -299,7 +299,7 @@ score_page(PageForm form, int count, const PageStep *step, __m512 (*s)[2])
 }
 
 /* s = the sums over n features, and behind them those over the n next, in as many chains. */
-AVX512_INLINE void
+KERNEL_INLINE void
 score_features(PageForm form, int count, int chains, const PageStep *step, int32_t first, int32_t n,
 			   __m512 (*s)[2])
 {
@@ -341,7 +341,7 @@ score_features(PageForm form, int count, int chains, const PageStep *step, int32
 }
 
 /* Add the sums over a group of features to s, times its scales. */
-AVX512_INLINE void
+KERNEL_INLINE void
 add_scaled(PageForm form, int count, const PageStep *step, int32_t feature, __m512 (*sums)[2],
 		   __m512 (*s)[2])
 {
@@ -361,7 +361,7 @@ add_scaled(PageForm form, int count, const PageStep *step, int32_t feature, __m5
  * Turn the products into weights p, 0 beyond a query's length; correction is the factor by which
  * everything before this page shrinks.
  */
-AVX512_INLINE void
+KERNEL_INLINE void
 soften(int count, const PageStep *step, __m512 (*s)[2], float (*p)[LLM_KV_PAGE], float *correction)
 {
 	const __m512 least = _mm512_set1_ps(-INFINITY);
@@ -409,7 +409,7 @@ soften(int count, const PageStep *step, __m512 (*s)[2], float (*p)[LLM_KV_PAGE],
  * Lane i of the result holds all lanes of v[i], taken together pairwise at distances 8, 4, 2, 1.
  * Each step halves two vectors into one.
  */
-AVX512_INLINE __m512
+KERNEL_INLINE __m512
 reduce(int count, __m512 (*take) (__m512 a, __m512 b), const __m512 *v)
 {
 	const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 4, 8, 12, 2, 6, 10, 14);
@@ -438,7 +438,7 @@ reduce(int count, __m512 (*take) (__m512 a, __m512 b), const __m512 *v)
  * 2^x in some lanes, 0 in the others, for x <= 0 or NaN.  x = n + r with |r| <= 1/2; the
  * polynomial is that of Cephes' exp2f (Moshier).
  */
-AVX512_INLINE __m512
+KERNEL_INLINE __m512
 exp2_lanes(__mmask16 lanes, __m512 x)
 {
 	__m512		bounded = _mm512_max_ps(_mm512_set1_ps(-256.0f), x);
@@ -456,7 +456,7 @@ exp2_lanes(__mmask16 lanes, __m512 x)
 }
 
 /* Take positions first .. last - 1 into all features of the outputs. */
-AVX512_INLINE void
+KERNEL_INLINE void
 add_all_values(PageForm form, int count, const PageStep *step, int32_t first, int32_t last,
 			   const float (*p)[LLM_KV_PAGE], const float *correction)
 {
@@ -477,7 +477,7 @@ add_all_values(PageForm form, int count, const PageStep *step, int32_t first, in
  * Add positions first .. last - 1, weighted by p, to `vectors` vectors of features of
  * `count` queries, whose outputs are first scaled by their corrections.
  */
-AVX512_INLINE void
+KERNEL_INLINE void
 add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageStep *step,
 		   int32_t feature, int32_t first, int32_t last, const float (*p)[LLM_KV_PAGE],
 		   const float *correction)
@@ -534,7 +534,7 @@ add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageSte
 			_mm512_mask_storeu_ps(step->outputs[i] + feature + j * AVX512_LANES, lanes, o[i][j]);
 }
 
-AVX512_INLINE __m512
+KERNEL_INLINE __m512
 load_elements(PageForm form, const void *from, int64_t index, __mmask16 lanes)
 {
 	if (form == FORM_F16)
@@ -545,7 +545,7 @@ load_elements(PageForm form, const void *from, int64_t index, __mmask16 lanes)
 }
 
 /* Sixteen scales. */
-AVX512_INLINE __m512
+KERNEL_INLINE __m512
 load_scales(PageForm form, const void *scales, int64_t index)
 {
 	return load_elements(form == FORM_Q8_0 ? FORM_F16 : FORM_F32, scales, index, 0xffff);

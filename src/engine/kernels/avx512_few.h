@@ -74,7 +74,7 @@ static const DirectTile name##_direct_tiles[FEW_PANELS][TILE_WIDTH] = { \
 };
 
 /* Block b of a stretch: what does not wait for its sums comes first. */
-AVX512_INLINE void
+KERNEL_INLINE void
 begin_block(Formula formula, int panels, int columns, const StretchScales *scales, const ColumnStretch *x, int b,
 			Accumulators *a)
 {
@@ -88,7 +88,7 @@ begin_block(Formula formula, int panels, int columns, const StretchScales *scale
 		}
 }
 
-AVX512_INLINE void
+KERNEL_INLINE void
 end_block(int panels, int columns, const StretchScales *scales, const ColumnStretch *x, int b, Accumulators *a)
 {
 #pragma GCC unroll 12
@@ -99,7 +99,7 @@ end_block(int panels, int columns, const StretchScales *scales, const ColumnStre
 }
 
 /* The sums of group `at` or of one half of it. */
-AVX512_INLINE void
+KERNEL_INLINE void
 add_part(Formula formula, int panels, int columns, __m512i sum[][TILE_WIDTH], const StretchScales *scales,
 		 const ColumnStretch *x, int at, int half, Accumulators *a)
 {
@@ -122,7 +122,7 @@ add_part(Formula formula, int panels, int columns, __m512i sum[][TILE_WIDTH], co
  * Group `at` of a stretch: `panels` panels times `columns` columns.  Quads are the outer loop, so that neighbouring
  * instructions belong to different sums and need not wait for each other.
  */
-AVX512_INLINE void
+KERNEL_INLINE void
 group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 		   const PanelPointers *panel, int64_t group, const StretchScales *scales,
 		   const ColumnStretch *x, int at, Accumulators *a)
@@ -161,7 +161,7 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 	}
 }
 
-AVX512_INLINE void
+KERNEL_INLINE void
 load_accumulators(int panels, int columns, bool is_first, const float *y, int64_t y_stride, Accumulators *a)
 {
 #pragma GCC unroll 3
@@ -171,7 +171,7 @@ load_accumulators(int panels, int columns, bool is_first, const float *y, int64_
 			a->sum[p][c] = is_first ? _mm512_setzero_ps() : _mm512_loadu_ps(y + c * y_stride + p * LLM_PANEL_ROWS);
 }
 
-AVX512_INLINE void
+KERNEL_INLINE void
 store_accumulators(int panels, int columns, float *y, int64_t y_stride, const Accumulators *a)
 {
 #pragma GCC unroll 3
@@ -185,14 +185,14 @@ store_accumulators(int panels, int columns, float *y, int64_t y_stride, const Ac
  * A run: the groups whose scales are unpacked at once, and so far ahead weights are fetched.  While scales are unpacked
  * nothing is fetched, so that runs are short; but with more columns those of two blocks, a whole stretch, are quicker.
  */
-AVX512_INLINE int
+KERNEL_INLINE int
 groups_of_run(Formula formula, int columns)
 {
 	return is_of_blocks(formula) && columns > SHORT_RUN_COLUMNS ? STRETCH_GROUPS : SCALE_GROUPS;
 }
 
 /* A run that begins at group `at` of its stretch.  Scales of blocks are unpacked here, those of groups with their group. */
-AVX512_INLINE void
+KERNEL_INLINE void
 begin_run(LlmTensorType type, bool to_first_level, int panels, int run_groups, const PanelPointers *panel, int64_t group,
 		  int at, int count, const PanelPointers *ahead, int64_t ahead_group, StretchScales *scales)
 {
@@ -206,7 +206,7 @@ begin_run(LlmTensorType type, bool to_first_level, int panels, int run_groups, c
 }
 
 /* Group `at` of its stretch: unpack its scales, unless a block's are, and fetch the group that comes a run later. */
-AVX512_INLINE void
+KERNEL_INLINE void
 begin_group(LlmTensorType type, bool to_first_level, const PanelPointers *panel, int64_t group, int at,
 			const PanelPointers *ahead, int64_t ahead_group, StretchScales *scales)
 {
@@ -221,7 +221,7 @@ begin_group(LlmTensorType type, bool to_first_level, const PanelPointers *panel,
 	}
 }
 
-AVX512_INLINE void
+KERNEL_INLINE void
 direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, const PanelPointers *panel,
 			const PanelPointers *next, const ColumnStretch *x, int64_t first_group,
 			int64_t groups, bool is_first, float *y, int64_t y_stride)
@@ -266,14 +266,14 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 	store_accumulators(panels, columns, y, y_stride, &a);
 }
 
-AVX512_INLINE int
+KERNEL_INLINE int
 tile_width(int n_cols, int column, int width)
 {
 	return n_cols - column < width ? n_cols - column : width;
 }
 
 /* As tiles of so many columns read them: stretch by stretch. */
-AVX512_INLINE void
+KERNEL_INLINE void
 copy_columns(LlmTensorType type, const LlmActivations *x, int column, int columns, int64_t first_group, int64_t groups,
 			 ColumnStretch *out)
 {
@@ -286,7 +286,7 @@ copy_columns(LlmTensorType type, const LlmActivations *x, int column, int column
  * All columns, of which there are one to FEW_COLUMNS.  Where one tile is too narrow, a second of about
  * the same width finds the panels in the cache.
  */
-AVX512_INLINE void
+KERNEL_INLINE void
 matmul_few(LlmTensorType type, const DirectTile (*tiles)[TILE_WIDTH], const LlmMatrix *w,
 		   int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {

@@ -86,34 +86,34 @@ TILES_OF_PANELS(name, format, 1) \
 TILES_OF_PANELS(name, format, 4) \
 static TileTable tiles_##name = {TILE_ROW(name, 1), TILE_ROW(name, 4)};
 
-AVX512_INLINE bool
+KERNEL_INLINE bool
 is_unpacked(TileFormat format)
 {
 	return format == UNPACKED_FLOATS || format == UNPACKED_PAIRS;
 }
 
-AVX512_INLINE bool
+KERNEL_INLINE bool
 is_pairs(TileFormat format)
 {
 	return format == PANEL_BF16_PAIRS || format == UNPACKED_PAIRS;
 }
 
 /* Does the input have to be rounded to bfloat16? */
-AVX512_INLINE bool
+KERNEL_INLINE bool
 is_rounded(TileFormat format)
 {
 	return format == PANEL_BF16_SWAPPED || format == PANEL_BF16_PAIRS;
 }
 
 /* Bytes of a panel that a step reads. */
-AVX512_INLINE int64_t
+KERNEL_INLINE int64_t
 step_bytes(TileFormat format)
 {
 	return format == PANEL_F16 || format == PANEL_BF16 || format == PANEL_BF16_SWAPPED ? 32 : 64;
 }
 
 /* Steps of so many weights: the panel is padded to whole pairs. */
-AVX512_INLINE int64_t
+KERNEL_INLINE int64_t
 steps_of(TileFormat format, int64_t n_weights)
 {
 	return format == PANEL_BF16_SWAPPED ? (n_weights + 1) / 2 * 2 :
@@ -121,7 +121,7 @@ steps_of(TileFormat format, int64_t n_weights)
 }
 
 /* The weights of sixteen rows for one step. */
-AVX512_INLINE __m512
+KERNEL_INLINE __m512
 load_weights(TileFormat format, const uint8_t *panel, int64_t step)
 {
 	const uint8_t *place = panel + (format == PANEL_BF16_SWAPPED ? step ^ 1 : step) * step_bytes(format);
@@ -142,7 +142,7 @@ load_weights(TileFormat format, const uint8_t *panel, int64_t step)
 	return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
 
-AVX512_INLINE __m512
+KERNEL_INLINE __m512
 multiply_add(TileFormat format, __m512 weights, __m512 x, __m512 sum)
 {
 #ifdef __AVX512BF16__
@@ -153,7 +153,7 @@ multiply_add(TileFormat format, __m512 weights, __m512 x, __m512 sum)
 	return _mm512_fmadd_ps(weights, x, sum);
 }
 
-AVX512_INLINE void
+KERNEL_INLINE void
 multiply_tile(TileFormat format, int panels, int columns, const TileWork *work)
 {
 	const int64_t run = is_unpacked(format) ? FETCH_STEPS : 1;
@@ -206,7 +206,7 @@ multiply_tile(TileFormat format, int panels, int columns, const TileWork *work)
 }
 
 /* One stretch of `panels` panels times all columns. */
-AVX512_INLINE void
+KERNEL_INLINE void
 multiply_stretch(TileTable tiles, int panels, TileWork work, int32_t n_cols)
 {
 	const int64_t fetches = (work.n_steps + FETCH_STEPS - 1) / FETCH_STEPS;
@@ -227,7 +227,7 @@ multiply_stretch(TileTable tiles, int panels, TileWork work, int32_t n_cols)
  * Sixteen floats to bfloat16, as VCVTNEPS2BF16 does it on processors that have it: to nearest
  * even, subnormals to zero.  In the high halves, the low ones zero.
  */
-AVX512_INLINE __m512i
+KERNEL_INLINE __m512i
 round_to_bf16(__m512 x)
 {
 	const __m512i bits = _mm512_castps_si512(x);
@@ -242,7 +242,7 @@ round_to_bf16(__m512 x)
 }
 
 /* n values of x, filled up with zeros to whole vectors, swapped or in pairs. */
-AVX512_INLINE void
+KERNEL_INLINE void
 round_input(TileFormat format, const float *x, int64_t n, float *out)
 {
 	for (int64_t i = 0; i < n; i += 2 * AVX512_LANES)
@@ -269,7 +269,7 @@ round_input(TileFormat format, const float *x, int64_t n, float *out)
  * The product of kernels.h.  format is how tiles read the panels in place; tiles_unpacked
  * serve what this unpacks.
  */
-AVX512_INLINE void
+KERNEL_INLINE void
 multiply_panels(TileFormat format, TileTable tiles, TileTable tiles_unpacked, const LlmMatrix *w,
 				int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {

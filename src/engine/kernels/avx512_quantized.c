@@ -25,7 +25,7 @@ typedef void (*ScratchTile) (const Scratch *scratch, const ColumnStretch *x, int
 
 static const ScratchTile scratch_tiles[N_FORMULAS][TILE_PANELS][TILE_COLUMNS];
 
-AVX512_INLINE void matmul(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_WIDTH],
+KERNEL_INLINE void matmul(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_WIDTH],
 						  const LlmMatrix *w, int32_t first, int32_t last,
 						  const LlmActivations *x, float *y, int64_t y_stride);
 
@@ -52,7 +52,7 @@ MATMUL(avx512_matmul_q6_k, LLM_Q6_K)
 /* --- the tiles ------------------------------------------------------------- */
 
 /* Codes in the scratch are bytes, as those of a Q8_0 panel. */
-AVX512_INLINE void
+KERNEL_INLINE void
 scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
 			 const ColumnStretch *x, int groups, Fetch fetch, bool is_first, float *y,
 			 int64_t y_stride)
@@ -84,7 +84,7 @@ scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
 /* --- the loops around them ------------------------------------------------------- */
 
 /* Two pairs of panels are quicker than three and one. */
-AVX512_INLINE int
+KERNEL_INLINE int
 tile_panels(int32_t rest)
 {
 	return rest == TILE_PANELS + 1 ? 2 : rest < TILE_PANELS ? rest : TILE_PANELS;
@@ -94,7 +94,7 @@ tile_panels(int32_t rest)
  * Columns column .. column + columns - 1, at most BLOCK_COLUMNS, by way of the scratch.  The
  * weights of the next tile of panels are fetched while one is multiplied.
  */
-AVX512_INLINE void
+KERNEL_INLINE void
 matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes,
 			 int32_t first, int32_t last, const LlmActivations *x, int32_t column, int columns,
 			 float *y, int64_t y_stride)
@@ -132,7 +132,7 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 	}
 }
 
-AVX512_INLINE void
+KERNEL_INLINE void
 matmul(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_WIDTH], const LlmMatrix *w,
 	   int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {

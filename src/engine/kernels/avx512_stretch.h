@@ -14,30 +14,9 @@
 #include <string.h>
 
 #include "engine/kernels/avx512_unpack.h"
+#include "engine/kernels/quantized_stretch.h"
 
 #define TILE_PANELS 3			/* most panels in a scratch */
-#define BLOCK_COLUMNS 128		/* columns that share one unpacked stretch */
-#define STRETCH_GROUPS 16		/* groups in a stretch */
-#define STRETCH_BLOCKS (STRETCH_GROUPS / SCALE_GROUPS)
-
-/*
- * Where the scratch is used weights are fetched ahead into the second-level cache: its queue is longer than the first
- * level's, whose few entries the loads of the tile at work need themselves.
- */
-#define AHEAD _MM_HINT_T1
-
-/* One stretch of one column's activations. */
-typedef struct ColumnStretch
-{
-	_Alignas(64) int8_t q[STRETCH_GROUPS * LLM_GROUP];
-	int32_t		start[2][STRETCH_GROUPS];	/* of a group's or half's sum: -offset * sum of q */
-	float		d[STRETCH_GROUPS];	/* of each group, or of each block */
-	union
-	{
-		float		of_groups[STRETCH_GROUPS];	/* d * sum of q, for minimums */
-		int32_t		pairs[STRETCH_GROUPS];	/* of sums of q, as BlockScales has them */
-	}			sums;
-} ColumnStretch;
 
 /* The scales of a stretch of one panel. */
 typedef union StretchScales
@@ -53,56 +32,13 @@ typedef struct Scratch
 	StretchScales scales[TILE_PANELS];
 } Scratch;
 
-/* Weights to fetch while a tile is computed: `lines` cache lines for each of its groups. */
-typedef struct Fetch
-{
-	const uint8_t *bytes;
-	int			stride;			/* from one group's first line to the next one's */
-	int			lines;
-} Fetch;
-
 /* --- stretches of weights ------------------------------------------------------ */
-
-AVX512_INLINE int
-stretch_count(int64_t groups)
-{
-	return groups < STRETCH_GROUPS ? (int) groups : STRETCH_GROUPS;
-}
-
-AVX512_INLINE void
-prefetch_bytes(bool to_first_level, const uint8_t *bytes, int64_t n)
-{
-	for (int64_t i = 0; i < n; i += 64)
-	{
-		if (to_first_level)
-			_mm_prefetch((const char *) bytes + i, _MM_HINT_T0);
-		else
-			_mm_prefetch((const char *) bytes + i, AHEAD);
-	}
-}
-
-/* This panel, or the last one when there are not so many: there is always one to fetch. */
-AVX512_INLINE int32_t
-later_panel(const LlmMatrix *w, int32_t panel)
-{
-	return panel < w->n_panels ? panel : w->n_panels - 1;
-}
-
-/* The scales of a stretch. */
-AVX512_INLINE void
-prefetch_scales(LlmTensorType type, bool to_first_level, const PanelPointers *panel, int64_t first, int count)
-{
-	prefetch_bytes(to_first_level, panel->sub + first * sub_bytes(type), count * sub_bytes(type));
-	prefetch_bytes(to_first_level, panel->d + first * d_bytes(type), count * d_bytes(type));
-	if (has_minimum(formula_of(type)))
-		prefetch_bytes(to_first_level, panel->m + first * d_bytes(type), count * d_bytes(type));
-}
 
 /*
  * What tile t of n_tiles fetches of the next tile of panels: the tiles share the low
  * bits of each panel, and the first of them fetches the rest at once.
  */
-AVX512_INLINE Fetch
+KERNEL_INLINE Fetch
 share_of_next(LlmTensorType type, const PanelPointers *next, int panels, int64_t first, int count,
 			  int t, int n_tiles)
 {
@@ -127,14 +63,14 @@ share_of_next(LlmTensorType type, const PanelPointers *next, int panels, int64_t
 }
 
 /* The scales of `count` groups that are whole blocks. */
-AVX512_INLINE void
+KERNEL_INLINE void
 unpack_blocks(LlmTensorType type, const PanelPointers *panel, int64_t first, int count, BlockScales *out)
 {
 	for (int b = 0; b < count / SCALE_GROUPS; b++)
 		unpack_block_scales(type, panel, first / SCALE_GROUPS + b, &out[b]);
 }
 
-AVX512_INLINE void
+KERNEL_INLINE void
 unpack_stretch_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int count,
 					  StretchScales *scales)
 {
@@ -145,7 +81,7 @@ unpack_stretch_scales(LlmTensorType type, const PanelPointers *panel, int64_t fi
 }
 
 /* Codes as bytes, less their offset where the tiles want them signed. */
-AVX512_INLINE void
+KERNEL_INLINE void
 unpack_stretch(LlmTensorType type, bool is_signed, const PanelPointers *panel, int64_t first, int count,
 			   uint8_t *codes, StretchScales *scales)
 {
@@ -167,7 +103,7 @@ unpack_stretch(LlmTensorType type, bool is_signed, const PanelPointers *panel, i
 }
 
 /* A stretch of `panels` panels from `panel` on to the scratch; next: the panels that come after them. */
-AVX512_INLINE void
+KERNEL_INLINE void
 unpack_panels(LlmTensorType type, bool is_signed, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t panel,
 			  int panels, int64_t first, int count, Scratch *scratch, PanelPointers *next)
 {
@@ -183,7 +119,7 @@ unpack_panels(LlmTensorType type, bool is_signed, const LlmMatrix *w, const LlmP
 /* --- activations ------------------------------------------------------------- */
 
 /* What the sum of codes times q is started with. */
-AVX512_INLINE __m512i
+KERNEL_INLINE __m512i
 negative_offset(LlmTensorType type, __m512i sum)
 {
 	return _mm512_sub_epi32(_mm512_setzero_si512(),
@@ -191,7 +127,7 @@ negative_offset(LlmTensorType type, __m512i sum)
 }
 
 /* The numbers of groups first .. first + count - 1 of a column; tiles of AMX need no starts. */
-AVX512_INLINE void
+KERNEL_INLINE void
 copy_numbers(LlmTensorType type, bool with_starts, const LlmActivations *x, int32_t column, int64_t first, int count,
 			 ColumnStretch *out)
 {
@@ -227,7 +163,7 @@ copy_numbers(LlmTensorType type, bool with_starts, const LlmActivations *x, int3
 }
 
 /* Those groups, with their q. */
-AVX512_INLINE void
+KERNEL_INLINE void
 copy_column(LlmTensorType type, const LlmActivations *x, int32_t column, int64_t first, int count,
 			ColumnStretch *out)
 {
@@ -240,7 +176,7 @@ copy_column(LlmTensorType type, const LlmActivations *x, int32_t column, int64_t
 
 /* --- the formulas ------------------------------------------------------------- */
 
-AVX512_INLINE __m512i
+KERNEL_INLINE __m512i
 broadcast_dword(const void *p)
 {
 	int32_t		value;
@@ -249,7 +185,7 @@ broadcast_dword(const void *p)
 	return _mm512_set1_epi32(value);
 }
 
-AVX512_INLINE __m512
+KERNEL_INLINE __m512
 broadcast_float(const void *p)
 {
 	float		value;
@@ -262,7 +198,7 @@ broadcast_float(const void *p)
  * One column's accumulator a, after group `at` of a stretch has been added: sum is the sum of codes
  * times q of the group, less the offset's part; s its scale vectors.
  */
-AVX512_INLINE __m512
+KERNEL_INLINE __m512
 add_group(Formula formula, __m512i sum, const float *s, const ColumnStretch *x, int at, __m512 a)
 {
 	a = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(_mm512_load_ps(s), broadcast_float(&x->d[at])), a);
@@ -272,7 +208,7 @@ add_group(Formula formula, __m512i sum, const float *s, const ColumnStretch *x, 
 }
 
 /* What a block's sum starts with: what the offsets have taken away that its codes lend. */
-AVX512_INLINE __m512i
+KERNEL_INLINE __m512i
 start_of_block(Formula formula, const BlockScales *s, const ColumnStretch *x, int b)
 {
 	const int	pairs = SCALE_GROUPS / 2;
@@ -286,7 +222,7 @@ start_of_block(Formula formula, const BlockScales *s, const ColumnStretch *x, in
 }
 
 /* A block's sum u, after the sum of a group or of one half, whose scale is s, has been added. */
-AVX512_INLINE __m512i
+KERNEL_INLINE __m512i
 add_to_block(Formula formula, __m512i sum, const int32_t *s, __m512i u)
 {
 	const __m512i scale = _mm512_load_si512(s);
@@ -295,7 +231,7 @@ add_to_block(Formula formula, __m512i sum, const int32_t *s, __m512i u)
 }
 
 /* A column's accumulator a, after the minimums of block b of a stretch have been added, if there are any. */
-AVX512_INLINE __m512
+KERNEL_INLINE __m512
 add_minimums(Formula formula, const BlockScales *s, const ColumnStretch *x, int b, __m512 a)
 {
 	const int	pairs = has_halves(formula) ? SCALE_GROUPS : SCALE_GROUPS / 2;
@@ -310,7 +246,7 @@ add_minimums(Formula formula, const BlockScales *s, const ColumnStretch *x, int 
 }
 
 /* Thereafter: u is the sum of scales times codes times q. */
-AVX512_INLINE __m512
+KERNEL_INLINE __m512
 add_block(__m512i u, const BlockScales *s, const ColumnStretch *x, int b, __m512 a)
 {
 	return _mm512_fmadd_ps(_mm512_mul_ps(_mm512_load_ps(s->d), _mm512_cvtepi32_ps(u)), broadcast_float(&x->d[b]), a);

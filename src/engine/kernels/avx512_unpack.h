@@ -3,37 +3,13 @@
  *		Quantized panels, in the layout of engine/matrix.h, to vectors.
  *
  * A group's codes come as one vector of unsigned bytes for each quad; its scales as floats, those of a K
- * type's block as integers.  `type` is a constant
- * at every call, so that each switch below leaves one branch.
+ * type's block as integers.
  */
 #ifndef LLM_KERNELS_AVX512_UNPACK_H
 #define LLM_KERNELS_AVX512_UNPACK_H
 
 #include "engine/kernels/avx512.h"
-
-#define QUADS 8					/* vectors of codes in a group */
-#define SCALE_GROUPS 8			/* groups whose scales are unpacked at once: a K type's block */
-
-/*
- * How code sums enter the result: the formulas of kernels.h.  In those of blocks the sums of a group, or of its
- * halves, are multiplied with integer scales and added up for the whole block.  VPDPWSSD does both to sums
- * that fit into 16 bits; wide ones take three instructions.
- */
-typedef enum Formula
-{
-	FORMULA_SYMMETRIC,			/* Q4_0 Q5_0 Q8_0 */
-	FORMULA_MINIMUM,			/* Q4_1 Q5_1 */
-	FORMULA_BLOCK_MINIMUM,		/* Q4_K */
-	FORMULA_BLOCK_MINIMUM_WIDE, /* Q5_K */
-	FORMULA_BLOCK_HALVES,		/* Q3_K */
-	FORMULA_BLOCK_HALVES_WIDE,	/* Q6_K */
-	FORMULA_BLOCK_HALVES_MINIMUM	/* Q2_K */
-} Formula;
-
-#define N_FORMULAS (FORMULA_BLOCK_HALVES_MINIMUM + 1)
-
-/* Most scale vectors that a group has where a group is all. */
-#define MAX_SCALES 2
+#include "engine/kernels/quantized_panels.h"
 
 /*
  * The scales of a block, for sixteen rows.  Those that VPDPWSSD takes alone are int16 with 0 above them.  Pairs are two
@@ -48,172 +24,25 @@ typedef struct BlockScales
 	float		minimum[16];	/* -dmin */
 } BlockScales;
 
-typedef struct PanelPointers
-{
-	const uint8_t *low;
-	const uint8_t *high;
-	const uint8_t *sub;
-	const uint8_t *d;
-	const uint8_t *m;
-} PanelPointers;
-
-AVX512_INLINE Formula
-formula_of(LlmTensorType type)
-{
-	switch (type)
-	{
-		case LLM_Q4_0:
-		case LLM_Q5_0:
-		case LLM_Q8_0:
-			return FORMULA_SYMMETRIC;
-		case LLM_Q4_K:
-			return FORMULA_BLOCK_MINIMUM;
-		case LLM_Q5_K:
-			return FORMULA_BLOCK_MINIMUM_WIDE;
-		case LLM_Q3_K:
-			return FORMULA_BLOCK_HALVES;
-		case LLM_Q6_K:
-			return FORMULA_BLOCK_HALVES_WIDE;
-		case LLM_Q2_K:
-			return FORMULA_BLOCK_HALVES_MINIMUM;
-		default:
-			return FORMULA_MINIMUM;
-	}
-}
-
-AVX512_INLINE bool
-is_of_blocks(Formula formula)
-{
-	return formula >= FORMULA_BLOCK_MINIMUM;
-}
-
-AVX512_INLINE bool
-has_halves(Formula formula)
-{
-	return formula >= FORMULA_BLOCK_HALVES;
-}
-
-AVX512_INLINE bool
-is_wide(Formula formula)
-{
-	return formula == FORMULA_BLOCK_MINIMUM_WIDE || formula == FORMULA_BLOCK_HALVES_WIDE;
-}
-
-AVX512_INLINE bool
-has_minimum(Formula formula)
-{
-	return formula != FORMULA_SYMMETRIC && formula != FORMULA_BLOCK_HALVES && formula != FORMULA_BLOCK_HALVES_WIDE;
-}
-
 /*
  * Do codes with minimums stand for themselves less an offset in the sums, only to make these fit into 16 bits?  What
  * that takes away is added for the whole block.
  */
-AVX512_INLINE bool
+KERNEL_INLINE bool
 lends_offset(Formula formula)
 {
 	return formula == FORMULA_BLOCK_MINIMUM;
 }
 
 /* Do sums begin with the offset's part? */
-AVX512_INLINE bool
+KERNEL_INLINE bool
 has_offset(Formula formula)
 {
 	return lends_offset(formula) || !has_minimum(formula);
 }
 
-/* log2 of what sums of codes take from them where they have an offset. */
-AVX512_INLINE int
-offset_shift(LlmTensorType type)
-{
-	switch (type)
-	{
-		case LLM_Q8_0:
-			return 7;
-		case LLM_Q6_K:
-			return 5;
-		case LLM_Q5_0:
-			return 4;
-		case LLM_Q4_0:
-		case LLM_Q4_K:
-			return 3;
-		case LLM_Q3_K:
-			return 2;
-		default:
-			return 0;
-	}
-}
-
-/* Scale vectors of a group where a group is all: d, and m (added). */
-AVX512_INLINE int
-scale_vectors(Formula formula)
-{
-	return formula == FORMULA_MINIMUM ? 2 : 1;
-}
-
-/* Bytes of one group in the planes of low bits, high bits, block scales and d. */
-AVX512_INLINE int
-low_bytes(LlmTensorType type)
-{
-	return type == LLM_Q8_0 ? 512 : type == LLM_Q2_K || type == LLM_Q3_K ? 128 : 256;
-}
-
-AVX512_INLINE int
-high_bytes(LlmTensorType type)
-{
-	switch (type)
-	{
-		case LLM_Q5_0:
-		case LLM_Q5_1:
-		case LLM_Q5_K:
-		case LLM_Q3_K:
-			return 64;
-		case LLM_Q6_K:
-			return 128;
-		default:
-			return 0;
-	}
-}
-
-AVX512_INLINE int
-sub_bytes(LlmTensorType type)
-{
-	switch (type)
-	{
-		case LLM_Q4_K:
-		case LLM_Q5_K:
-		case LLM_Q3_K:
-			return 192 / SCALE_GROUPS;
-		case LLM_Q2_K:
-		case LLM_Q6_K:
-			return 256 / SCALE_GROUPS;
-		default:
-			return 0;
-	}
-}
-
-AVX512_INLINE int
-d_bytes(LlmTensorType type)
-{
-	return sub_bytes(type) > 0 ? 32 / SCALE_GROUPS : 32;
-}
-
-AVX512_INLINE PanelPointers
-panel_pointers(const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t panel)
-{
-	const uint8_t *base = w->panels + (uint64_t) panel * w->panel_bytes;
-	PanelPointers pointers;
-
-	pointers.low = base + planes->low;
-	pointers.high = base + planes->high;
-	pointers.sub = base + planes->sub;
-	pointers.d = base + planes->d;
-	pointers.m = base + planes->m;
-	return pointers;
-}
-
 /* Every byte of v shifted right (left, when negative); bits from the neighbour are masked off later. */
-AVX512_INLINE __m512i
+KERNEL_INLINE __m512i
 shift_bytes(__m512i v, int right)
 {
 	if (right > 0)
@@ -224,7 +53,7 @@ shift_bytes(__m512i v, int right)
 }
 
 /* code | (bits & mask) */
-AVX512_INLINE __m512i
+KERNEL_INLINE __m512i
 or_masked(__m512i code, __m512i bits, int mask)
 {
 	return _mm512_ternarylogic_epi32(code, bits, _mm512_set1_epi8((char) mask), 0xf8);
@@ -234,7 +63,7 @@ or_masked(__m512i code, __m512i bits, int mask)
  * The codes of one quad of a group.  Nothing is kept from one quad to the
  * next: a second load of the same vector costs less than a register.
  */
-AVX512_INLINE __m512i
+KERNEL_INLINE __m512i
 unpack_code(LlmTensorType type, const PanelPointers *panel, int64_t group, int quad)
 {
 	__m512i		code;
@@ -272,27 +101,27 @@ unpack_code(LlmTensorType type, const PanelPointers *panel, int64_t group, int q
 	}
 }
 
-AVX512_INLINE __m512
+KERNEL_INLINE __m512
 load_halves(const uint8_t *plane, int64_t index)
 {
 	return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) (plane + index * 32)));
 }
 
 /* Sixteen rows' bytes as int32. */
-AVX512_INLINE __m512i
+KERNEL_INLINE __m512i
 widen_unsigned(const uint8_t *bytes)
 {
 	return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *) bytes));
 }
 
-AVX512_INLINE __m512i
+KERNEL_INLINE __m512i
 widen_signed(const uint8_t *bytes)
 {
 	return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *) bytes));
 }
 
 /* Two vectors of small int32, none negative, as pairs of int16. */
-AVX512_INLINE __m512i
+KERNEL_INLINE __m512i
 pair(__m512i first, __m512i second)
 {
 	return _mm512_or_si512(first, _mm512_slli_epi32(second, 16));
@@ -302,7 +131,7 @@ pair(__m512i first, __m512i second)
  * The 6-bit scales and minimums of a Q4_K or Q5_K block, as bytes [8][16 rows]
  * each.  Four of the file's twelve bytes are one vector here.
  */
-AVX512_INLINE void
+KERNEL_INLINE void
 unpack_scale_min_bytes(const uint8_t *sub, uint8_t *scale, uint8_t *minimum)
 {
 	const __m512i six_bits = _mm512_set1_epi8(0x3f);
@@ -319,7 +148,7 @@ unpack_scale_min_bytes(const uint8_t *sub, uint8_t *scale, uint8_t *minimum)
 }
 
 /* The 6-bit scales of a Q3_K block less 32, as signed bytes [16][16 rows]. */
-AVX512_INLINE void
+KERNEL_INLINE void
 unpack_q3_k_bytes(const uint8_t *sub, uint8_t *scale)
 {
 	const __m512i nibble = _mm512_set1_epi8(0x0f);
@@ -337,7 +166,7 @@ unpack_q3_k_bytes(const uint8_t *sub, uint8_t *scale)
 }
 
 /* Scales of groups first .. first + count - 1 where a group is all, scale_vectors of each. */
-AVX512_INLINE void
+KERNEL_INLINE void
 unpack_group_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int count, float *out)
 {
 	for (int g = 0; g < count; g++)
@@ -352,7 +181,7 @@ unpack_group_scales(LlmTensorType type, const PanelPointers *panel, int64_t firs
 	}
 }
 
-AVX512_INLINE void
+KERNEL_INLINE void
 unpack_block_scales(LlmTensorType type, const PanelPointers *panel, int64_t block, BlockScales *out)
 {
 	const __m512i nibble = _mm512_set1_epi32(0x0f);

@@ -2,9 +2,9 @@
  * kernels.h
  *		Every formula of the forward pass, and the shapes it works on.
  *
- * This header is the specification.  Four kernel sets implement it: generic C
- * (the oracle, any processor), AVX2 (with FMA and F16C), AVX-512 (F, BW, VL, DQ, VNNI) and
- * AMX (tiles of int8, beside AVX-512), which has the bits of AVX-512; one is chosen at run time.
+ * This header is the specification.  Five kernel sets implement it: generic C
+ * (the oracle, any processor), AVX2 (with FMA and F16C), AVX-VNNI (beside AVX2), which has the bits of AVX2, AVX-512 (F, BW,
+ * VL, DQ, VNNI) and AMX (tiles of int8, beside AVX-512), which has the bits of AVX-512; one is chosen at run time.
  *
  * Reproducibility.  Within one set the bits of an output depend only on the
  * inputs named in its formula: never on how many columns are computed at
@@ -18,6 +18,9 @@
 
 #include "engine/block.h"
 #include "engine/matrix.h"
+
+/* Templates of kernels are functions whose constants the compiler must see. */
+#define KERNEL_INLINE static inline __attribute__((always_inline))
 
 /*
  * Activations of n_cols tokens as a matrix product reads them.  The floats
@@ -104,7 +107,7 @@ typedef struct LlmAttentionWork
 
 typedef struct LlmKernels
 {
-	const char *name;			/* "generic", "avx2", "avx512", "amx" */
+	const char *name;			/* "generic", "avx2", "avxvnni", "avx512", "amx" */
 	bool		rounds_bf16_input;	/* see llm_bf16_rounds_input */
 
 	/* Activations: fill q, d, sum16 for columns first .. last-1. */
@@ -129,7 +132,7 @@ typedef struct LlmKernels
 	 *					  sum16_1), t);  a = fma(t, d_x, a)
 	 *	 Q2_K:            t as above without offset; a = fma(t, d_x, a); for both halves a = fma(-(dmin min_h),
 	 *					  d_x * float(sum16_h), a)
-	 * AVX-512 and AMX take a block of 256 of a K type at once, whose activations share d_x, over whose groups or halves
+	 * The AVX sets and AMX take a block of 256 of a K type at once, whose activations share d_x, over whose groups or halves
 	 * h U = sum of scale_h (S_h - offset sumq_h) and V = sum of min_h sumq_h are exact in int32:
 	 *	 Q4_K Q5_K Q2_K:  a = fma(-dmin * float(V), d_x, a);  a = fma(d * float(U), d_x, a)
 	 *	 Q6_K Q3_K:       a = fma(d * float(U), d_x, a)
@@ -187,6 +190,7 @@ typedef struct LlmKernels
 
 extern const LlmKernels llm_kernels_generic;
 extern const LlmKernels llm_kernels_avx2;
+extern const LlmKernels llm_kernels_avxvnni;
 extern const LlmKernels llm_kernels_avx512;
 extern const LlmKernels llm_kernels_amx;
 

@@ -12,6 +12,7 @@
 #endif
 
 static bool runs_avx2(void);
+static bool runs_avxvnni(void);
 static bool runs_avx512(void);
 static bool runs_amx(void);
 static bool runs_anywhere(void);
@@ -26,10 +27,12 @@ static const struct
 #if defined(__x86_64__)
 	{"amx", &llm_kernels_amx, runs_amx},
 	{"avx512", &llm_kernels_avx512, runs_avx512},
+	{"avxvnni", &llm_kernels_avxvnni, runs_avxvnni},
 	{"avx2", &llm_kernels_avx2, runs_avx2},
 #else
 	{"amx", NULL, runs_amx},
 	{"avx512", NULL, runs_avx512},
+	{"avxvnni", NULL, runs_avxvnni},
 	{"avx2", NULL, runs_avx2},
 #endif
 	{"generic", &llm_kernels_generic, runs_anywhere},
@@ -52,7 +55,7 @@ llm_kernels_select(const char *name, LlmError *error)
 		}
 	}
 	llm_fail(error, LLM_ERROR_ARGUMENT, "unknown kernel set \"%.64s\"", name);
-	llm_hint(error, "The kernel sets are \"generic\", \"avx2\", \"avx512\" and \"amx\".");
+	llm_hint(error, "The kernel sets are \"generic\", \"avx2\", \"avxvnni\", \"avx512\" and \"amx\".");
 	return NULL;
 }
 
@@ -81,6 +84,16 @@ runs_avx2(void)
 #if defined(__x86_64__)
 	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
 		__builtin_cpu_supports("f16c");
+#else
+	return false;
+#endif
+}
+
+static bool
+runs_avxvnni(void)
+{
+#if defined(__x86_64__)
+	return runs_avx2() && __builtin_cpu_supports("avxvnni");
 #else
 	return false;
 #endif
