@@ -80,26 +80,29 @@ unpack_stretch_scales(LlmTensorType type, const PanelPointers *panel, int64_t fi
 		unpack_blocks(type, panel, first, count, scales->blocks);
 }
 
-/* Codes as bytes, less their offset where the tiles want them signed. */
+/* A group's codes as bytes, less their offset where the tiles want them signed. */
 KERNEL_INLINE void
-unpack_stretch(LlmTensorType type, bool is_signed, const PanelPointers *panel, int64_t first, int count,
-			   uint8_t *codes, StretchScales *scales)
+unpack_codes(LlmTensorType type, bool is_signed, const PanelPointers *panel, int64_t group, uint8_t *codes)
 {
 	const __m512i offset = _mm512_set1_epi8((char) (1 << offset_shift(type)));
 	const bool	subtract = is_signed && offset_shift(type) > 0;
 
+#pragma GCC unroll 8
+	for (int q = 0; q < QUADS; q++)
+	{
+		__m512i		code = unpack_code(type, panel, group, q);
+
+		_mm512_store_si512(codes + q * 64, subtract ? _mm512_sub_epi8(code, offset) : code);
+	}
+}
+
+KERNEL_INLINE void
+unpack_stretch(LlmTensorType type, bool is_signed, const PanelPointers *panel, int64_t first, int count,
+			   uint8_t *codes, StretchScales *scales)
+{
 	unpack_stretch_scales(type, panel, first, count, scales);
 	for (int g = 0; g < count; g++)
-	{
-#pragma GCC unroll 8
-		for (int q = 0; q < QUADS; q++)
-		{
-			__m512i		code = unpack_code(type, panel, first + g, q);
-
-			_mm512_store_si512(codes + (g * QUADS + q) * 64,
-							   subtract ? _mm512_sub_epi8(code, offset) : code);
-		}
-	}
+		unpack_codes(type, is_signed, panel, first + g, codes + g * QUADS * 64);
 }
 
 /* A stretch of `panels` panels from `panel` on to the scratch; next: the panels that come after them. */
