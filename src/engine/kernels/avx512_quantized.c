@@ -117,7 +117,7 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 			PanelPointers next[TILE_PANELS];
 
 			panels = tile_panels(last - panel);
-			unpack_panels(type, false, w, planes, panel, panels, g, count, &scratch, next);
+			unpack_panels(type, w, planes, panel, panels, g, count, &scratch, next);
 			for (int t = 0; t < n_tiles; t++)
 			{
 				const int	c = t * TILE_COLUMNS;

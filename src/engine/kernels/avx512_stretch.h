@@ -97,24 +97,24 @@ unpack_codes(LlmTensorType type, bool is_signed, const PanelPointers *panel, int
 }
 
 KERNEL_INLINE void
-unpack_stretch(LlmTensorType type, bool is_signed, const PanelPointers *panel, int64_t first, int count,
+unpack_stretch(LlmTensorType type, const PanelPointers *panel, int64_t first, int count,
 			   uint8_t *codes, StretchScales *scales)
 {
 	unpack_stretch_scales(type, panel, first, count, scales);
 	for (int g = 0; g < count; g++)
-		unpack_codes(type, is_signed, panel, first + g, codes + g * QUADS * 64);
+		unpack_codes(type, false, panel, first + g, codes + g * QUADS * 64);
 }
 
 /* A stretch of `panels` panels from `panel` on to the scratch; next: the panels that come after them. */
 KERNEL_INLINE void
-unpack_panels(LlmTensorType type, bool is_signed, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t panel,
+unpack_panels(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t panel,
 			  int panels, int64_t first, int count, Scratch *scratch, PanelPointers *next)
 {
 	for (int p = 0; p < panels; p++)
 	{
 		PanelPointers pointers = panel_pointers(w, planes, panel + p);
 
-		unpack_stretch(type, is_signed, &pointers, first, count, scratch->codes[p], &scratch->scales[p]);
+		unpack_stretch(type, &pointers, first, count, scratch->codes[p], &scratch->scales[p]);
 		next[p] = panel_pointers(w, planes, later_panel(w, panel + panels + p));
 	}
 }
