@@ -55,7 +55,7 @@ multiply_group(const uint8_t *codes, const ColumnStretch *x, int at, int32_t *su
 typedef struct Weights
 {
 	_Alignas(64) uint8_t codes[STRETCH_GROUPS * QUADS * 64];
-	_Alignas(64) float scales[STRETCH_GROUPS * MAX_SCALES * 16];
+				_Alignas(64) float scales[STRETCH_GROUPS * MAX_SCALES * 16];
 } Weights;
 
 /* A stretch of a panel, where it is packed. */

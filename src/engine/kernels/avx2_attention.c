@@ -41,16 +41,16 @@ static HalfPage convert(LlmKvType type, const HalfPage *half, int32_t head_dim, 
 static void attend_queries(PageForm form, bool together, const PageView *page, const float *q,
 						   float *const *o, Softmax *softmax);
 KERNEL_INLINE void attend_page(PageForm form, int queries, const PageView *page, const float *q,
-						float *const *o, Softmax *softmax);
+							   float *const *o, Softmax *softmax);
 KERNEL_INLINE void score_page(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
-					   const float *q, float (*scores)[LLM_KV_PAGE]);
+							  const float *q, float (*scores)[LLM_KV_PAGE]);
 KERNEL_INLINE void score_features(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
-						   int32_t first, int32_t last, const float *q, __m256 (*s)[PAGE_VECTORS]);
+								  int32_t first, int32_t last, const float *q, __m256 (*s)[PAGE_VECTORS]);
 KERNEL_INLINE float soften(float *scores, int32_t n_positions, Softmax *softmax);
 KERNEL_INLINE void add_values(PageForm form, int queries, int vectors, const PageView *page, int32_t feature,
-					   float (*p)[LLM_KV_PAGE], const float *factors, float *const *o);
+							  float (*p)[LLM_KV_PAGE], const float *factors, float *const *o);
 KERNEL_INLINE void add_last_values(PageForm form, const PageView *page, int32_t feature, const float *p,
-							float factor, float *o);
+								   float factor, float *o);
 KERNEL_INLINE void scale_weights(PageForm form, const PageView *page, int32_t feature, const float *p, float *scaled);
 KERNEL_INLINE __m256 exp2_lanes(__m256 x);
 KERNEL_INLINE __m256 load_elements(PageForm form, const void *from, int64_t element);

@@ -14,9 +14,9 @@
 #define MAX_COLUMNS 6
 
 KERNEL_INLINE void float_matmul(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last,
-						 const LlmActivations *x, float *y, int64_t y_stride);
+								const LlmActivations *x, float *y, int64_t y_stride);
 KERNEL_INLINE void float_tile(LlmTensorType type, int panels, int columns, const LlmMatrix *w, int32_t panel,
-					   const LlmActivations *x, int32_t column, float *y, int64_t y_stride);
+							  const LlmActivations *x, int32_t column, float *y, int64_t y_stride);
 KERNEL_INLINE __m256 load_weights(LlmTensorType type, const uint8_t *panel, int64_t element);
 
 #define DEFINE_MATMUL(name, type) \

@@ -19,7 +19,7 @@
  */
 typedef struct BlockScales
 {
-	_Alignas(32) int32_t scale[SCALE_GROUPS][2][16];	/* of a group or its halves: see scale_places */
+	_Alignas(32) int32_t scale[SCALE_GROUPS][2][16];	/* see store_scale */
 	int32_t		pairs[SCALE_GROUPS][16];	/* of minimums, or of offset * scale */
 	float		d[16];
 	float		minimum[16];	/* -dmin */
@@ -39,7 +39,7 @@ code_offset(LlmTensorType type)
 	return has_minimum(formula_of(type)) ? 0 : 1 << offset_shift(type);
 }
 
-/* Move bit `from` of every byte to bit `to`; the bits of neighbours that come along must be masked. */
+/* Move bit `from` of every byte to bit `to`; what comes along of neighbours must be masked. */
 KERNEL_INLINE __m256i
 shift_bits(__m256i bytes, int from, int to)
 {
@@ -50,7 +50,7 @@ shift_bits(__m256i bytes, int from, int to)
 	return bytes;
 }
 
-/* The codes of one quad, eight rows of four bytes; low and high are the group's vectors of the half. */
+/* One quad's codes, eight rows of four bytes; low, high: the group's vectors of the half. */
 KERNEL_INLINE __m256i
 quad_codes(LlmTensorType type, const uint8_t *low, const uint8_t *high, int quad)
 {
@@ -109,11 +109,9 @@ KERNEL_INLINE __m256i
 place_bytes(__m128i bytes, int half, uint32_t places)
 {
 	const uint32_t nothing = 0x80808080 & ~(places * 0xff);
-	const uint32_t row = (uint32_t) half * LANES;
-	const __m256i from = _mm256_setr_epi32((int) (places * row | nothing), (int) (places * (row + 1) | nothing),
-										   (int) (places * (row + 2) | nothing), (int) (places * (row + 3) | nothing),
-										   (int) (places * (row + 4) | nothing), (int) (places * (row + 5) | nothing),
-										   (int) (places * (row + 6) | nothing), (int) (places * (row + 7) | nothing));
+	const __m256i rows = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(half * LANES));
+	const __m256i from = _mm256_or_si256(_mm256_mullo_epi32(rows, _mm256_set1_epi32((int) places)),
+										 _mm256_set1_epi32((int) nothing));
 
 	return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), from);
 }
@@ -149,7 +147,7 @@ mask_bytes(__m128i bytes, int mask)
 	return _mm_and_si128(bytes, _mm_set1_epi8((char) mask));
 }
 
-/* Scale s of a Q4_K or Q5_K block: of the last four the upper two bits are atop the first four's bytes. */
+/* Scale s of a Q4_K or Q5_K block: the last four's upper bits are atop the first four's bytes. */
 KERNEL_INLINE __m128i
 six_bit_scale(const uint8_t *sub, int s)
 {
@@ -167,7 +165,7 @@ six_bit_minimum(const uint8_t *sub, int s)
 						mask_bytes(_mm_srli_epi16(load_rows(sub, s), 2), 0x30));
 }
 
-/* Scale s of a Q3_K block less 32: four low bits in the first eight bytes, two high bits in the last four. */
+/* Scale s of a Q3_K block less 32: four bits in the first eight bytes, two in the last four. */
 KERNEL_INLINE __m128i
 q3_k_scale(const uint8_t *sub, int s)
 {
