@@ -7,6 +7,11 @@
  * yielding where other processes want the processors too, the system would count
  * that as work and take the processor away from the team in the middle of
  * its real work, for a time slice at each of the many meetings of a step.
+ *
+ * Who is woken is often put on the processor of whoever woke it: in a virtual machine Linux takes a processor that
+ * idles for one that the host has taken away.  Two threads of a team there would run in turns for a whole
+ * step.  So a thread that wakes where another of its team is goes elsewhere, and a waiting one yields once before it
+ * sleeps, lest it hold up a thread that was put behind it.
  */
 #define _GNU_SOURCE
 #include "engine/parallel.h"
@@ -28,6 +33,7 @@
 #define PIECES_OF_REST 4		/* of what is left of a share one is taken at once */
 
 static inline bool spin(const LlmTeam *team, int32_t *spins);
+static void spread(LlmTeam *team, int32_t thread);
 static void sleep_while(atomic_uint * word, unsigned value);
 static void wake_sleepers(atomic_uint * word);
 
@@ -38,11 +44,23 @@ llm_team_init(LlmTeam *team, int32_t n_threads)
 	atomic_init(&team->generation, 0);
 	atomic_init(&team->next_unit, 0);
 	for (int32_t i = 0; i < LLM_SHARES; i++)
+	{
 		atomic_init(&team->shares[i].taken, 0);
+		atomic_init(&team->processors[i], -1);
+	}
 	atomic_init(&team->main_sleeps, false);
 	atomic_init(&team->n_asleep, 0);
 	team->n_shares = n_threads < LLM_SHARES ? n_threads : LLM_SHARES;
 	team->spins = n_threads > llm_processor_count() ? SPINS_CROWDED : SPINS_ALONE;
+}
+
+void
+llm_team_enter(LlmTeam *team, int32_t thread)
+{
+	if (thread > 0)
+		spread(team, thread);
+	else
+		atomic_store_explicit(&team->processors[0], llm_processor_of_thread(), memory_order_relaxed);
 }
 
 bool
@@ -62,6 +80,7 @@ llm_team_gather(LlmTeam *team, int32_t thread, int32_t n_threads)
 			atomic_store(&team->main_sleeps, true);
 			sleep_while(&team->arrived, arrived);
 			atomic_store(&team->main_sleeps, false);
+			spread(team, thread);
 		}
 		atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
 		return true;
@@ -82,6 +101,7 @@ llm_team_gather(LlmTeam *team, int32_t thread, int32_t n_threads)
 			atomic_fetch_add(&team->n_asleep, 1);
 			sleep_while(&team->generation, before);
 			atomic_fetch_sub(&team->n_asleep, 1);
+			spread(team, thread);
 		}
 		return false;
 	}
@@ -142,15 +162,42 @@ llm_team_take(LlmTeam *team, int32_t thread, int32_t n_threads, int32_t n_units,
 static inline bool
 spin(const LlmTeam *team, int32_t *spins)
 {
-	if (*spins >= team->spins)
+	if (*spins >= 2 * team->spins)
 		return false;
-	++*spins;
+	if (++*spins == team->spins)
+		sched_yield();
 #if defined(__x86_64__) || defined(__i386__)
 	__builtin_ia32_pause();
 #elif defined(__aarch64__)
 	__asm__ __volatile__("isb");
 #endif
 	return true;
+}
+
+/* Go where none of the team is, if one is here. */
+static void
+spread(LlmTeam *team, int32_t thread)
+{
+	const int32_t n = team->n_shares;
+	int32_t		taken[LLM_SHARES];
+	int32_t		here = llm_processor_of_thread();
+	int32_t		n_taken = 0;
+	bool		shared = false;
+
+	if (thread >= n)
+		return;
+	for (int32_t i = 0; i < n; i++)
+	{
+		int32_t		processor = atomic_load_explicit(&team->processors[i], memory_order_relaxed);
+
+		if (i == thread || processor < 0)
+			continue;
+		taken[n_taken++] = processor;
+		shared |= processor == here;
+	}
+	if (shared)
+		here = llm_processor_leave(taken, n_taken);
+	atomic_store_explicit(&team->processors[thread], here, memory_order_relaxed);
 }
 
 /* Sleep until somebody calls wake_sleepers, unless the word has changed already. */

@@ -32,10 +32,17 @@ typedef struct LlmTeam
 	int32_t		n_shares;
 	int32_t		spins;			/* before a waiting thread sleeps */
 	LlmShare	shares[LLM_SHARES]; /* as next_unit, where each thread has a share */
+	atomic_int	processors[LLM_SHARES]; /* where each thread was when it came or woke; -1 before */
 } LlmTeam;
 
 /* A team of up to n_threads, none of which may be in it yet. */
 extern void llm_team_init(LlmTeam *team, int32_t n_threads);
+
+/*
+ * Called by each thread as it comes, before its first meeting.  Threads other than 0 leave a
+ * processor that one of the team has.
+ */
+extern void llm_team_enter(LlmTeam *team, int32_t thread);
 
 /*
  * Wait for all n_threads threads of the team.  True on thread 0, which must call

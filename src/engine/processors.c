@@ -1,6 +1,6 @@
 /*
  * processors.c
- *		How many processors this process may use.
+ *		How many processors this process may use, and which one a thread is on.
  *
  * A container is often limited in time, not in processors.  Threads beyond that time are worse than useless: at
  * each of a step's many meetings the others wait for one that the system holds back until the next period.
@@ -61,6 +61,30 @@ llm_processor_quota(const char *groups, const char *root)
 	}
 	fclose(file);
 	return quota;
+}
+
+int32_t
+llm_processor_of_thread(void)
+{
+	return sched_getcpu();
+}
+
+int32_t
+llm_processor_leave(const int32_t *taken, int32_t n_taken)
+{
+	cpu_set_t	allowed;
+	cpu_set_t	rest;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
+	{
+		rest = allowed;
+		for (int32_t i = 0; i < n_taken; i++)
+			if (taken[i] >= 0 && taken[i] < CPU_SETSIZE)
+				CPU_CLR(taken[i], &rest);
+		if (CPU_COUNT(&rest) > 0 && sched_setaffinity(0, sizeof(rest), &rest) == 0)
+			(void) sched_setaffinity(0, sizeof(allowed), &allowed);
+	}
+	return llm_processor_of_thread();
 }
 
 /* Is the word in the list, which has commas between its words? */

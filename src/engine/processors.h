@@ -1,6 +1,6 @@
 /*
  * processors.h
- *		How many processors this process may use.
+ *		How many processors this process may use, and which one a thread is on.
  */
 #ifndef LLM_PROCESSORS_H
 #define LLM_PROCESSORS_H
@@ -15,5 +15,14 @@ extern int32_t llm_processor_count(void);
  * /proc/self/cgroup, root the folder of their file systems, /sys/fs/cgroup.
  */
 extern int32_t llm_processor_quota(const char *groups, const char *root);
+
+/* The processor that the calling thread is on; -1 where the system does not tell. */
+extern int32_t llm_processor_of_thread(void);
+
+/*
+ * Move the calling thread to a processor that it may use and that is not taken, if there is one, and let the system
+ * move it on from there as before.  Returns the one that it is on then.
+ */
+extern int32_t llm_processor_leave(const int32_t *taken, int32_t n_taken);
 
 #endif							/* LLM_PROCESSORS_H */

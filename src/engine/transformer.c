@@ -125,6 +125,7 @@ llm_transformer_step(LlmTransformer *transformer, LlmStep *step)
 		worker.thread = omp_get_thread_num();
 		worker.n_threads = omp_get_num_threads();
 		worker.own = &transformer->buffers.threads[worker.thread];
+		llm_team_enter(&transformer->team, worker.thread);
 		run_step(&worker);
 	}
 	for (int32_t i = 0; i < transformer->n_spans; i++)

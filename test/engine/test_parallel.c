@@ -1,12 +1,16 @@
 /*
  * test_parallel.c
- *		The team of threads: each unit of shared work is taken by one thread, once.
+ *		The team of threads: each unit of shared work is taken by one thread, once, and threads part.
  */
+#define _GNU_SOURCE
 #include "engine/parallel.h"
 
 #include "tap.h"
 
+#include "engine/processors.h"
+
 #include <omp.h>
+#include <sched.h>
 #include <string.h>
 
 #define PHASES 200
@@ -84,6 +88,63 @@ takes_all(int32_t n_threads, int32_t n_units)
 	return n == n_units;
 }
 
+/*
+ * Threads that are put on one processor when they come: how many stay on that of another though there are others, or
+ * may not run where they might before.
+ */
+static int
+count_crowded(int32_t n_threads)
+{
+	LlmTeam		team;
+	cpu_set_t	allowed;
+	int			first = 0;
+	int			crowded = 0;
+	atomic_int	turn;
+
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	while (!CPU_ISSET(first, &allowed))
+		first++;
+	llm_team_init(&team, n_threads);
+	atomic_init(&turn, 0);
+#pragma omp parallel num_threads(n_threads) reduction(+:crowded)
+	{
+		int32_t		thread = omp_get_thread_num();
+		cpu_set_t	one;
+		cpu_set_t	after;
+
+		while (atomic_load(&turn) != thread)
+			sched_yield();
+		CPU_ZERO(&one);
+		CPU_SET(first, &one);
+		sched_setaffinity(0, sizeof(one), &one);
+		sched_setaffinity(0, sizeof(allowed), &allowed);
+		llm_team_enter(&team, thread);
+		if (thread > 0 && thread < CPU_COUNT(&allowed))
+			for (int32_t i = 0; i < thread; i++)
+				crowded += team.processors[i] == team.processors[thread];
+		sched_getaffinity(0, sizeof(after), &after);
+		crowded += !CPU_EQUAL(&allowed, &after);
+		atomic_fetch_add(&turn, 1);
+	}
+	return crowded;
+}
+
+/* Where all processors are taken, or the system knows none of them, a thread stays. */
+static bool
+stays_where_all_are_taken(void)
+{
+	cpu_set_t	allowed;
+	cpu_set_t	after;
+	int32_t		taken[CPU_SETSIZE + 2] = {-1, CPU_SETSIZE};
+
+	for (int32_t i = 0; i < CPU_SETSIZE; i++)
+		taken[i + 2] = i;
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	(void) llm_processor_leave(taken, CPU_SETSIZE + 2);
+	sched_getaffinity(0, sizeof(after), &after);
+	return CPU_EQUAL(&allowed, &after);
+}
+
 int
 main(void)
 {
@@ -100,5 +161,8 @@ main(void)
 			ok(takes_all(threads[t], units[u]), "one of %d threads takes all %d units", threads[t], units[u]);
 			ok(is_in_order(units[u]), "one thread takes %d units in order", units[u]);
 		}
+	for (int32_t n_threads = 1; n_threads <= 4; n_threads++)
+		ok(count_crowded(n_threads) == 0, "%d threads on one processor part", n_threads);
+	ok(stays_where_all_are_taken(), "where there is nowhere to go a thread stays");
 	return done_testing();
 }
