@@ -29,10 +29,19 @@
 
 #define SPINS_ALONE 2000		/* each thread has a processor */
 #define SPINS_CROWDED 20		/* more threads than processors */
+#define SPINS_FOR_MOVE 20000	/* for one that goes to a processor that may be asleep */
 
 #define PIECES_OF_REST 4		/* of what is left of a share one is taken at once */
 
-static inline bool spin(const LlmTeam *team, int32_t *spins);
+/* How long a thread has waited so far. */
+typedef struct Wait
+{
+	int32_t		spins;
+	unsigned	n_moved;		/* of the team, as it began */
+} Wait;
+
+static inline Wait begin_wait(const LlmTeam *team);
+static inline bool spin(const LlmTeam *team, Wait *wait);
 static void spread(LlmTeam *team, int32_t thread);
 static void sleep_while(atomic_uint * word, unsigned value);
 static void wake_sleepers(atomic_uint * word);
@@ -48,6 +57,7 @@ llm_team_init(LlmTeam *team, int32_t n_threads)
 		atomic_init(&team->shares[i].taken, 0);
 		atomic_init(&team->processors[i], -1);
 	}
+	atomic_init(&team->n_moved, 0);
 	atomic_init(&team->main_sleeps, false);
 	atomic_init(&team->n_asleep, 0);
 	team->n_shares = n_threads < LLM_SHARES ? n_threads : LLM_SHARES;
@@ -66,7 +76,7 @@ llm_team_enter(LlmTeam *team, int32_t thread)
 bool
 llm_team_gather(LlmTeam *team, int32_t thread, int32_t n_threads)
 {
-	int32_t		spins = 0;
+	Wait		wait = begin_wait(team);
 
 	if (thread == 0)
 	{
@@ -75,7 +85,7 @@ llm_team_gather(LlmTeam *team, int32_t thread, int32_t n_threads)
 		while ((arrived = atomic_load_explicit(&team->arrived, memory_order_acquire)) !=
 			   (unsigned) n_threads - 1)
 		{
-			if (spin(team, &spins))
+			if (spin(team, &wait))
 				continue;
 			atomic_store(&team->main_sleeps, true);
 			sleep_while(&team->arrived, arrived);
@@ -96,7 +106,7 @@ llm_team_gather(LlmTeam *team, int32_t thread, int32_t n_threads)
 			wake_sleepers(&team->arrived);
 		while (atomic_load_explicit(&team->generation, memory_order_acquire) == before)
 		{
-			if (spin(team, &spins))
+			if (spin(team, &wait))
 				continue;
 			atomic_fetch_add(&team->n_asleep, 1);
 			sleep_while(&team->generation, before);
@@ -158,14 +168,27 @@ llm_team_take(LlmTeam *team, int32_t thread, int32_t n_threads, int32_t n_units,
 	return false;
 }
 
+static inline Wait
+begin_wait(const LlmTeam *team)
+{
+	return (Wait) {.n_moved = atomic_load_explicit(&team->n_moved, memory_order_relaxed)};
+}
+
 /* False when the thread has spun long enough. */
 static inline bool
-spin(const LlmTeam *team, int32_t *spins)
+spin(const LlmTeam *team, Wait *wait)
 {
-	if (*spins >= 2 * team->spins)
+	if (wait->spins >= 2 * team->spins)
 		return false;
-	if (++*spins == team->spins)
+	if (++wait->spins == team->spins)
+	{
+		unsigned	n_moved;
+
 		sched_yield();
+		n_moved = atomic_load_explicit(&team->n_moved, memory_order_relaxed);
+		if (n_moved != wait->n_moved)
+			*wait = (Wait) {.spins = -SPINS_FOR_MOVE, .n_moved = n_moved};
+	}
 #if defined(__x86_64__) || defined(__i386__)
 	__builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -196,7 +219,11 @@ spread(LlmTeam *team, int32_t thread)
 		shared |= processor == here;
 	}
 	if (shared)
+	{
+		/* before it goes, so that who has yielded to it knows */
+		atomic_fetch_add_explicit(&team->n_moved, 1, memory_order_relaxed);
 		here = llm_processor_leave(taken, n_taken);
+	}
 	atomic_store_explicit(&team->processors[thread], here, memory_order_relaxed);
 }
 

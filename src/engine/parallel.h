@@ -32,6 +32,7 @@ typedef struct LlmTeam
 	int32_t		n_shares;
 	int32_t		spins;			/* before a waiting thread sleeps */
 	LlmShare	shares[LLM_SHARES]; /* as next_unit, where each thread has a share */
+	atomic_uint n_moved;		/* threads that went elsewhere, as another of the team was there */
 	atomic_int	processors[LLM_SHARES]; /* where each thread was when it came or woke; -1 before */
 } LlmTeam;
 

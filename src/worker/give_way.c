@@ -6,8 +6,11 @@
  * it in when the model's slice is over.  So the worker leaves the processors between two steps.
  *
  * Linux counts for how long anybody was ready to run and had no processor, or at least for how long this thread was.
- * Where that, less what the processes that do the jobs ran or waited, was more than a small share of a step, others
+ * Where that, less what the processes that do the jobs ran or waited, was more than a small share of the time, others
  * compute as well.  Systems that do not tell have no pauses.
+ *
+ * Linux adds up what its processors counted whenever it is asked, and weighs each by its ticks (4 ms, often): asked
+ * more often, it loses the most of it.  So steps are judged together that took BOUT_MS or more.
  */
 #include "worker/give_way.h"
 
@@ -19,45 +22,76 @@
 #include "engine/processors.h"
 #include "server/parameters.h"
 
-/* A step was disturbed if somebody waited for so much of it. */
+#define BOUT_MS 20.0
+/* A bout was disturbed if somebody waited for so much of it. */
 #define DISTURBED_SHARE 0.1
-/* A step that was not, because who slept for long comes first, tells less. */
-#define UNDISTURBED_SHORTENS 0.75
+/* One that was not, because who slept for long comes first, tells less. */
+#define UNDISTURBED_SHORTENS 0.5
 /* No pause is longer: by then others may have ended. */
 #define MAX_PAUSE_MS 1000.0
 
-static double wanted_ms(const int *owners, int n_owners);
+/* What an owner has run and waited so far. */
+typedef struct Owner
+{
+	int			pid;
+	double		used_ms;
+} Owner;
+
+static double wanted_ms(void);
 static double waited_ms(void);
+static bool read_used(int pid, double *used_ms);
 static bool read_schedule(const char *who, double *ran_ms, double *waited_ms);
 static bool read_line(const char *path, char *line, size_t size);
 static double elapsed_ms(instr_time since);
 
+/* The bout that is going on: since when, and what had been counted then. */
+static bool in_bout = false;
 static instr_time began;
-static double wanted_before;
+static double waited_before;
+static Owner owners_before[GIVE_WAY_OWNERS];
+static int	n_owners_before;
+
 static instr_time ended;
 static double pause_ms = 0;
 
-/* Of the length of a step.  Pauses grow with the steps that are disturbed, so that who comes now and then costs little. */
-static double pause_steps = 0;
+/* Of the length of a bout.  Pauses grow with those that are disturbed, so that who comes now and then costs little. */
+static double pause_bouts = 0;
 
 void
 Llama2StepBegins(const int *owners, int n_owners)
 {
-	wanted_before = wanted_ms(owners, n_owners);
+	pause_ms = 0;
+	/* who had nothing to do for a while begins anew */
+	if (in_bout && elapsed_ms(ended) < BOUT_MS)
+		return;
+	n_owners_before = 0;
+	for (int i = 0; i < n_owners; i++)
+	{
+		Owner	   *owner = &owners_before[n_owners_before];
+
+		owner->pid = owners[i];
+		if (read_used(owner->pid, &owner->used_ms))
+			n_owners_before++;
+	}
+	waited_before = waited_ms();
 	INSTR_TIME_SET_CURRENT(began);
+	in_bout = true;
 }
 
 bool
-Llama2StepEnds(const int *owners, int n_owners)
+Llama2StepEnds(void)
 {
-	double		step_ms = elapsed_ms(began);
+	double		bout_ms = elapsed_ms(began);
 
 	INSTR_TIME_SET_CURRENT(ended);
-	if (wanted_ms(owners, n_owners) - wanted_before > DISTURBED_SHARE * step_ms)
-		pause_steps = Min(Max(2 * pause_steps, 1), (100.0 - llama2_job_share) / llama2_job_share);
+	if (bout_ms < BOUT_MS)
+		return false;
+	in_bout = false;
+	if (wanted_ms() > DISTURBED_SHARE * bout_ms)
+		pause_bouts = Min(Max(2 * pause_bouts, 1), (100.0 - llama2_job_share) / llama2_job_share);
 	else
-		pause_steps = pause_steps > 1 ? UNDISTURBED_SHORTENS * pause_steps : 0;
-	pause_ms = Min(step_ms * pause_steps, MAX_PAUSE_MS);
+		pause_bouts = pause_bouts > 1 ? UNDISTURBED_SHORTENS * pause_bouts : 0;
+	pause_ms = Min(bout_ms * pause_bouts, MAX_PAUSE_MS);
 	return pause_ms > 0;
 }
 
@@ -73,26 +107,24 @@ void
 Llama2EndPause(void)
 {
 	pause_ms = 0;
+	in_bout = false;
 }
 
-/* How long somebody waited for a processor, less the owners' part in it, if they ran on all alike. */
+/* How long somebody waited for a processor in the bout, less the owners' part in it, if they ran on all alike. */
 static double
-wanted_ms(const int *owners, int n_owners)
+wanted_ms(void)
 {
 	static int32_t processors = 0;
-	double		wanted = waited_ms();
+	double		wanted = waited_ms() - waited_before;
 
 	if (processors == 0)
 		processors = llm_processor_count();
-	for (int i = 0; i < n_owners; i++)
+	for (int i = 0; i < n_owners_before; i++)
 	{
-		char		who[16];
-		double		ran;
-		double		waited;
+		double		used_ms;
 
-		snprintf(who, sizeof(who), "%d", owners[i]);
-		if (read_schedule(who, &ran, &waited))
-			wanted -= (ran + waited) / processors;
+		if (read_used(owners_before[i].pid, &used_ms))
+			wanted -= (used_ms - owners_before[i].used_ms) / processors;
 	}
 	return wanted;
 }
@@ -109,6 +141,21 @@ waited_ms(void)
 	if (read_line("/proc/pressure/cpu", line, sizeof(line)) && (total = strstr(line, "total=")) != NULL)
 		return strtod(total + strlen("total="), NULL) / 1e3;
 	return read_schedule("thread-self", &ran, &waited) ? waited : 0;
+}
+
+/* How long a process ran and waited for a processor. */
+static bool
+read_used(int pid, double *used_ms)
+{
+	char		who[16];
+	double		ran;
+	double		waited;
+
+	snprintf(who, sizeof(who), "%d", pid);
+	if (!read_schedule(who, &ran, &waited))
+		return false;
+	*used_ms = ran + waited;
+	return true;
 }
 
 /* How long a process ran, and waited for a processor, since its start. */

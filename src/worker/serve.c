@@ -24,8 +24,6 @@
 #include "shared/model_memory.h"
 #include "worker/give_way.h"
 
-#define MAX_JOB_WORKERS 8		/* of other databases, whose jobs run at once */
-
 typedef struct RunningRequest
 {
 	bool		in_use;
@@ -266,7 +264,7 @@ start_request(RunningRequest *place, Llama2RequestSlot *slot)
 static void
 step(void)
 {
-	int			owners[MAX_JOB_WORKERS];
+	int			owners[GIVE_WAY_OWNERS];
 	int			n_owners = n_giving_way == n_running ? job_workers(owners) : 0;
 
 	if (n_owners > 0)
@@ -274,7 +272,7 @@ step(void)
 	else
 		Llama2EndPause();
 	(void) llm_engine_step(engine);
-	if (n_owners > 0 && Llama2StepEnds(owners, n_owners))
+	if (n_owners > 0 && Llama2StepEnds())
 		Llama2AddStatistic(job_pauses, 1);
 }
 
@@ -292,7 +290,7 @@ job_workers(int *pids)
 			continue;
 		while (known < n && pids[known] != running[i].slot->owner_pid)
 			known++;
-		if (known == n && n < MAX_JOB_WORKERS)
+		if (known == n && n < GIVE_WAY_OWNERS)
 			pids[n++] = running[i].slot->owner_pid;
 	}
 	return n;
