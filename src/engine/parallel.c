@@ -61,7 +61,8 @@ llm_team_init(LlmTeam *team, int32_t n_threads)
 	atomic_init(&team->main_sleeps, false);
 	atomic_init(&team->n_asleep, 0);
 	team->n_shares = n_threads < LLM_SHARES ? n_threads : LLM_SHARES;
-	team->spins = n_threads > llm_processor_count() ? SPINS_CROWDED : SPINS_ALONE;
+	team->is_crowded = n_threads > llm_processor_count();
+	team->spins = team->is_crowded ? SPINS_CROWDED : SPINS_ALONE;
 }
 
 void
@@ -203,12 +204,13 @@ spread(LlmTeam *team, int32_t thread)
 {
 	const int32_t n = team->n_shares;
 	int32_t		taken[LLM_SHARES];
-	int32_t		here = llm_processor_of_thread();
+	int32_t		here;
 	int32_t		n_taken = 0;
 	bool		shared = false;
 
-	if (thread >= n)
+	if (thread >= n || team->is_crowded)
 		return;
+	here = llm_processor_of_thread();
 	for (int32_t i = 0; i < n; i++)
 	{
 		int32_t		processor = atomic_load_explicit(&team->processors[i], memory_order_relaxed);

@@ -31,6 +31,7 @@ typedef struct LlmTeam
 	atomic_int	n_asleep;		/* others that want to be woken when they are let go */
 	int32_t		n_shares;
 	int32_t		spins;			/* before a waiting thread sleeps */
+	bool		is_crowded;		/* it has more threads than processors */
 	LlmShare	shares[LLM_SHARES]; /* as next_unit, where each thread has a share */
 	atomic_uint n_moved;		/* threads that went elsewhere, as another of the team was there */
 	atomic_int	processors[LLM_SHARES]; /* where each thread was when it came or woke; -1 before */
@@ -41,7 +42,7 @@ extern void llm_team_init(LlmTeam *team, int32_t n_threads);
 
 /*
  * Called by each thread as it comes, before its first meeting.  Threads other than 0 leave a
- * processor that one of the team has.
+ * processor that one of the team has, unless there are more threads than processors.
  */
 extern void llm_team_enter(LlmTeam *team, int32_t thread);
 

@@ -119,7 +119,7 @@ count_crowded(int32_t n_threads)
 		sched_setaffinity(0, sizeof(one), &one);
 		sched_setaffinity(0, sizeof(allowed), &allowed);
 		llm_team_enter(&team, thread);
-		if (thread > 0 && thread < CPU_COUNT(&allowed))
+		if (n_threads <= llm_processor_count())
 			for (int32_t i = 0; i < thread; i++)
 				crowded += team.processors[i] == team.processors[thread];
 		sched_getaffinity(0, sizeof(after), &after);
