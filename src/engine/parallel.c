@@ -8,9 +8,8 @@
  * that as work and take the processor away from the team in the middle of
  * its real work, for a time slice at each of the many meetings of a step.
  *
- * Who is woken is often put on the processor of whoever woke it: in a virtual machine Linux takes a processor that
- * idles for one that the host has taken away.  Two threads of a team there would run in turns for a whole
- * step.  So a thread that wakes where another of its team is goes elsewhere, and a waiting one yields once before it
+ * Who is woken can be put on the processor of whoever woke it though another idles, as Linux was seen to do in a
+ * virtual machine.  Two threads of a team there would run in turns for a whole step.  So a thread that wakes where another of its team is goes elsewhere, and a waiting one yields once before it
  * sleeps, lest it hold up a thread that was put behind it.
  */
 #define _GNU_SOURCE

@@ -1,6 +1,6 @@
 /*
  * processors.c
- *		How many processors this process may use, and which one a thread is on.
+ *		How many processors this process may use, and where among them a thread is.
  *
  * A container is often limited in time, not in processors.  Threads beyond that time are worse than useless: at
  * each of a step's many meetings the others wait for one that the system holds back until the next period.

@@ -1,6 +1,6 @@
 /*
  * processors.h
- *		How many processors this process may use, and which one a thread is on.
+ *		How many processors this process may use, and where among them a thread is.
  */
 #ifndef LLM_PROCESSORS_H
 #define LLM_PROCESSORS_H

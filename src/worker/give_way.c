@@ -10,7 +10,7 @@
  * compute as well.  Systems that do not tell have no pauses.
  *
  * Linux adds up what its processors counted whenever it is asked, and weighs each by its ticks (4 ms, often): asked
- * more often, it loses the most of it.  So steps are judged together that took BOUT_MS or more.
+ * more often, it loses most of it (kernel/sched/psi.c, collect_percpu_times).  So steps are judged together that took BOUT_MS or more.
  */
 #include "worker/give_way.h"
 

@@ -112,8 +112,8 @@ work_ahead(LlmTensorType type, const Ahead *ahead, int step)
  * stretch's tiles have done `steps` groups before.
  */
 KERNEL_INLINE void
-add_tile(LlmTensorType type, const Weights *weights, const ColumnStretch *x, const ColumnStretch *next_x, int columns, int groups, const Ahead *ahead,
-		 int steps, bool is_first, float *y, int64_t y_stride)
+add_tile(LlmTensorType type, const Weights *weights, const ColumnStretch *x, const ColumnStretch *next_x, int columns,
+		 int groups, const Ahead *ahead, int steps, bool is_first, float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
 	const int	stride = scale_vectors(formula) * 16;
@@ -203,9 +203,11 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 		for (int t = 0; t < n_tiles; t++)
 		{
 			const int	c = t * TILE_COLUMNS;
+			const int	next_c = t + 1 < n_tiles ? c + TILE_COLUMNS : 0;
 
-			add_tile(type, &weights[i % 2], activations + c, activations + (t + 1 < n_tiles ? c + TILE_COLUMNS : 0), columns - c, now.count, &ahead, t * now.count,
-					 now.first == 0, y + (column + c) * y_stride + (int64_t) (first + panel) * LLM_PANEL_ROWS, y_stride);
+			add_tile(type, &weights[i % 2], activations + c, activations + next_c, columns - c,
+					 now.count, &ahead, t * now.count, now.first == 0,
+					 y + (column + c) * y_stride + (int64_t) (first + panel) * LLM_PANEL_ROWS, y_stride);
 		}
 		now = ahead.to_unpack;
 	}
