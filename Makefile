@@ -58,6 +58,7 @@ $(BUILD)/engine/kernels/avx512.o $(BUILD)/engine/kernels/avx512_%.o $(BUILD)/eng
 	-mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 $(BUILD)/engine/kernels/avx512_bf16.o: OPTIMIZE += -mavx512bf16
 $(BUILD)/engine/kernels/amx_%.o: OPTIMIZE += -mamx-tile -mamx-int8
+$(BUILD)/engine/kernels/amx_prompt.o $(BUILD)/engine/kernels/amx_prompt_round.o: OPTIMIZE += -mamx-bf16 -mavx512vbmi -mavx512bf16 -mavx512fp16
 
 $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)

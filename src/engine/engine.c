@@ -110,6 +110,7 @@ llm_engine_create(const LlmModel *model, const LlmVocabulary *vocabulary,
 										 shape.transformer.max_positions, vocabulary, error);
 	if (engine->sampler == NULL)
 		goto failed;
+	shape.limits.prompts_differ = llm_transformer_prompts_differ(engine->transformer);
 	engine->scheduler = llm_scheduler_create(engine->cache, &shape.limits);
 	engine->constraints = llm_constraints_create(vocabulary, 0);
 	engine->token_text = malloc((size_t) llm_vocabulary_max_token_bytes(vocabulary) + 1);

@@ -79,7 +79,7 @@ begin_round(LlmSequence *const *running, int32_t n_running, int32_t budget, int3
 	return n_sessions;
 }
 
-/* How many prompt tokens a sequence could compute in this step beside its chunk. */
+/* How many prompt tokens a sequence could compute in this step beside its chunk: a slice is of a prompt, or of answers. */
 static int32_t
 prompt_need(const LlmSequence *sequence, int32_t score_rows)
 {
@@ -87,6 +87,8 @@ prompt_need(const LlmSequence *sequence, int32_t score_rows)
 
 	if (sequence->request->state == LLM_REQUEST_DECODE || sequence->waits_for_page)
 		return 0;
+	if (sequence->n_computed < last)
+		last = least(last, llm_sequence_run_end(sequence, sequence->n_computed));
 	if (sequence->request->kind == LLM_SCORE)
 		last = least(last, llm_sequence_first_wanted(sequence) + score_rows);
 	return last - sequence->n_computed - sequence->chunk;

@@ -51,10 +51,12 @@ llm_request_check(const LlmRequest *request, const LlmVocabulary *vocabulary,
 
 	for (int32_t i = 0; i < request->n_prompt; i++)
 	{
-		if (request->prompt[i] < 0 || request->prompt[i] >= n_vocabulary)
+		int32_t		token = request->prompt[i] & ~LLM_ANSWER_TOKEN;
+
+		if (token < 0 || token >= n_vocabulary)
 			return llm_fail(error, LLM_ERROR_ARGUMENT,
 							"token %d of the prompt is %d, outside the vocabulary of %d tokens",
-							i + 1, request->prompt[i], n_vocabulary);
+							i + 1, token, n_vocabulary);
 	}
 	return true;
 }

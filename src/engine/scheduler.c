@@ -87,6 +87,8 @@ llm_scheduler_add(LlmScheduler *scheduler, LlmSequence *sequence)
 		return false;
 	sequence->arrival = scheduler->n_arrived++;
 	sequence->shares = scheduler->limits.prefix_cache && sequence->request->keep_cached;
+	if (scheduler->limits.prompts_differ)
+		llm_sequence_mark(sequence);
 	llm_session_append(session, sequence);
 	scheduler->n_waiting++;
 	return true;
@@ -469,6 +471,7 @@ fill_slice(LlmSlice *slice, const LlmSequence *sequence)
 	slice->n_tokens = sequence->chunk;
 	slice->first_position = sequence->n_computed;
 	slice->pages = &sequence->pages;
+	slice->is_prompt = llm_sequence_is_prompt(sequence, sequence->n_computed);
 	if (n_wanted <= 0)
 		return;
 	if (sequence->request->kind == LLM_EMBED)

@@ -25,6 +25,7 @@ typedef struct LlmSchedulerLimits
 	int32_t		step_tokens;	/* of prompts in one step */
 	int32_t		max_logits;		/* rows in one step, >= max_sequences */
 	bool		prefix_cache;	/* requests that want to may share pages */
+	bool		prompts_differ; /* a prompt's tokens have other bits than generated ones */
 	bool		speculation;	/* whoever decodes may add drafts */
 } LlmSchedulerLimits;
 

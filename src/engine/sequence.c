@@ -35,6 +35,7 @@ llm_sequence_create(LlmRequest *request, int32_t context_length, int32_t dim, Ll
 		sequence->max_tokens = (int32_t) max_tokens;
 		sequence->n_keep = n_keep;
 		sequence->tokens = calloc(max_tokens, sizeof(int32_t));
+		sequence->marked = calloc(max_tokens, sizeof(int32_t));
 		sequence->pages.capacity = (int32_t) ((max_tokens + LLM_KV_PAGE - 1) / LLM_KV_PAGE);
 		sequence->pages.pages = calloc(sequence->pages.capacity, sizeof(int32_t));
 		sequence->stops = llm_stop_matcher_create(request->n_stops, request->stops,
@@ -42,7 +43,7 @@ llm_sequence_create(LlmRequest *request, int32_t context_length, int32_t dim, Ll
 		if (request->kind == LLM_EMBED)
 			sequence->pool = llm_pool_create(request->pooling, request->n_prompt, dim);
 	}
-	if (sequence == NULL || sequence->tokens == NULL || sequence->pages.pages == NULL ||
+	if (sequence == NULL || sequence->tokens == NULL || sequence->marked == NULL || sequence->pages.pages == NULL ||
 		sequence->stops == NULL || (request->kind == LLM_EMBED && sequence->pool == NULL))
 	{
 		llm_sequence_free(sequence);
@@ -50,7 +51,8 @@ llm_sequence_create(LlmRequest *request, int32_t context_length, int32_t dim, Ll
 				 (int) max_tokens);
 		return NULL;
 	}
-	memcpy(sequence->tokens, request->prompt, request->n_prompt * sizeof(int32_t));
+	for (int32_t i = 0; i < request->n_prompt; i++)
+		sequence->marked[i] = sequence->tokens[i] = request->prompt[i] & ~LLM_ANSWER_TOKEN;
 	sequence->n_tokens = request->n_prompt;
 	if (request->kind == LLM_GENERATE && request->grammar != NULL)
 	{
@@ -72,11 +74,39 @@ llm_sequence_free(LlmSequence *sequence)
 	if (sequence == NULL)
 		return;
 	free(sequence->tokens);
+	free(sequence->marked);
 	free(sequence->pages.pages);
 	llm_constraint_end(sequence->constraint);
 	llm_pool_free(sequence->pool);
 	llm_stop_matcher_free(sequence->stops);
 	free(sequence);
+}
+
+void
+llm_sequence_mark(LlmSequence *sequence)
+{
+	const LlmRequest *request = sequence->request;
+
+	sequence->is_marked = true;
+	for (int32_t i = 0; i < request->n_prompt; i++)
+		if ((request->prompt[i] & LLM_ANSWER_TOKEN) != 0 || (request->kind == LLM_SCORE && i >= request->score_from))
+			sequence->marked[i] |= LLM_ANSWER_TOKEN;
+}
+
+bool
+llm_sequence_is_prompt(const LlmSequence *sequence, int32_t position)
+{
+	return (sequence->marked[position] & LLM_ANSWER_TOKEN) == 0;
+}
+
+int32_t
+llm_sequence_run_end(const LlmSequence *sequence, int32_t position)
+{
+	int32_t		end = position + 1;
+
+	while (end < sequence->n_tokens && llm_sequence_is_prompt(sequence, end) == llm_sequence_is_prompt(sequence, position))
+		end++;
+	return end;
 }
 
 /* The last token that is scored is not itself an input. */
@@ -114,6 +144,7 @@ llm_sequence_append(LlmSequence *sequence, LlmSample sample, const char *text, s
 	uint64_t	certain;
 	bool		stopped;
 
+	sequence->marked[sequence->n_tokens] = sample.token | (sequence->is_marked ? LLM_ANSWER_TOKEN : 0);
 	sequence->tokens[sequence->n_tokens++] = sample.token;
 	stopped = llm_stop_matcher_push(sequence->stops, text, length, &certain);
 	sequence->n_text_bytes = stopped ? certain : sequence->n_text_bytes + length;
@@ -147,6 +178,7 @@ llm_sequence_forget(LlmSequence *sequence)
 	int32_t		n_forgotten = n_left > 1 ? n_left / 2 : 1;
 
 	memmove(forgotten, forgotten + n_forgotten, (n_left - n_forgotten) * sizeof(int32_t));
+	memcpy(sequence->marked + sequence->n_keep, forgotten, (n_left - n_forgotten) * sizeof(int32_t));
 	sequence->n_tokens -= n_forgotten;
 }
 

@@ -21,6 +21,8 @@ typedef struct LlmSequence
 	LlmRequest *request;		/* NULL once it is done: its memory may be gone */
 
 	int32_t    *tokens;			/* [max_tokens] the prompt, what was generated, then drafts */
+	int32_t    *marked;			/* [max_tokens] the same without drafts, as llm_sequence_mark says */
+	bool		is_marked;		/* llm_sequence_mark was called */
 	int32_t		n_tokens;
 	int32_t		max_tokens;		/* as many as it can come to have at once */
 	int32_t		n_keep;			/* of a context that is shifted: its first so many tokens; else 0 */
@@ -55,6 +57,17 @@ typedef struct LlmSequence
 extern LlmSequence *llm_sequence_create(LlmRequest *request, int32_t context_length, int32_t dim,
 										LlmConstraints *constraints, LlmError *error);
 extern void llm_sequence_free(LlmSequence *sequence);
+
+/*
+ * Where prompts have bits of their own: tell the tokens that are computed as generated ones (LLM_ANSWER_TOKEN), as pages are
+ * found by their tokens and these marks.  They are those of answers in the prompt, those that are scored, and of course those
+ * that are generated.
+ */
+extern void llm_sequence_mark(LlmSequence *sequence);
+
+/* Does the token at this position count as a prompt's?  And up to where do the tokens from there on, like it or unlike it? */
+extern bool llm_sequence_is_prompt(const LlmSequence *sequence, int32_t position);
+extern int32_t llm_sequence_run_end(const LlmSequence *sequence, int32_t position);
 
 /* How many of its tokens must be computed before it decodes; of the others, before it is done. */
 extern int32_t llm_sequence_prefill_length(const LlmSequence *sequence);

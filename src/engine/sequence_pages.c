@@ -3,7 +3,7 @@
  *		The pages of a sequence, from admission to the end.
  *
  * Of a sequence that shares, each page full of computed positions can be found: its
- * own number k is the page before number k + 1 for whoever has the same tokens.
+ * own number k is the page before number k + 1 for whoever has the same tokens, computed in the same way.
  */
 #include "engine/sequence_pages.h"
 
@@ -111,7 +111,7 @@ page_key(const LlmSequence *sequence, int32_t number)
 	{
 		.scope = sequence->request->cache_scope,
 		.previous = number > 0 ? sequence->pages.pages[number - 1] : LLM_NO_PAGE,
-		.tokens = sequence->tokens + number * LLM_KV_PAGE
+		.tokens = sequence->marked + number * LLM_KV_PAGE
 	};
 }
 

@@ -19,6 +19,7 @@
 #include "engine/matmul_blas.h"
 #include "engine/transformer_private.h"
 
+#define LAYER_MATRICES 7
 #define FEW_TOKENS 2			/* not worth a second meeting */
 #define FEW_COLUMNS 8			/* with so many, memory bounds a product */
 #define SOME_COLUMNS 24			/* with so many, the kernels' tiles have two panels */
@@ -45,6 +46,7 @@ typedef void (*RowOperation) (LlmTransformer *t, int32_t layer, int32_t first, i
 
 static bool check_options(const LlmTransformerOptions *options, LlmError *error);
 static bool check_kernels(const LlmModel *model, const LlmKernels *kernels, LlmError *error);
+static const LlmMatrix *layer_matrix(const LlmModel *model, int32_t i);
 static void fill_rope_frequencies(double *frequencies, const LlmModelConfig *config);
 static void run_step(const LlmThread *w);
 static void prepare_rows(const LlmThread *w, RowOperation operation, int32_t layer);
@@ -139,6 +141,15 @@ llm_transformer_step(LlmTransformer *transformer, LlmStep *step)
 	}
 }
 
+bool
+llm_transformer_prompts_differ(const LlmTransformer *transformer)
+{
+	for (int32_t i = 0; i < transformer->model->config.n_layers * LAYER_MATRICES; i++)
+		if (llm_rounds_prompts(transformer->kernels, layer_matrix(transformer->model, i)->type))
+			return true;
+	return false;
+}
+
 float *
 llm_transformer_logits(LlmTransformer *transformer, int32_t row)
 {
@@ -174,26 +185,27 @@ check_options(const LlmTransformerOptions *options, LlmError *error)
 static bool
 check_kernels(const LlmModel *model, const LlmKernels *kernels, LlmError *error)
 {
-	for (int32_t i = -1; i < model->config.n_layers; i++)
+	for (int32_t i = 0; i <= model->config.n_layers * LAYER_MATRICES; i++)
 	{
-		const LlmLayer *layer = i < 0 ? NULL : &model->layers[i];
-		const LlmMatrix *of_layer[] = {
-			layer ? &layer->q : &model->output,
-			layer ? &layer->k : NULL,
-			layer ? &layer->v : NULL,
-			layer ? &layer->attention_output : NULL,
-			layer ? &layer->gate : NULL,
-			layer ? &layer->up : NULL,
-			layer ? &layer->down : NULL
-		};
+		const LlmMatrix *matrix = i == 0 ? &model->output : layer_matrix(model, i - 1);
 
-		for (size_t m = 0; m < sizeof(of_layer) / sizeof(of_layer[0]); m++)
-			if (of_layer[m] != NULL && kernels->matmul[of_layer[m]->type] == NULL)
-				return llm_fail(error, LLM_ERROR_UNSUPPORTED,
-								"the %s kernels have no product for tensor type %d",
-								kernels->name, (int) of_layer[m]->type);
+		if (kernels->matmul[matrix->type] == NULL)
+			return llm_fail(error, LLM_ERROR_UNSUPPORTED, "the %s kernels have no product for tensor type %d",
+							kernels->name, (int) matrix->type);
 	}
 	return true;
+}
+
+/* Matrix i of all layers' LAYER_MATRICES. */
+static const LlmMatrix *
+layer_matrix(const LlmModel *model, int32_t i)
+{
+	const LlmLayer *layer = &model->layers[i / LAYER_MATRICES];
+	const LlmMatrix *matrices[LAYER_MATRICES] = {
+		&layer->q, &layer->k, &layer->v, &layer->attention_output, &layer->gate, &layer->up, &layer->down
+	};
+
+	return matrices[i % LAYER_MATRICES];
 }
 
 /* Angle of a pair at position 1: Su et al. 2021, section 3.2.2, with linear scaling. */
@@ -360,14 +372,26 @@ quantize(const LlmTransformer *t, LlmInput *input, const LlmMatrix *const *produ
 		 int32_t first, int32_t last)
 {
 	const LlmActivations *done[2] = {NULL, NULL};
+	const int32_t n_others = input->groups.n_cols - input->prompts.n_cols;
+	bool		rounded = false;
 
 	for (int i = 0; i < n_products; i++)
 	{
 		LlmActivations *wanted = llm_input_for(input, products[i]->type);
+		int32_t		end = last;
 
-		if (!llm_type_takes_int8(products[i]->type) || wanted == done[0] || wanted == done[1])
+		if (!llm_type_takes_int8(products[i]->type))
 			continue;
-		t->kernels->quantize(wanted, first, last);
+		if (llm_rounds_prompts(t->kernels, products[i]->type) && last > n_others)
+		{
+			if (!rounded)
+				t->kernels->round_prompts(&input->prompts, first > n_others ? first - n_others : 0, last - n_others);
+			rounded = true;
+			end = n_others;
+		}
+		if (wanted == done[0] || wanted == done[1])
+			continue;
+		t->kernels->quantize(wanted, first, end);
 		done[done[0] != NULL] = wanted;
 	}
 }
@@ -520,7 +544,7 @@ work_unit(const LlmThread *w, bool blas)
 		return (WorkUnit) {LLM_BLAS_PANELS, 1};
 	if (w->transformer->n_tokens <= FEW_COLUMNS)
 		return (WorkUnit) {2, INT32_MAX};
-	if (w->transformer->n_tokens <= SOME_COLUMNS)
+	if (w->transformer->n_tokens <= SOME_COLUMNS || w->transformer->kernels->round_prompts != NULL)
 		return (WorkUnit) {2, 24};
 	return (WorkUnit) {3, 16};
 }
@@ -546,15 +570,24 @@ static void
 multiply(const LlmThread *w, const Product *product, int32_t first, int32_t last, LlmInput *input)
 {
 	const LlmMatrix *weights = product->weights;
-	const LlmActivations *x = llm_input_for(input, weights->type);
+	const LlmKernels *kernels = w->transformer->kernels;
+	LlmActivations x = *llm_input_for(input, weights->type);
 
 	if (last > weights->n_panels)
 		last = weights->n_panels;
-	if (uses_blas(w->transformer, weights, x))
-		llm_matmul_blas(weights, first, last, x, product->y, product->y_stride, w->own->blas);
-	else
-		w->transformer->kernels->matmul[weights->type] (weights, first, last, x,
-														product->y, product->y_stride);
+	if (uses_blas(w->transformer, weights, &x))
+	{
+		llm_matmul_blas(weights, first, last, &x, product->y, product->y_stride, w->own->blas);
+		return;
+	}
+	if (llm_rounds_prompts(kernels, weights->type) && input->prompts.n_cols > 0)
+	{
+		x.n_cols -= input->prompts.n_cols;
+		kernels->prompt_matmul[weights->type] (weights, first, last, &input->prompts,
+											   product->y + x.n_cols * product->y_stride, product->y_stride);
+	}
+	if (x.n_cols > 0)
+		kernels->matmul[weights->type] (weights, first, last, &x, product->y, product->y_stride);
 }
 
 static bool

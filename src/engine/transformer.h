@@ -3,7 +3,7 @@
  *		The forward pass of Llama 2 (Touvron et al. 2023, section 2.2) for any number of sequences in one step.
  *
  * A step takes slices: consecutive tokens of one sequence each (one token when
- * decoding, a chunk of the prompt when prefilling).  It runs in one parallel
+ * decoding, a chunk of the prompt when prefilling), all of which are a prompt's or none.  It runs in one parallel
  * region with barriers inside; all buffers are claimed when the context is created.
  */
 #ifndef LLM_TRANSFORMER_H
@@ -30,6 +30,7 @@ typedef struct LlmSlice
 	int32_t		first_position; /* positions below are in the cache already */
 	int32_t		n_logits;		/* logits wanted for the last n_logits tokens, */
 	int32_t		n_states;		/* or the final states of the last n_states */
+	bool		is_prompt;		/* a prompt's tokens may have other bits (kernels.h) */
 	const LlmPageTable *pages;	/* covers first_position + n_tokens positions */
 
 	bool		dropped;		/* set by between_layers: stop computing this slice */
@@ -62,6 +63,9 @@ extern uint64_t llm_transformer_bytes(const LlmModelConfig *config, const LlmTra
 
 /* Run one step.  The limits of the options must hold; tokens must be in the vocabulary. */
 extern void llm_transformer_step(LlmTransformer *transformer, LlmStep *step);
+
+/* Do a prompt's tokens have other bits than generated ones?  (kernels.h, prompt_matmul) */
+extern bool llm_transformer_prompts_differ(const LlmTransformer *transformer);
 
 /* Row of logits [vocabulary_size] of the latest step. */
 extern float *llm_transformer_logits(LlmTransformer *transformer, int32_t row);

@@ -176,6 +176,9 @@ claim_input(Cursor *cursor, int32_t n_rows, uint64_t width)
 	input.blocks = input.groups;
 	claim_int8(cursor, n_rows, LLM_GROUP, &input.groups);
 	claim_int8(cursor, n_rows, LLM_MAX_BLOCK, &input.blocks);
+	input.prompts.width = (int32_t) padded;
+	input.prompts.rounded = claim(cursor, round_up((uint64_t) n_rows, LLM_TILE_COLUMNS), padded * sizeof(uint16_t));
+	input.prompts.factor = claim(cursor, (uint64_t) n_rows, sizeof(float));
 	return input;
 }
 

@@ -25,7 +25,8 @@ struct LlmTransformer
 	int32_t		heads_per_unit; /* query heads of one unit of attention work */
 	bool		whole_spans;	/* a unit of attention work can store all the keys that it reads */
 	bool		all_wanted;		/* of every token logits or state */
-	int32_t		n_classified;	/* the first so many rows are of slices without states */
+	int32_t		n_classified;	/* the first so many rows are of slices without states, */
+	int32_t		n_generated;	/* and of these the first so many of slices that are no prompts */
 };
 
 /* One thread in a step. */

@@ -4,18 +4,27 @@
  *
  * Rows are closed up when slices are dropped, and in the last layer, where only
  * the tokens remain whose logits or states are wanted.  Slices that want states come last, so that
- * the classifier's rows are the first ones.
+ * the classifier's rows are the first ones, and those that are no prompts come first.
  */
 #include "engine/transformer_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static int32_t load_slices(LlmTransformer *t, bool for_states, int32_t n_tokens);
+/* In the order of their rows. */
+typedef enum SliceKind
+{
+	GENERATED,
+	PROMPT,
+	PROMPT_FOR_STATES
+} SliceKind;
+
+static int32_t load_slices(LlmTransformer *t, SliceKind kind, int32_t n_tokens);
+static SliceKind kind_of(const LlmSlice *slice);
 static int32_t wanted_of(const LlmTokenRange *span);
 static void move_rows(LlmRows rows, int32_t to, int32_t from, int32_t n);
 static void set_row_count(LlmTransformer *t, int32_t n_tokens);
-static void set_columns(LlmInput *input, int32_t n_cols);
+static void set_columns(LlmInput *input, int32_t n_cols, int32_t n_generated);
 static void cut_chunks(LlmTransformer *t);
 static int	compare_chunks(const void *a, const void *b);
 static bool is_even(int64_t n_units, int32_t n_threads);
@@ -23,12 +32,13 @@ static bool is_even(int64_t n_units, int32_t n_threads);
 void
 llm_transformer_load_rows(LlmTransformer *t, LlmStep *step)
 {
-	int32_t		n_tokens;
+	int32_t		n_tokens = 0;
 
 	t->step = step;
 	t->n_spans = 0;
-	n_tokens = load_slices(t, false, 0);
-	set_row_count(t, load_slices(t, true, n_tokens));
+	for (SliceKind kind = GENERATED; kind <= PROMPT_FOR_STATES; kind++)
+		n_tokens = load_slices(t, kind, n_tokens);
+	set_row_count(t, n_tokens);
 }
 
 void
@@ -65,16 +75,16 @@ llm_transformer_keep_rows(LlmTransformer *t, bool only_wanted)
 		set_row_count(t, row);
 }
 
-/* The slices that want states, or the others, after n_tokens rows; returns how many rows there are then. */
+/* The slices of a kind, after n_tokens rows; returns how many rows there are then. */
 static int32_t
-load_slices(LlmTransformer *t, bool for_states, int32_t n_tokens)
+load_slices(LlmTransformer *t, SliceKind kind, int32_t n_tokens)
 {
 	for (int32_t i = 0; i < t->step->n_slices; i++)
 	{
 		LlmSlice   *slice = &t->step->slices[i];
 		LlmTokenRange *span = &t->buffers.spans[t->n_spans];
 
-		if ((slice->n_states > 0) != for_states)
+		if (kind_of(slice) != kind)
 			continue;
 		slice->first_logits = -1;
 		slice->first_state = -1;
@@ -95,6 +105,12 @@ load_slices(LlmTransformer *t, bool for_states, int32_t n_tokens)
 	return n_tokens;
 }
 
+static SliceKind
+kind_of(const LlmSlice *slice)
+{
+	return slice->n_states > 0 ? PROMPT_FOR_STATES : slice->is_prompt ? PROMPT : GENERATED;
+}
+
 static int32_t
 wanted_of(const LlmTokenRange *span)
 {
@@ -113,21 +129,31 @@ static void
 set_row_count(LlmTransformer *t, int32_t n_tokens)
 {
 	t->n_tokens = n_tokens;
-	set_columns(&t->buffers.normed, n_tokens);
-	set_columns(&t->buffers.attention, n_tokens);
-	set_columns(&t->buffers.hidden, n_tokens);
 	t->n_classified = 0;
+	t->n_generated = 0;
 	for (int32_t i = 0; i < t->n_spans; i++)
-		if (t->buffers.spans[i].slice->n_states == 0)
-			t->n_classified += t->buffers.spans[i].n_rows;
+	{
+		const LlmTokenRange *span = &t->buffers.spans[i];
+		SliceKind	kind = kind_of(span->slice);
+
+		if (kind != PROMPT_FOR_STATES)
+			t->n_classified += span->n_rows;
+		if (kind == GENERATED)
+			t->n_generated += span->n_rows;
+	}
+	set_columns(&t->buffers.normed, n_tokens, t->n_generated);
+	set_columns(&t->buffers.attention, n_tokens, t->n_generated);
+	set_columns(&t->buffers.hidden, n_tokens, t->n_generated);
 	cut_chunks(t);
 }
 
 static void
-set_columns(LlmInput *input, int32_t n_cols)
+set_columns(LlmInput *input, int32_t n_cols, int32_t n_generated)
 {
 	input->groups.n_cols = n_cols;
 	input->blocks.n_cols = n_cols;
+	input->prompts.n_cols = n_cols - n_generated;
+	input->prompts.x = input->groups.x + (int64_t) n_generated * input->groups.width;
 }
 
 /*

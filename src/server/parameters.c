@@ -74,6 +74,7 @@ static const struct config_enum_entry kernels_options[] = {
 	{"avxvnni", 3, false},
 	{"avx512", 4, false},
 	{"amx", 5, false},
+	{"amx_bf16", 6, false},
 	{NULL, 0, false}
 };
 

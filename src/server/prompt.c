@@ -195,7 +195,7 @@ prompt_from_messages(const Llama2Model *model, const LlmChatMessage *messages, i
 	Llama2CheckTextLength(model, length);
 	prompt.ids = MemoryContextAllocHuge(CurrentMemoryContext,
 										mul_size(llm_chat_bound(messages, n_messages), sizeof(int32)));
-	if (!llm_chat_tokenize(model->vocabulary, messages, n_messages, prompt.ids, &n_ids, &error))
+	if (!llm_chat_tokenize(model->vocabulary, messages, n_messages, true, prompt.ids, &n_ids, &error))
 		Llama2RaiseEngineError(&error);
 	prompt.n_ids = (int32) n_ids;
 	return prompt;

@@ -103,6 +103,6 @@ ids_to_array(Llama2Prompt prompt)
 											   mul_size(sizeof(Datum), Max(prompt.n_ids, 1)));
 
 	for (int32 i = 0; i < prompt.n_ids; i++)
-		items[i] = Int32GetDatum(prompt.ids[i]);
+		items[i] = Int32GetDatum(prompt.ids[i] & ~LLM_ANSWER_TOKEN);
 	return construct_array(items, prompt.n_ids, INT4OID, 4, true, TYPALIGN_INT);
 }

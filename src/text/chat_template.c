@@ -19,11 +19,12 @@
 /* Not less than the template puts around one message. */
 #define LONGEST_FRAME (sizeof(USER_BEGIN USER_END SYSTEM_BEGIN SYSTEM_END))
 
-/* Text being put together, with room for all that will come. */
+/* Text being put together, with room for all that will come, and for where its tokens begin. */
 typedef struct Buffer
 {
 	char	   *bytes;
 	size_t		length;
+	size_t	   *offsets;
 } Buffer;
 
 static bool check_special(int32_t id, const char *name, LlmError *error);
@@ -84,11 +85,11 @@ llm_chat_bound(const LlmChatMessage *messages, int n_messages)
 
 bool
 llm_chat_tokenize(const LlmVocabulary *vocabulary, const LlmChatMessage *messages, int n_messages,
-				  int32_t *ids, size_t *n_ids, LlmError *error)
+				  bool mark_answers, int32_t *ids, size_t *n_ids, LlmError *error)
 {
 	int32_t		eos_id = llm_vocabulary_eos(vocabulary);
 	const LlmChatMessage *system = NULL;
-	Buffer		buffer;
+	Buffer		buffer = {0};
 	bool		done = true;
 	int			i = 0;
 
@@ -103,20 +104,26 @@ llm_chat_tokenize(const LlmVocabulary *vocabulary, const LlmChatMessage *message
 	for (; done && i < n_messages; i += 2)
 	{
 		bool		finished = i + 1 < n_messages;
+		size_t		answer;
 		size_t		n_turn;
 
 		buffer.length = 0;
 		append_user(&buffer, system, &messages[i]);
 		system = NULL;
+		answer = buffer.length;
 		if (finished)
 			append_answer(&buffer, &messages[i + 1]);
-		done = llm_tokenize(vocabulary, buffer.bytes, buffer.length, true, ids + *n_ids, &n_turn,
-							error);
+		done = llm_tokenize_with_offsets(vocabulary, buffer.bytes, buffer.length, true, ids + *n_ids, buffer.offsets,
+										 &n_turn, error);
+		for (size_t k = 0; done && mark_answers && k < n_turn; k++)
+			if (buffer.offsets[k] >= answer)
+				ids[*n_ids + k] |= LLM_ANSWER_TOKEN;
 		*n_ids += n_turn;
 		if (done && finished)
 			ids[(*n_ids)++] = eos_id;
 	}
 	free(buffer.bytes);
+	free(buffer.offsets);
 	if (!done)
 		*n_ids = 0;
 	return done;
@@ -169,10 +176,13 @@ claim_buffer(const LlmChatMessage *messages, int n_messages, Buffer *buffer, Llm
 	}
 	buffer->length = 0;
 	buffer->bytes = malloc(longest);
-	if (buffer->bytes == NULL)
-		return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY,
-						"out of memory while putting together a turn of %zu bytes", longest);
-	return true;
+	buffer->offsets = calloc(llm_tokenize_bound(longest), sizeof(size_t));
+	if (buffer->bytes != NULL && buffer->offsets != NULL)
+		return true;
+	free(buffer->bytes);
+	free(buffer->offsets);
+	return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY,
+					"out of memory while putting together a turn of %zu bytes", longest);
 }
 
 static void

@@ -37,8 +37,11 @@ extern bool llm_chat_check(const LlmChatMessage *messages, int n_messages, LlmEr
 /* The most ids that llm_chat_tokenize can give for these messages. */
 extern size_t llm_chat_bound(const LlmChatMessage *messages, int n_messages);
 
-/* Tokenize a dialog that llm_chat_check accepts; ids has llm_chat_bound places. */
+/*
+ * Tokenize a dialog that llm_chat_check accepts; ids has llm_chat_bound places.  With mark_answers the
+ * tokens of answers have LLM_ANSWER_TOKEN: those that begin behind "[/INST]", without EOS.
+ */
 extern bool llm_chat_tokenize(const LlmVocabulary *vocabulary, const LlmChatMessage *messages,
-							  int n_messages, int32_t *ids, size_t *n_ids, LlmError *error);
+							  int n_messages, bool mark_answers, int32_t *ids, size_t *n_ids, LlmError *error);
 
 #endif							/* LLM_CHAT_TEMPLATE_H */

@@ -27,6 +27,12 @@ typedef enum LlmPieceKind
 #define LLM_MAX_PIECES 1000000
 #define LLM_MAX_PIECE_BYTES 1024
 
+/*
+ * In a prompt, beside an id: the token is of an answer that a model gave before, and is computed as it was when it was
+ * generated (kernels.h, prompt_matmul).
+ */
+#define LLM_ANSWER_TOKEN 0x40000000
+
 typedef struct LlmPiece
 {
 	const char *bytes;			/* not terminated; U+2581 stands for a space */

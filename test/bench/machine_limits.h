@@ -63,7 +63,7 @@ static inline int compare_doubles(const void *a, const void *b);
 
 /*
  * Measure with n_threads threads, with the instructions of a kernel set ("avx2",
- * "avxvnni", "avx512", "amx"; for others only memory is measured).  What is given is read where it is large enough, since
+ * "avxvnni", "avx512", "amx", "amx_bf16"; for others only memory is measured).  What is given is read where it is large enough, since
  * parts of a machine's memory may differ in speed, else a gigabyte of our own.
  */
 static inline MachineLimits
@@ -227,7 +227,7 @@ MULTIPLY_ADD_LOOP(int8_loop_avxvnni, "avx2,avxvnni", __m256i, "+x",
 static inline bool
 has_avx512(const char *kernels)
 {
-	return strcmp(kernels, "avx512") == 0 || strcmp(kernels, "amx") == 0;
+	return strcmp(kernels, "avx512") == 0 || strncmp(kernels, "amx", 3) == 0;
 }
 
 static inline Loop

@@ -55,6 +55,7 @@ typedef struct Runner
 	LlmKvCache *cache;
 	LlmTransformer *transformer;
 	int32_t		vocabulary_size;
+	bool		is_prompt;		/* of sequences that are started; false at first */
 } Runner;
 
 static inline bool
@@ -69,6 +70,7 @@ create_runner(Runner *runner, const LoadedModel *loaded, const LlmKernels *kerne
 
 	runner->vocabulary_size = loaded->model.config.vocabulary_size;
 	runner->transformer = NULL;
+	runner->is_prompt = false;
 	runner->cache = llm_kv_cache_create(&loaded->model.config, kv_type, 64, &error);
 	if (runner->cache != NULL)
 		runner->transformer = llm_transformer_create(&loaded->model, kernels, runner->cache, &options, &error);
@@ -97,6 +99,7 @@ typedef struct TestSequence
 	int32_t		n_ids;
 	int32_t		n_done;
 	float	   *logits;			/* [n_ids][vocabulary_size] */
+	bool		is_prompt;
 	LlmPageTable table;
 	int32_t		pages[MAX_TEST_PAGES];
 } TestSequence;
@@ -107,6 +110,7 @@ start_sequence(Runner *runner, TestSequence *sequence, const int32_t *ids, int32
 	sequence->ids = ids;
 	sequence->n_ids = n_ids;
 	sequence->n_done = 0;
+	sequence->is_prompt = runner->is_prompt;
 	sequence->logits = calloc((size_t) n_ids * (size_t) runner->vocabulary_size, sizeof(float));
 	sequence->table.pages = sequence->pages;
 	sequence->table.capacity = MAX_TEST_PAGES;
@@ -134,6 +138,7 @@ next_slice(TestSequence *sequence, int32_t chunk)
 	slice.n_tokens = chunk < left ? chunk : left;
 	slice.first_position = sequence->n_done;
 	slice.n_logits = slice.n_tokens;
+	slice.is_prompt = sequence->is_prompt;
 	slice.pages = &sequence->table;
 	return slice;
 }

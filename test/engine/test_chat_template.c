@@ -30,7 +30,7 @@ gives(const LlmChatMessage *messages, int n_messages, const int32_t *expected, s
 	LlmError	error = {.code = LLM_OK};
 	size_t		n;
 	bool		same = llm_chat_check(messages, n_messages, &error) &&
-		llm_chat_tokenize(llama, messages, n_messages, ids, &n, &error) && n <= bound &&
+		llm_chat_tokenize(llama, messages, n_messages, false, ids, &n, &error) && n <= bound &&
 		n == n_expected && memcmp(ids, expected, n * sizeof(int32_t)) == 0;
 
 	if (error.code != LLM_OK)
@@ -183,7 +183,7 @@ test_control_text(void)
 	size_t		n;
 	int			n_control = 0;
 
-	ok(llm_chat_bound(messages, 1) <= 512 && llm_chat_tokenize(llama, messages, 1, ids, &n, NULL),
+	ok(llm_chat_bound(messages, 1) <= 512 && llm_chat_tokenize(llama, messages, 1, false, ids, &n, NULL),
 	   "a message with the template's own marks");
 	for (size_t i = 0; i < n; i++)
 		n_control += llm_vocabulary_piece(llama, ids[i]).kind == LLM_PIECE_CONTROL;
@@ -229,7 +229,7 @@ test_no_special_tokens(void)
 	size_t		n = 1;
 	LlmError	error = {.code = LLM_OK};
 
-	ok(!llm_chat_tokenize(vocabulary, messages, 1, ids, &n, &error) && n == 0 &&
+	ok(!llm_chat_tokenize(vocabulary, messages, 1, false, ids, &n, &error) && n == 0 &&
 	   error.code == LLM_ERROR_UNSUPPORTED, "no template without BOS: %s", error.message);
 	free(vocabulary);
 }

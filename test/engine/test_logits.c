@@ -20,7 +20,7 @@ static const char *label;
 static double limit;
 
 static double
-measure(const LlmKernels *kernels, LlmKvType kv_type)
+measure(const LlmKernels *kernels, LlmKvType kv_type, bool is_prompt)
 {
 	Runner		runner;
 	TestSequence sequence;
@@ -28,6 +28,7 @@ measure(const LlmKernels *kernels, LlmKvType kv_type)
 
 	if (!create_runner(&runner, &loaded, kernels, kv_type, 2, false))
 		return INFINITY;
+	runner.is_prompt = is_prompt;
 	start_sequence(&runner, &sequence, reference.ids, reference.n_ids);
 	run_sequence(&runner, &sequence, reference.n_ids);
 	error = relative_l2(sequence.logits, reference.logits,
@@ -38,19 +39,28 @@ measure(const LlmKernels *kernels, LlmKvType kv_type)
 }
 
 static void
-test_kernels(const LlmKernels *kernels)
+test_way(const LlmKernels *kernels, const char *way, bool is_prompt)
 {
-	double		with_f32 = measure(kernels, LLM_KV_F32);
-	double		with_f16 = measure(kernels, LLM_KV_F16);
-	double		with_q8_0 = measure(kernels, LLM_KV_Q8_0);
+	double		with_f32 = measure(kernels, LLM_KV_F32, is_prompt);
+	double		with_f16 = measure(kernels, LLM_KV_F16, is_prompt);
+	double		with_q8_0 = measure(kernels, LLM_KV_Q8_0, is_prompt);
 
-	diag("%-12s %-8s ours %.3e  (KV F16 %.3e, Q8_0 %.3e)  peer %.3e", label, kernels->name,
+	diag("%-12s %-8s%s ours %.3e  (KV F16 %.3e, Q8_0 %.3e)  peer %.3e", label, kernels->name, way,
 		 with_f32, with_f16, with_q8_0, reference.peer_error);
-	ok(with_f32 <= limit, "%s, %s: relative L2 %.3e is within %.3e", label, kernels->name,
+	ok(with_f32 <= limit, "%s, %s%s: relative L2 %.3e is within %.3e", label, kernels->name, way,
 	   with_f32, limit);
 	if (limit == EXACT_LIMIT)
-		ok(with_q8_0 <= KV_Q8_0_LIMIT, "%s, %s: KV Q8_0 costs %.3e of %.3e", label, kernels->name,
+		ok(with_q8_0 <= KV_Q8_0_LIMIT, "%s, %s%s: KV Q8_0 costs %.3e of %.3e", label, kernels->name, way,
 		   with_q8_0, KV_Q8_0_LIMIT);
+}
+
+/* As generated tokens, and as a prompt's where these are computed in another way. */
+static void
+test_kernels(const LlmKernels *kernels)
+{
+	test_way(kernels, "", false);
+	if (llm_rounds_prompts(kernels, loaded.model.layers[0].q.type))
+		test_way(kernels, ", prompt", true);
 }
 
 static void

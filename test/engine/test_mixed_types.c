@@ -100,7 +100,7 @@ free_floats(void)
 }
 
 static float *
-logits_of(const LoadedModel *model, const LlmKernels *kernels, int32_t chunk)
+logits_of(const LoadedModel *model, const LlmKernels *kernels, bool is_prompt, int32_t chunk)
 {
 	size_t		n = (size_t) reference.n_ids * (size_t) reference.vocabulary_size;
 	float	   *logits;
@@ -109,6 +109,7 @@ logits_of(const LoadedModel *model, const LlmKernels *kernels, int32_t chunk)
 
 	if (!create_runner(&runner, model, kernels, LLM_KV_F32, 2, false))
 		return NULL;
+	runner.is_prompt = is_prompt;
 	start_sequence(&runner, &sequence, reference.ids, reference.n_ids);
 	run_sequence(&runner, &sequence, chunk);
 	logits = malloc(n * sizeof(float));
@@ -119,21 +120,29 @@ logits_of(const LoadedModel *model, const LlmKernels *kernels, int32_t chunk)
 }
 
 static void
-test_kernels(const LlmKernels *kernels)
+test_way(const LlmKernels *kernels, const char *way, bool is_prompt)
 {
 	size_t		n = (size_t) reference.n_ids * (size_t) reference.vocabulary_size;
-	float	   *whole = logits_of(&models[0], kernels, reference.n_ids);
-	float	   *single = logits_of(&models[0], kernels, 1);
+	float	   *whole = logits_of(&models[0], kernels, is_prompt, reference.n_ids);
+	float	   *single = logits_of(&models[0], kernels, is_prompt, 1);
 
-	if (ok(whole != NULL && single != NULL, "%s: runs mixed types", kernels->name))
+	if (ok(whole != NULL && single != NULL, "%s%s: runs mixed types", kernels->name, way))
 	{
 		double		error = relative_l2(whole, expected, n);
 
-		ok(error <= NEAR_FLOATS, "%s: mixed types are %.3e from the same weights as floats", kernels->name, error);
-		ok(memcmp(whole, single, n * sizeof(float)) == 0, "%s: token by token the same bits", kernels->name);
+		ok(error <= NEAR_FLOATS, "%s%s: mixed types are %.3e from the same weights as floats", kernels->name, way, error);
+		ok(memcmp(whole, single, n * sizeof(float)) == 0, "%s%s: token by token the same bits", kernels->name, way);
 	}
 	free(whole);
 	free(single);
+}
+
+static void
+test_kernels(const LlmKernels *kernels)
+{
+	test_way(kernels, "", false);
+	if (kernels->round_prompts != NULL)
+		test_way(kernels, ", prompt", true);
 }
 
 int
@@ -153,7 +162,7 @@ main(void)
 		return done_testing();
 	mix();
 	convert();
-	expected = logits_of(&floats, &llm_kernels_generic, reference.n_ids);
+	expected = logits_of(&floats, &llm_kernels_generic, false, reference.n_ids);
 	if (ok(expected != NULL, "floats run"))
 		each_kernel_set(test_kernels);
 

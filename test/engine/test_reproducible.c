@@ -4,7 +4,8 @@
  *
  * Every run below is compared with one thread computing the sequence token by token:
  * other chunks, threads, company in the batch, slices dropped in mid-step, and
- * logits wanted for a part of the tokens.  OpenBLAS alone may differ, a little.
+ * logits wanted for a part of the tokens.  OpenBLAS alone may differ, a little.  Where a set computes prompts in its own
+ * way, all is done for the same tokens as a prompt, too, and as generated ones among prompts.
  */
 #include <math.h>
 
@@ -21,6 +22,7 @@ typedef struct Case
 	const LoadedModel *loaded;
 	const LlmKernels *kernels;
 	LlmKvType	kv_type;
+	bool		is_prompt;
 	const int32_t *ids;
 	int32_t		n_ids;
 	const float *expected;		/* [n_ids][vocabulary_size] */
@@ -44,14 +46,23 @@ logits_bytes(const Case *c)
 	return (size_t) c->n_ids * (size_t) c->loaded->model.config.vocabulary_size * sizeof(float);
 }
 
+static Runner
+case_runner(const Case *c, int32_t n_threads, bool use_blas)
+{
+	Runner		runner;
+
+	if (!create_runner(&runner, c->loaded, c->kernels, c->kv_type, n_threads, use_blas))
+		exit(1);
+	runner.is_prompt = c->is_prompt;
+	return runner;
+}
+
 static void
 test_chunks(const Case *c, int32_t n_threads, int32_t chunk)
 {
-	Runner		runner;
+	Runner		runner = case_runner(c, n_threads, false);
 	TestSequence sequence;
 
-	if (!create_runner(&runner, c->loaded, c->kernels, c->kv_type, n_threads, false))
-		exit(1);
 	start_sequence(&runner, &sequence, c->ids, c->n_ids);
 	run_sequence(&runner, &sequence, chunk);
 	ok(memcmp(sequence.logits, c->expected, logits_bytes(c)) == 0,
@@ -77,13 +88,11 @@ static void
 test_company(const Case *c, int32_t n_threads, int32_t drop_layer)
 {
 	static const int32_t chunks[1 + N_OTHERS] = {13, 9, 1, 34};
-	Runner		runner;
+	Runner		runner = case_runner(c, n_threads, false);
 	TestSequence sequences[1 + N_OTHERS];
 	int32_t		others_ids[N_OTHERS][64];
 	TestSequence *watched = &sequences[1];
 
-	if (!create_runner(&runner, c->loaded, c->kernels, c->kv_type, n_threads, false))
-		exit(1);
 	for (int32_t i = 0; i < N_OTHERS; i++)
 		for (int32_t j = 0; j < 64; j++)
 			others_ids[i][j] = (17 * j + 101 * i + 3) % runner.vocabulary_size;
@@ -91,7 +100,10 @@ test_company(const Case *c, int32_t n_threads, int32_t drop_layer)
 		if (i == 1)
 			start_sequence(&runner, &sequences[i], c->ids, c->n_ids);
 		else
+		{
 			start_sequence(&runner, &sequences[i], others_ids[i > 1 ? i - 1 : i], 64);
+			sequences[i].is_prompt = i % 2 == 0;
+		}
 
 	for (int32_t n_steps = 0; watched->n_done < watched->n_ids; n_steps++)
 	{
@@ -123,14 +135,12 @@ static void
 test_wanted_logits(const Case *c, int32_t n_threads)
 {
 	size_t		row = (size_t) c->loaded->model.config.vocabulary_size;
-	Runner		runner;
+	Runner		runner = case_runner(c, n_threads, false);
 	TestSequence sequence;
 	LlmSlice	slice;
 	LlmStep		step = {.slices = &slice, .n_slices = 1};
 	size_t		first;
 
-	if (!create_runner(&runner, c->loaded, c->kernels, c->kv_type, n_threads, false))
-		exit(1);
 	start_sequence(&runner, &sequence, c->ids, c->n_ids);
 	slice = next_slice(&sequence, 20);
 	slice.n_logits = 0;
@@ -155,7 +165,7 @@ static void
 test_blas(const Case *c)
 {
 	size_t		n = logits_bytes(c) / sizeof(float);
-	Runner		runner;
+	Runner		runner = case_runner(c, 2, true);
 	TestSequence sequence;
 	double		difference = 0;
 	double		norm = 0;
@@ -164,8 +174,6 @@ test_blas(const Case *c)
 	if (c->loaded->model.layers[0].q.type == LLM_BF16 && c->kernels->rounds_bf16_input)
 		limit = c->kv_type == LLM_KV_Q8_0 ? 2e-2 : 1e-2;
 
-	if (!create_runner(&runner, c->loaded, c->kernels, c->kv_type, 2, true))
-		exit(1);
 	start_sequence(&runner, &sequence, c->ids, c->n_ids);
 	run_sequence(&runner, &sequence, c->n_ids);
 	for (size_t i = 0; i < n; i++)
@@ -184,11 +192,9 @@ test_blas(const Case *c)
 static void
 test_case(Case *c)
 {
-	Runner		runner;
+	Runner		runner = case_runner(c, 1, false);
 	TestSequence alone;
 
-	if (!create_runner(&runner, c->loaded, c->kernels, c->kv_type, 1, false))
-		exit(1);
 	start_sequence(&runner, &alone, c->ids, c->n_ids);
 	run_sequence(&runner, &alone, 1);
 	c->expected = alone.logits;
@@ -209,14 +215,18 @@ test_case(Case *c)
 static void
 test_kernels(const LlmKernels *kernels)
 {
-	for (LlmKvType kv_type = LLM_KV_F32; kv_type < LLM_KV_TYPE_LIMIT; kv_type++)
-	{
-		char		label[64];
-		Case		c = {label, &loaded, kernels, kv_type, reference.ids, N_IDS, NULL};
+	const bool	prompts_differ = llm_rounds_prompts(kernels, loaded.model.layers[0].q.type);
 
-		snprintf(label, sizeof(label), "%s, %s, KV %s", file_name, kernels->name, llm_kv_type_name(kv_type));
-		test_case(&c);
-	}
+	for (LlmKvType kv_type = LLM_KV_F32; kv_type < LLM_KV_TYPE_LIMIT; kv_type++)
+		for (int is_prompt = 0; is_prompt <= prompts_differ; is_prompt++)
+		{
+			char		label[64];
+			Case		c = {label, &loaded, kernels, kv_type, is_prompt, reference.ids, N_IDS, NULL};
+
+			snprintf(label, sizeof(label), "%s, %s, KV %s%s", file_name, kernels->name, llm_kv_type_name(kv_type),
+					 is_prompt ? ", a prompt" : "");
+			test_case(&c);
+		}
 }
 
 static void

@@ -226,7 +226,7 @@ check_dialog(const LlmVocabulary *vocabulary, const char *text, size_t length)
 	int32_t    *ids = claim(bound * sizeof(int32_t));
 	size_t		n_ids;
 
-	if (llm_chat_tokenize(vocabulary, messages, 4, ids, &n_ids, NULL))
+	if (llm_chat_tokenize(vocabulary, messages, 4, false, ids, &n_ids, NULL))
 	{
 		int			n_control = 0;
 		size_t		i;

@@ -15,13 +15,14 @@ use Time::HiRes qw(sleep);
 our @EXPORT = qw(llama2_server set_parameters fixture_path stories_text);
 
 # llama2_server($name, %settings): a started server whose database "postgres"
-# has the extension.
+# has the extension.  LLAMA2_KERNELS of the environment names its kernel set.
 sub llama2_server
 {
 	my ($name, %settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
 	%settings = (shared_preload_libraries => 'llama2', %settings);
+	$settings{'llama2.kernels'} = $ENV{LLAMA2_KERNELS} if $ENV{LLAMA2_KERNELS};
 	# before version 15 a client that is gone is noticed by this alone
 	$settings{client_connection_check_interval} = '100ms' if qx(pg_config --version) =~ /PostgreSQL 14/;
 	$node->init(allows_streaming => 1);

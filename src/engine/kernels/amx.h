@@ -39,4 +39,23 @@ AMX_MATMUL(q4_k);
 AMX_MATMUL(q5_k);
 AMX_MATMUL(q6_k);
 
+/* amx_prompt_round.c */
+extern void amx_round_prompts(LlmPrompts *prompts, int32_t first, int32_t last);
+
+/* amx_prompt.c */
+#define AMX_PROMPT_MATMUL(name) \
+extern void amx_prompt_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, \
+									 const LlmPrompts *x, float *y, int64_t y_stride)
+
+AMX_PROMPT_MATMUL(q4_0);
+AMX_PROMPT_MATMUL(q4_1);
+AMX_PROMPT_MATMUL(q5_0);
+AMX_PROMPT_MATMUL(q5_1);
+AMX_PROMPT_MATMUL(q8_0);
+AMX_PROMPT_MATMUL(q2_k);
+AMX_PROMPT_MATMUL(q3_k);
+AMX_PROMPT_MATMUL(q4_k);
+AMX_PROMPT_MATMUL(q5_k);
+AMX_PROMPT_MATMUL(q6_k);
+
 #endif							/* LLM_KERNELS_AMX_H */

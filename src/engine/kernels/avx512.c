@@ -1,6 +1,6 @@
 /*
  * avx512.c
- *		The kernels on vectors of the AVX-512 set, and the tables of the two sets that have them: that one and AMX's.
+ *		The kernels on vectors of the AVX-512 set, and the tables of the three sets that have them: that one and AMX's.
  */
 #if defined(__x86_64__)
 
@@ -117,7 +117,7 @@ log_sum_exp(const float *x, int32_t n)
 	return max + logf(avx512_sum(sum));
 }
 
-/* What both sets that are made of AVX-512 have in common. */
+/* What the sets that are made of AVX-512 have in common. */
 #define COMMON_KERNELS \
 	.quantize = quantize, \
 	.rms_norm = rms_norm, \
@@ -158,6 +158,26 @@ const LlmKernels llm_kernels_amx = {
 	.rounds_bf16_input = true,
 	COMMON_KERNELS,
 	MATMULS(amx),
+};
+
+const LlmKernels llm_kernels_amx_bf16 = {
+	.name = "amx_bf16",
+	.rounds_bf16_input = true,
+	COMMON_KERNELS,
+	MATMULS(amx),
+	.prompt_matmul = {
+		[LLM_Q4_0] = amx_prompt_matmul_q4_0,
+		[LLM_Q4_1] = amx_prompt_matmul_q4_1,
+		[LLM_Q5_0] = amx_prompt_matmul_q5_0,
+		[LLM_Q5_1] = amx_prompt_matmul_q5_1,
+		[LLM_Q8_0] = amx_prompt_matmul_q8_0,
+		[LLM_Q2_K] = amx_prompt_matmul_q2_k,
+		[LLM_Q3_K] = amx_prompt_matmul_q3_k,
+		[LLM_Q4_K] = amx_prompt_matmul_q4_k,
+		[LLM_Q5_K] = amx_prompt_matmul_q5_k,
+		[LLM_Q6_K] = amx_prompt_matmul_q6_k,
+	},
+	.round_prompts = amx_round_prompts,
 };
 
 /* A scale below the least normal float would make x / d inexact or infinite. */

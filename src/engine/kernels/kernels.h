@@ -2,9 +2,13 @@
  * kernels.h
  *		Every formula of the forward pass, and the shapes it works on.
  *
- * This header is the specification.  Five kernel sets implement it: generic C
+ * This header is the specification.  Six kernel sets implement it: generic C
  * (the oracle, any processor), AVX2 (with FMA and F16C), AVX-VNNI (beside AVX2), which has the bits of AVX2, AVX-512 (F, BW,
- * VL, DQ, VNNI) and AMX (tiles of int8, beside AVX-512), which has the bits of AVX-512; one is chosen at run time.
+ * VL, DQ, VNNI), AMX (tiles of int8, beside AVX-512), which has the bits of AVX-512, and AMX_BF16, which has them but for
+ * prompts; one is chosen at run time.
+ *
+ * A set may have products of its own for the tokens of prompts (prompt_matmul), which come many at once: then what a token
+ * is decides over its bits, and still nothing that is computed beside it.
  *
  * Reproducibility.  Within one set the bits of an output depend only on the
  * inputs named in its formula: never on how many columns are computed at
@@ -43,12 +47,51 @@ typedef struct LlmActivations
 	int32_t    *sum16;			/* [n_cols][width / 16] */
 } LlmActivations;
 
-/* The same features for both kinds of types; x is shared. */
+/*
+ * Activations of n_cols tokens of prompts, as prompt_matmul reads them:
+ *
+ *	 factor = 2^e,  e = floor(log2(max|x|)) of the column, at least LLM_ROUNDED_EXPONENT - 126,
+ *	 rounded = x * 2^(LLM_ROUNDED_EXPONENT - e) as bfloat16, to nearest even, subnormals as 0
+ *
+ * in tiles [columns / LLM_TILE_COLUMNS][width / 32][LLM_TILE_COLUMNS][32], whose 32 features are in the order 0, 2, 1, 3,
+ * 4, 6, 5, 7, ...; where there are fewer columns the only tile has so many.
+ */
+typedef struct LlmPrompts
+{
+	int32_t		n_cols;
+	int32_t		width;			/* as in LlmActivations */
+	const float *x;				/* [n_cols][width] */
+	uint16_t   *rounded;		/* room for n_cols rounded up to LLM_TILE_COLUMNS, 64-byte aligned */
+	float	   *factor;			/* [n_cols] */
+} LlmPrompts;
+
+#define LLM_TILE_COLUMNS 16
+#define LLM_ROUNDED_EXPONENT 60
+
+/* The same features for all kinds of products; x is shared. */
 typedef struct LlmInput
 {
 	LlmActivations groups;		/* block 32, and the floats for those that take them */
 	LlmActivations blocks;		/* block 256 */
+	LlmPrompts	prompts;		/* the last columns, where a set has products of their own for them */
 } LlmInput;
+
+/* Columns in a tile. */
+static inline int32_t
+llm_tile_height(const LlmPrompts *x)
+{
+	return x->n_cols < LLM_TILE_COLUMNS ? x->n_cols : LLM_TILE_COLUMNS;
+}
+
+/* Where a group of a column begins in `rounded`. */
+static inline int64_t
+llm_rounded_place(const LlmPrompts *x, int32_t column, int32_t group)
+{
+	const int64_t height = llm_tile_height(x);
+	const int64_t n_groups = x->width / LLM_GROUP;
+
+	return ((column / height * n_groups + group) * height + column % height) * LLM_GROUP;
+}
 
 /* Positions in one page of the KV cache: the block of the online softmax. */
 #define LLM_KV_PAGE 32
@@ -107,7 +150,7 @@ typedef struct LlmAttentionWork
 
 typedef struct LlmKernels
 {
-	const char *name;			/* "generic", "avx2", "avxvnni", "avx512", "amx" */
+	const char *name;			/* "generic", "avx2", "avxvnni", "avx512", "amx", "amx_bf16" */
 	bool		rounds_bf16_input;	/* see llm_bf16_rounds_input */
 
 	/* Activations: fill q, d, sum16 for columns first .. last-1. */
@@ -139,6 +182,24 @@ typedef struct LlmKernels
 	 */
 	void		(*matmul[LLM_TENSOR_TYPE_LIMIT]) (const LlmMatrix *w, int32_t first, int32_t last,
 												  const LlmActivations *x, float *y, int64_t y_stride);
+
+	/*
+	 * The same for tokens of prompts, for all quantized types or for none.  round_prompts, NULL where there are none, fills
+	 * rounded and factor for columns first .. last-1.
+	 *
+	 * The weights are rounded, too.  With the exponent E of the greatest that a weight of the row could be (max|d| times the
+	 * type's greatest scale and code, plus max|m| times its greatest minimum), and half() to nearest even:
+	 *	 D = half(half(d 2^(14-E)) scale),  M = half(half(m 2^(14-E)) min),  w = half((c - offset) D - M) with one rounding,
+	 * of whose ten bits behind the point seven are left, half away from zero; Q2_K, whose few different weights would all
+	 * be rounded one way, adds (3i + 5j) mod 8 eighths and cuts, i and j being the weight's vector and lane in its tile
+	 * (amx_prompt_unpack.h).  Where |w| < 2^-14 it is 0.  Groups of 32 ascending, one accumulator a for each (r, c):
+	 *	 a = a + (sum of w x over features 0, 1 of every four + sum over features 2, 3 of every four),
+	 * each sum from 0, one fused multiply-add a term, to nearest even, subnormals as 0 everywhere, which is what TDPBF16PS
+	 * computes;  y = (a 2^(E - 14 + 112 - LLM_ROUNDED_EXPONENT)) factor, as tiles have w 2^-112.
+	 */
+	void		(*prompt_matmul[LLM_TENSOR_TYPE_LIMIT]) (const LlmMatrix *w, int32_t first, int32_t last,
+														 const LlmPrompts *x, float *y, int64_t y_stride);
+	void		(*round_prompts) (LlmPrompts *prompts, int32_t first, int32_t last);
 
 	/*
 	 * RMSNorm (Zhang and Sennrich 2019; Llama 2, section 2.2): out[i] = weight[i] * (x[i] * (1 / sqrt(mean(x^2) +
@@ -193,9 +254,10 @@ extern const LlmKernels llm_kernels_avx2;
 extern const LlmKernels llm_kernels_avxvnni;
 extern const LlmKernels llm_kernels_avx512;
 extern const LlmKernels llm_kernels_amx;
+extern const LlmKernels llm_kernels_amx_bf16;
 
 /*
- * The best set that this processor and operating system can run (NULL name),
+ * The best set without prompt_matmul that this processor and operating system can run (NULL name),
  * or the named one; NULL with *error filled when it is unknown or cannot run here.
  */
 extern const LlmKernels *llm_kernels_select(const char *name, LlmError *error);
@@ -213,6 +275,13 @@ llm_bf16_rounds_input(const LlmMatrix *w)
 
 /* Does this type take int8 activations?  (false: floats) */
 extern bool llm_type_takes_int8(LlmTensorType type);
+
+/* Does this set have products of their own for prompts and weights of this type? */
+static inline bool
+llm_rounds_prompts(const LlmKernels *kernels, LlmTensorType type)
+{
+	return kernels->round_prompts != NULL && llm_type_takes_int8(type);
+}
 
 /* The `block` of the activations that this type takes. */
 extern int32_t llm_type_activation_block(LlmTensorType type);

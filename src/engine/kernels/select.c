@@ -15,6 +15,7 @@ static bool runs_avx2(void);
 static bool runs_avxvnni(void);
 static bool runs_avx512(void);
 static bool runs_amx(void);
+static bool runs_amx_bf16(void);
 static bool runs_anywhere(void);
 
 /* Best first. */
@@ -36,6 +37,13 @@ static const struct
 	{"avx2", NULL, runs_avx2},
 #endif
 	{"generic", &llm_kernels_generic, runs_anywhere},
+
+	/* behind the one that runs everywhere: only by name */
+#if defined(__x86_64__)
+	{"amx_bf16", &llm_kernels_amx_bf16, runs_amx_bf16},
+#else
+	{"amx_bf16", NULL, runs_amx_bf16},
+#endif
 };
 
 const LlmKernels *
@@ -55,7 +63,7 @@ llm_kernels_select(const char *name, LlmError *error)
 		}
 	}
 	llm_fail(error, LLM_ERROR_ARGUMENT, "unknown kernel set \"%.64s\"", name);
-	llm_hint(error, "The kernel sets are \"generic\", \"avx2\", \"avxvnni\", \"avx512\" and \"amx\".");
+	llm_hint(error, "The kernel sets are \"generic\", \"avx2\", \"avxvnni\", \"avx512\", \"amx\" and \"amx_bf16\".");
 	return NULL;
 }
 
@@ -124,6 +132,17 @@ runs_amx(void)
 
 	return runs_avx512() && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
 		syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+	return false;
+#endif
+}
+
+static bool
+runs_amx_bf16(void)
+{
+#if defined(__x86_64__)
+	return runs_amx() && __builtin_cpu_supports("amx-bf16") && __builtin_cpu_supports("avx512vbmi") &&
+		__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512fp16");
 #else
 	return false;
 #endif
