@@ -84,8 +84,8 @@ typedef struct LlmTokenResult
 typedef struct LlmRequest
 {
 	LlmRequestKind kind;
-	const int32_t *prompt;		/* [n_prompt], BOS included where wanted, with LLM_ANSWER_TOKEN; n_prompt >= 1 */
-	int32_t		n_prompt;
+	const int32_t *prompt;		/* [n_prompt], BOS included where wanted; n_prompt >= 1 */
+	int32_t		n_prompt;		/* tokens of answers may have LLM_ANSWER_TOKEN */
 	int32_t		max_tokens;		/* generate: >= 1; n_prompt + max_tokens may exceed the context */
 	int32_t		context_length; /* generate: of prompt and text together, at most; 0: the engine's */
 	bool		shift_context;	/* generate: where the context is full, forget tokens and go on */
