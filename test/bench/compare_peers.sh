@@ -12,7 +12,7 @@
 # peak of multiply-adds, whichever is nearer.  Without model files those of BENCH_MODELS are taken
 # (files, or folders of files), or else the bundled one.
 #
-# THREADS (default: all; one for models of a few megabytes), PROMPT (512), TOKENS (64), WIDTHS (4,8,16,32 sequences
+# KERNELS (our kernel set, default: the one that the engine takes by itself), THREADS (default: all; one for models of a few megabytes), PROMPT (512), TOKENS (64), WIDTHS (4,8,16,32 sequences
 # at once; empty: none), DEPTH (4096 tokens before the measured ones, for large models; 0: none).
 
 set -eu
@@ -25,6 +25,7 @@ widths=${WIDTHS-4,8,16,32}
 depth=${DEPTH:-4096}
 small=$((4 << 20))
 large=$((400 << 20))
+kernels=(${KERNELS:+-k "$KERNELS"})
 IFS=: read -ra peers <<<"${LLAMA_CPP_BIN:-}"
 
 samples=$(mktemp)
@@ -45,7 +46,7 @@ list_models()
 # Lines "who test rate limit" of one run each.
 ours()
 {
-	"$build/bench/llama2_bench" -t "$threads" "${@:2}" -r 1 --csv "$1" | awk -F, -v of="$measured" '
+	"$build/bench/llama2_bench" -t "$threads" ${kernels[@]+"${kernels[@]}"} "${@:2}" -r 1 --csv "$1" | awk -F, -v of="$measured" '
 		NR > 1 && (of == "" || $1 == of) {
 			percent = $10 > $12 ? $10 : $12
 			print "ours", $1 ($1 == "prefill" ? "" : "-" $7), $8, (percent > 0 ? 100 * $8 / percent : 0)

@@ -4,7 +4,7 @@
  *
  * Weights are scaled as they are unpacked, so that sums stay in tiles for all of a row: nothing is done for each group of each
  * column.  Two panels are multiplied at once with two tiles of sixteen columns.  A stretch of groups is unpacked to a
- * scratch in the first-level cache, between the products of the stretch before it.
+ * scratch between the products of the stretch before it.
  */
 #if defined(__x86_64__)
 
@@ -24,14 +24,16 @@
 #define N_REGISTERS 8
 
 #define PANELS 2				/* multiplied at once */
-#define GROUPS 4				/* in a stretch; divides a K type's block */
+#define MOST_GROUPS 32			/* in a stretch, so that sums are seldom stored */
+#define FEW_GROUPS 4			/* where they never are: it stays in the first-level cache */
+#define FEW_PAIRS 2				/* pairs of tiles of columns that make few */
 #define BLOCK_TILES 16			/* tiles of columns that share an unpacked stretch */
 #define GROUPS_AHEAD 8			/* from what is unpacked to what is fetched */
 
 /* A stretch of two panels, unpacked. */
 typedef struct Stretch
 {
-	_Alignas(64) uint16_t tiles[PANELS][GROUPS][TILE_NUMBERS];
+	_Alignas(64) uint16_t tiles[PANELS][MOST_GROUPS][TILE_NUMBERS];
 } Stretch;
 
 /* The sums of two tiles of columns and two panels. */
@@ -47,6 +49,7 @@ typedef struct Reader
 	LlmPanelPlanes planes;
 	__m512i		table;			/* of codes */
 	int64_t		groups;			/* of a panel */
+	int			most;			/* groups of a stretch */
 	int32_t		last;
 	int32_t		panel;			/* the first of the two */
 	int64_t		group;			/* the stretch begins here */
@@ -125,7 +128,7 @@ advance(LlmTensorType type, Reader *reader)
 		begin_pair(type, reader, reader->panel + PANELS);
 	else
 		return;
-	reader->count = reader->groups - reader->group < GROUPS ? (int) (reader->groups - reader->group) : GROUPS;
+	reader->count = reader->groups - reader->group < reader->most ? (int) (reader->groups - reader->group) : reader->most;
 }
 
 /* What is unpacked later, and the scales of the next two panels, which begin_pair reads first. */
@@ -273,8 +276,15 @@ multiply_block(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t la
 	const int64_t group_numbers = (int64_t) llm_tile_height(x) * LLM_GROUP;
 	const int64_t tile_numbers = x->width / LLM_GROUP * group_numbers;
 	const Columns columns = {x->rounded + first_tile * tile_numbers, tile_numbers, group_numbers, n_tiles, (n_tiles + 1) / 2};
-	Reader		reader = {.w = w, .planes = llm_panel_planes(type, w->cols), .table = code_values(type),
-	.groups = w->cols / LLM_GROUP, .last = last, .panel = first - PANELS};
+	Reader		reader = {
+		.w = w,
+		.planes = llm_panel_planes(type, w->cols),
+		.table = code_values(type),
+		.groups = w->cols / LLM_GROUP,
+		.most = n_tiles > 2 * FEW_PAIRS ? MOST_GROUPS : FEW_GROUPS,
+		.last = last,
+		.panel = first - PANELS
+	};
 	Stretch		stretches[2];
 	PairSums	sums[BLOCK_TILES / 2];
 	int			which = 0;
