@@ -144,7 +144,7 @@ llm_transformer_step(LlmTransformer *transformer, LlmStep *step)
 bool
 llm_transformer_prompts_differ(const LlmTransformer *transformer)
 {
-	for (int32_t i = 0; i < transformer->model->config.n_layers * LAYER_MATRICES; i++)
+	for (int32_t i = 0; !transformer->kernels->all_are_prompts && i < transformer->model->config.n_layers * LAYER_MATRICES; i++)
 		if (llm_rounds_prompts(transformer->kernels, layer_matrix(transformer->model, i)->type))
 			return true;
 	return false;

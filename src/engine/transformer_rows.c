@@ -20,7 +20,7 @@ typedef enum SliceKind
 } SliceKind;
 
 static int32_t load_slices(LlmTransformer *t, SliceKind kind, int32_t n_tokens);
-static SliceKind kind_of(const LlmSlice *slice);
+static SliceKind kind_of(const LlmTransformer *t, const LlmSlice *slice);
 static int32_t wanted_of(const LlmTokenRange *span);
 static void move_rows(LlmRows rows, int32_t to, int32_t from, int32_t n);
 static void set_row_count(LlmTransformer *t, int32_t n_tokens);
@@ -84,7 +84,7 @@ load_slices(LlmTransformer *t, SliceKind kind, int32_t n_tokens)
 		LlmSlice   *slice = &t->step->slices[i];
 		LlmTokenRange *span = &t->buffers.spans[t->n_spans];
 
-		if (kind_of(slice) != kind)
+		if (kind_of(t, slice) != kind)
 			continue;
 		slice->first_logits = -1;
 		slice->first_state = -1;
@@ -106,9 +106,11 @@ load_slices(LlmTransformer *t, SliceKind kind, int32_t n_tokens)
 }
 
 static SliceKind
-kind_of(const LlmSlice *slice)
+kind_of(const LlmTransformer *t, const LlmSlice *slice)
 {
-	return slice->n_states > 0 ? PROMPT_FOR_STATES : slice->is_prompt ? PROMPT : GENERATED;
+	if (slice->n_states > 0)
+		return PROMPT_FOR_STATES;
+	return slice->is_prompt || t->kernels->all_are_prompts ? PROMPT : GENERATED;
 }
 
 static int32_t
@@ -134,7 +136,7 @@ set_row_count(LlmTransformer *t, int32_t n_tokens)
 	for (int32_t i = 0; i < t->n_spans; i++)
 	{
 		const LlmTokenRange *span = &t->buffers.spans[i];
-		SliceKind	kind = kind_of(span->slice);
+		SliceKind	kind = kind_of(t, span->slice);
 
 		if (kind != PROMPT_FOR_STATES)
 			t->n_classified += span->n_rows;

@@ -74,7 +74,8 @@ static const struct config_enum_entry kernels_options[] = {
 	{"avxvnni", 3, false},
 	{"avx512", 4, false},
 	{"amx", 5, false},
-	{"amx_bf16", 6, false},
+	{"amx_prompts", 6, false},
+	{"amx_bf16", 7, false},
 	{NULL, 0, false}
 };
 

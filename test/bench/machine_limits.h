@@ -63,7 +63,7 @@ static inline int compare_doubles(const void *a, const void *b);
 
 /*
  * Measure with n_threads threads, with the instructions of a kernel set ("avx2",
- * "avxvnni", "avx512", "amx", "amx_bf16"; for others only memory is measured).  What is given is read where it is large enough, since
+ * "avxvnni", "avx512", "amx", "amx_prompts", "amx_bf16"; for others only memory is measured).  What is given is read where it is large enough, since
  * parts of a machine's memory may differ in speed, else a gigabyte of our own.
  */
 static inline MachineLimits

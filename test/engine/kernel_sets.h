@@ -14,7 +14,7 @@
 static inline void
 each_kernel_set(void (*test) (const LlmKernels *kernels))
 {
-	static const char *const names[] = {"generic", "avx2", "avxvnni", "avx512", "amx", "amx_bf16"};
+	static const char *const names[] = {"generic", "avx2", "avxvnni", "avx512", "amx", "amx_prompts", "amx_bf16"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 	{

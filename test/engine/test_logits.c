@@ -59,7 +59,7 @@ static void
 test_kernels(const LlmKernels *kernels)
 {
 	test_way(kernels, "", false);
-	if (llm_rounds_prompts(kernels, loaded.model.layers[0].q.type))
+	if (llm_rounds_prompts(kernels, loaded.model.layers[0].q.type) && !kernels->all_are_prompts)
 		test_way(kernels, ", prompt", true);
 }
 

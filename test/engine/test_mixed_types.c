@@ -141,7 +141,7 @@ static void
 test_kernels(const LlmKernels *kernels)
 {
 	test_way(kernels, "", false);
-	if (kernels->round_prompts != NULL)
+	if (kernels->round_prompts != NULL && !kernels->all_are_prompts)
 		test_way(kernels, ", prompt", true);
 }
 

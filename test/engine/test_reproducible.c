@@ -215,7 +215,7 @@ test_case(Case *c)
 static void
 test_kernels(const LlmKernels *kernels)
 {
-	const bool	prompts_differ = llm_rounds_prompts(kernels, loaded.model.layers[0].q.type);
+	const bool	prompts_differ = llm_rounds_prompts(kernels, loaded.model.layers[0].q.type) && !kernels->all_are_prompts;
 
 	for (LlmKvType kv_type = LLM_KV_F32; kv_type < LLM_KV_TYPE_LIMIT; kv_type++)
 		for (int is_prompt = 0; is_prompt <= prompts_differ; is_prompt++)

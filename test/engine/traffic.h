@@ -142,7 +142,7 @@ each_traffic(void (*test) (Traffic *traffic, const char *label))
 	static const char *const names[] = {
 		STORIES, STORIES, "types/q4_0.gguf", "types/q8_0.gguf", "types/q5_k.gguf", "types/f16.gguf"
 	};
-	static const char *const kernels[] = {"generic", "avx2", "avxvnni", "avx512", "amx", "amx_bf16"};
+	static const char *const kernels[] = {"generic", "avx2", "avxvnni", "avx512", "amx", "amx_prompts", "amx_bf16"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 	{

@@ -25,7 +25,7 @@
 
 #define PANELS 2				/* multiplied at once */
 #define MOST_GROUPS 32			/* in a stretch, so that sums are seldom stored */
-#define FEW_GROUPS 4			/* where they never are: it stays in the first-level cache */
+#define FEW_GROUPS 4			/* where columns are few: it stays in the first-level cache */
 #define FEW_PAIRS 2				/* pairs of tiles of columns that make few */
 #define BLOCK_TILES 16			/* tiles of columns that share an unpacked stretch */
 #define GROUPS_AHEAD 8			/* from what is unpacked to what is fetched */

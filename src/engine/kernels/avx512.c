@@ -1,6 +1,6 @@
 /*
  * avx512.c
- *		The kernels on vectors of the AVX-512 set, and the tables of the three sets that have them: that one and AMX's.
+ *		The kernels on vectors of the AVX-512 set, and the tables of the sets that have them: that one and AMX's.
  */
 #if defined(__x86_64__)
 
@@ -160,24 +160,36 @@ const LlmKernels llm_kernels_amx = {
 	MATMULS(amx),
 };
 
-const LlmKernels llm_kernels_amx_bf16 = {
-	.name = "amx_bf16",
+#define PROMPT_MATMULS \
+	.round_prompts = amx_round_prompts, \
+	.prompt_matmul = { \
+		[LLM_Q4_0] = amx_prompt_matmul_q4_0, \
+		[LLM_Q4_1] = amx_prompt_matmul_q4_1, \
+		[LLM_Q5_0] = amx_prompt_matmul_q5_0, \
+		[LLM_Q5_1] = amx_prompt_matmul_q5_1, \
+		[LLM_Q8_0] = amx_prompt_matmul_q8_0, \
+		[LLM_Q2_K] = amx_prompt_matmul_q2_k, \
+		[LLM_Q3_K] = amx_prompt_matmul_q3_k, \
+		[LLM_Q4_K] = amx_prompt_matmul_q4_k, \
+		[LLM_Q5_K] = amx_prompt_matmul_q5_k, \
+		[LLM_Q6_K] = amx_prompt_matmul_q6_k, \
+	}
+
+const LlmKernels llm_kernels_amx_prompts = {
+	.name = "amx_prompts",
 	.rounds_bf16_input = true,
 	COMMON_KERNELS,
 	MATMULS(amx),
-	.prompt_matmul = {
-		[LLM_Q4_0] = amx_prompt_matmul_q4_0,
-		[LLM_Q4_1] = amx_prompt_matmul_q4_1,
-		[LLM_Q5_0] = amx_prompt_matmul_q5_0,
-		[LLM_Q5_1] = amx_prompt_matmul_q5_1,
-		[LLM_Q8_0] = amx_prompt_matmul_q8_0,
-		[LLM_Q2_K] = amx_prompt_matmul_q2_k,
-		[LLM_Q3_K] = amx_prompt_matmul_q3_k,
-		[LLM_Q4_K] = amx_prompt_matmul_q4_k,
-		[LLM_Q5_K] = amx_prompt_matmul_q5_k,
-		[LLM_Q6_K] = amx_prompt_matmul_q6_k,
-	},
-	.round_prompts = amx_round_prompts,
+	PROMPT_MATMULS,
+};
+
+const LlmKernels llm_kernels_amx_bf16 = {
+	.name = "amx_bf16",
+	.rounds_bf16_input = true,
+	.all_are_prompts = true,
+	COMMON_KERNELS,
+	MATMULS(amx),
+	PROMPT_MATMULS,
 };
 
 /* A scale below the least normal float would make x / d inexact or infinite. */

@@ -2,10 +2,10 @@
  * kernels.h
  *		Every formula of the forward pass, and the shapes it works on.
  *
- * This header is the specification.  Six kernel sets implement it: generic C
+ * This header is the specification.  Seven kernel sets implement it: generic C
  * (the oracle, any processor), AVX2 (with FMA and F16C), AVX-VNNI (beside AVX2), which has the bits of AVX2, AVX-512 (F, BW,
- * VL, DQ, VNNI), AMX (tiles of int8, beside AVX-512), which has the bits of AVX-512, and AMX_BF16, which has them but for
- * prompts; one is chosen at run time.
+ * VL, DQ, VNNI), AMX (tiles of int8, beside AVX-512), which has the bits of AVX-512, "amx_prompts", which has them but for
+ * prompts, and "amx_bf16", which computes everything as that one computes prompts; one is chosen at run time.
  *
  * A set may have products of its own for the tokens of prompts (prompt_matmul), which come many at once: then what a token
  * is decides over its bits, and still nothing that is computed beside it.
@@ -150,8 +150,9 @@ typedef struct LlmAttentionWork
 
 typedef struct LlmKernels
 {
-	const char *name;			/* "generic", "avx2", "avxvnni", "avx512", "amx", "amx_bf16" */
+	const char *name;			/* as llama2.kernels has it */
 	bool		rounds_bf16_input;	/* see llm_bf16_rounds_input */
+	bool		all_are_prompts;	/* prompt_matmul serves every token of a layer */
 
 	/* Activations: fill q, d, sum16 for columns first .. last-1. */
 	void		(*quantize) (LlmActivations *activations, int32_t first, int32_t last);
@@ -254,6 +255,7 @@ extern const LlmKernels llm_kernels_avx2;
 extern const LlmKernels llm_kernels_avxvnni;
 extern const LlmKernels llm_kernels_avx512;
 extern const LlmKernels llm_kernels_amx;
+extern const LlmKernels llm_kernels_amx_prompts;
 extern const LlmKernels llm_kernels_amx_bf16;
 
 /*

@@ -40,8 +40,10 @@ static const struct
 
 	/* behind the one that runs everywhere: only by name */
 #if defined(__x86_64__)
+	{"amx_prompts", &llm_kernels_amx_prompts, runs_amx_bf16},
 	{"amx_bf16", &llm_kernels_amx_bf16, runs_amx_bf16},
 #else
+	{"amx_prompts", NULL, runs_amx_bf16},
 	{"amx_bf16", NULL, runs_amx_bf16},
 #endif
 };
@@ -63,7 +65,7 @@ llm_kernels_select(const char *name, LlmError *error)
 		}
 	}
 	llm_fail(error, LLM_ERROR_ARGUMENT, "unknown kernel set \"%.64s\"", name);
-	llm_hint(error, "The kernel sets are \"generic\", \"avx2\", \"avxvnni\", \"avx512\", \"amx\" and \"amx_bf16\".");
+	llm_hint(error, "The kernel sets are \"generic\", \"avx2\", \"avxvnni\", \"avx512\", \"amx\", \"amx_prompts\" and \"amx_bf16\".");
 	return NULL;
 }
 
