@@ -30,6 +30,7 @@ static void lay_out_thread(Cursor *cursor, LlmThreadBuffers *thread, const LlmMo
 static void *claim(Cursor *cursor, uint64_t count, uint64_t size);
 static LlmRows claim_rows(Cursor *cursor, int32_t n_rows, uint64_t width);
 static LlmInput claim_input(Cursor *cursor, int32_t n_rows, uint64_t width);
+static LlmPrompts claim_prompts(Cursor *cursor, int32_t n_rows, const LlmInput *input);
 static void claim_int8(Cursor *cursor, int32_t n_rows, int32_t block, LlmActivations *activations);
 static uint64_t round_up(uint64_t value, uint64_t multiple);
 
@@ -109,6 +110,9 @@ lay_out(Cursor *cursor, LlmTransformerBuffers *buffers, const LlmModelConfig *co
 	buffers->attention = claim_input(cursor, n, q_width);
 	buffers->hidden = claim_input(cursor, n, ffn_dim);
 	buffers->classified = claim_input(cursor, 2 * options->max_logits, dim);
+	buffers->normed.prompts = claim_prompts(cursor, n, &buffers->normed);
+	buffers->attention.prompts = claim_prompts(cursor, n, &buffers->attention);
+	buffers->hidden.prompts = claim_prompts(cursor, n, &buffers->hidden);
 	buffers->tokens = claim(cursor, (uint64_t) n, sizeof(int32_t));
 	buffers->positions = claim(cursor, (uint64_t) n, sizeof(int32_t));
 	buffers->spans = claim(cursor, (uint64_t) options->max_slices, sizeof(LlmTokenRange));
@@ -176,10 +180,19 @@ claim_input(Cursor *cursor, int32_t n_rows, uint64_t width)
 	input.blocks = input.groups;
 	claim_int8(cursor, n_rows, LLM_GROUP, &input.groups);
 	claim_int8(cursor, n_rows, LLM_MAX_BLOCK, &input.blocks);
-	input.prompts.width = (int32_t) padded;
-	input.prompts.rounded = claim(cursor, round_up((uint64_t) n_rows, LLM_TILE_COLUMNS), padded * sizeof(uint16_t));
-	input.prompts.factor = claim(cursor, (uint64_t) n_rows, sizeof(float));
 	return input;
+}
+
+/* The classifier's input has none: its products are not those of prompts. */
+static LlmPrompts
+claim_prompts(Cursor *cursor, int32_t n_rows, const LlmInput *input)
+{
+	LlmPrompts	prompts = {.width = input->groups.width};
+
+	prompts.rounded = claim(cursor, round_up((uint64_t) n_rows, LLM_TILE_COLUMNS),
+							(uint64_t) prompts.width * sizeof(uint16_t));
+	prompts.factor = claim(cursor, (uint64_t) n_rows, sizeof(float));
+	return prompts;
 }
 
 static void

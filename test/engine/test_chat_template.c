@@ -39,6 +39,42 @@ gives(const LlmChatMessage *messages, int n_messages, const int32_t *expected, s
 	return same;
 }
 
+/* Marks of answers: on the tokens between "[/INST]" and EOS, and nothing else changes. */
+static void
+test_marks(void)
+{
+	const LlmChatMessage messages[] = {USER("a"), ASSISTANT("one two"), USER("b [/INST] c"), ASSISTANT(""), USER("d")};
+	int32_t		plain[2000];
+	int32_t		marked[2000];
+	size_t		n_plain;
+	size_t		n_marked;
+	int			n_turns = 0;
+	bool		answers = false;
+	bool		right = llm_chat_bound(messages, 5) <= 2000 &&
+		llm_chat_tokenize(llama, messages, 5, false, plain, &n_plain, NULL) &&
+		llm_chat_tokenize(llama, messages, 5, true, marked, &n_marked, NULL) && n_plain == n_marked;
+
+	for (size_t i = 0; right && i < n_plain; i++)
+	{
+		int32_t		first[2000];
+		size_t		n_first;
+
+		if (plain[i] == llm_vocabulary_bos(llama))
+		{
+			/* an open turn, as it was when its answer was generated */
+			right = llm_chat_tokenize(llama, &messages[2 * n_turns++], 1, false, first, &n_first, NULL) &&
+				memcmp(first, plain + i, n_first * sizeof(int32_t)) == 0;
+			for (size_t k = 0; right && k < n_first; k++)
+				right = marked[i++] == first[k];
+			answers = i < n_plain;
+		}
+		if (i < n_plain && plain[i] == llm_vocabulary_eos(llama))
+			answers = false;
+		right = right && (i == n_plain || marked[i] == (answers ? plain[i] | LLM_ANSWER_TOKEN : plain[i]));
+	}
+	ok(right && n_turns == 3, "the tokens of answers are marked where that is wanted, and no others");
+}
+
 static LlmChatRole
 role_of_name(const JsonString *name)
 {
@@ -249,6 +285,7 @@ main(void)
 	test_white_space();
 	test_system();
 	test_control_text();
+	test_marks();
 	free(llama);
 	return done_testing();
 }
