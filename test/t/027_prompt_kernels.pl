@@ -15,6 +15,8 @@ my $flags = -r '/proc/cpuinfo' ? slurp_file('/proc/cpuinfo') : '';
 my @missing = grep { $flags !~ /\b$_\b/ } qw(amx_int8 amx_bf16 avx512vbmi avx512_bf16 avx512_fp16);
 
 plan skip_all => "this processor has no @missing" if @missing;
+my %vectors;
+
 for my $kernels (qw(amx_prompts amx_bf16))
 {
 	local $ENV{LLAMA2_KERNELS} = $kernels;
@@ -37,7 +39,18 @@ for my $kernels (qw(amx_prompts amx_bf16))
 		JOIN llama2_logprobs('Once upon', ' a time') AS b ON a.seq = b.seq + 2 AND a.token_id = b.token_id
 		WHERE a.logprob = b.logprob OR abs(a.logprob - b.logprob) < 0.1 AND '} . $kernels . q{' = 'amx_prompts'}), '2',
 		'where a prompt ends matters to none but amx_prompts, and little');
+	$vectors{$kernels} = $node->safe_psql('postgres', q{SELECT llama2_embed('Once upon a time')});
+	if ($kernels eq 'amx_bf16')
+	{
+		$node->safe_psql('postgres', q{ALTER SYSTEM SET llama2.kernels = 'amx'});
+		$node->restart;
+		$vectors{amx} = $node->safe_psql('postgres', q{SELECT llama2_embed('Once upon a time')});
+	}
 	$node->stop;
 }
+
+# A text to embed is a prompt.
+is($vectors{amx_prompts}, $vectors{amx_bf16}, 'both compute a prompt in the same way');
+isnt($vectors{amx_prompts}, $vectors{amx}, 'which is another than the usual one');
 
 done_testing();

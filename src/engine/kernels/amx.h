@@ -21,18 +21,18 @@ typedef struct TileShapes
 	uint8_t		rows[16];
 } TileShapes;
 
-/* amx_quantized.c */
+/* amx_quantized.c, or amx_blocks.c for K types; and amx_prompt.c */
 #define AMX_MATMUL(name) \
 extern void amx_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, \
-							  const LlmActivations *x, float *y, int64_t y_stride)
+							  const LlmActivations *x, float *y, int64_t y_stride); \
+extern void amx_prompt_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, \
+									 const LlmPrompts *x, float *y, int64_t y_stride)
 
 AMX_MATMUL(q4_0);
 AMX_MATMUL(q4_1);
 AMX_MATMUL(q5_0);
 AMX_MATMUL(q5_1);
 AMX_MATMUL(q8_0);
-
-/* amx_blocks.c */
 AMX_MATMUL(q2_k);
 AMX_MATMUL(q3_k);
 AMX_MATMUL(q4_k);
@@ -41,21 +41,5 @@ AMX_MATMUL(q6_k);
 
 /* amx_prompt_round.c */
 extern void amx_round_prompts(LlmPrompts *prompts, int32_t first, int32_t last);
-
-/* amx_prompt.c */
-#define AMX_PROMPT_MATMUL(name) \
-extern void amx_prompt_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, \
-									 const LlmPrompts *x, float *y, int64_t y_stride)
-
-AMX_PROMPT_MATMUL(q4_0);
-AMX_PROMPT_MATMUL(q4_1);
-AMX_PROMPT_MATMUL(q5_0);
-AMX_PROMPT_MATMUL(q5_1);
-AMX_PROMPT_MATMUL(q8_0);
-AMX_PROMPT_MATMUL(q2_k);
-AMX_PROMPT_MATMUL(q3_k);
-AMX_PROMPT_MATMUL(q4_k);
-AMX_PROMPT_MATMUL(q5_k);
-AMX_PROMPT_MATMUL(q6_k);
 
 #endif							/* LLM_KERNELS_AMX_H */
