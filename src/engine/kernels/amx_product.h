@@ -25,23 +25,51 @@ void \
 amx_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, \
 				  float *y, int64_t y_stride) \
 { \
-	if (x->n_cols > 0 && x->n_cols <= few) \
-		matmul_few(type, name##_direct_tiles, w, first, last, x, y, y_stride); \
-	else \
-		matmul_tiles(type, w, first, last, x, y, y_stride); \
+	matmul_tiles_and_few(type, name##_direct_tiles, few, w, first, last, x, y, y_stride); \
 }
 
+/* The first `columns` columns. */
 KERNEL_INLINE void
-matmul_tiles(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, float *y,
-			 int64_t y_stride)
+matmul_tiles(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, int32_t columns,
+			 float *y, int64_t y_stride)
 {
 	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
 
 	_tile_loadconfig(&shapes);
-	for (int32_t column = 0; column < x->n_cols; column += BLOCK_COLUMNS)
+	for (int32_t column = 0; column < columns; column += BLOCK_COLUMNS)
 		matmul_block(type, w, &planes, first, last, x, column,
-					 x->n_cols - column < BLOCK_COLUMNS ? x->n_cols - column : BLOCK_COLUMNS, y, y_stride);
+					 columns - column < BLOCK_COLUMNS ? columns - column : BLOCK_COLUMNS, y, y_stride);
 	_tile_release();
+}
+
+/* x without its first `column` columns. */
+KERNEL_INLINE LlmActivations
+columns_from(const LlmActivations *x, int32_t column)
+{
+	const int64_t first = (int64_t) column * x->width;
+	LlmActivations rest = *x;
+
+	rest.n_cols -= column;
+	rest.x += first;
+	rest.q += first;
+	rest.d += first / LLM_GROUP;
+	rest.sum16 += first / 16;
+	return rest;
+}
+
+/* Columns that would fill but half a tile are quicker by vectors, which find the panels in the cache. */
+KERNEL_INLINE void
+matmul_tiles_and_few(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_WIDTH], int few, const LlmMatrix *w,
+					 int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
+{
+	const int32_t rest = x->n_cols % TILE_COLUMNS;
+	const int32_t in_tiles = x->n_cols <= few ? 0 : rest <= TILE_COLUMNS / 2 ? x->n_cols - rest : x->n_cols;
+	const LlmActivations others = columns_from(x, in_tiles);
+
+	if (in_tiles > 0)
+		matmul_tiles(type, w, first, last, x, in_tiles, y, y_stride);
+	if (others.n_cols > 0)
+		matmul_few(type, direct_tiles, w, first, last, &others, y + in_tiles * y_stride, y_stride);
 }
 
 #endif							/* LLM_KERNELS_AMX_PRODUCT_H */

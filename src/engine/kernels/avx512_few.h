@@ -114,7 +114,7 @@ add_part(Formula formula, int panels, int columns, __m512i sum[][TILE_WIDTH], co
 											  a->block[p][c]);
 			else
 				a->sum[p][c] = add_group(formula, sum[p][c], scales[p].groups + at * scale_vectors(formula) * 16,
-										 &x[c], at, a->sum[p][c]);
+										 &x[c].d[at], &x[c].sums.of_groups[at], a->sum[p][c]);
 		}
 }
 

@@ -198,15 +198,15 @@ broadcast_float(const void *p)
 }
 
 /*
- * One column's accumulator a, after group `at` of a stretch has been added: sum is the sum of codes
- * times q of the group, less the offset's part; s its scale vectors.
+ * One column's accumulator a, after a group has been added: sum is the sum of codes
+ * times q of the group, less the offset's part; s its scale vectors; d and x_sum, for minimums, the column's numbers.
  */
 KERNEL_INLINE __m512
-add_group(Formula formula, __m512i sum, const float *s, const ColumnStretch *x, int at, __m512 a)
+add_group(Formula formula, __m512i sum, const float *s, const float *d, const float *x_sum, __m512 a)
 {
-	a = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(_mm512_load_ps(s), broadcast_float(&x->d[at])), a);
+	a = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(_mm512_load_ps(s), broadcast_float(d)), a);
 	if (formula == FORMULA_MINIMUM)
-		a = _mm512_fmadd_ps(_mm512_load_ps(s + 16), broadcast_float(&x->sums.of_groups[at]), a);
+		a = _mm512_fmadd_ps(_mm512_load_ps(s + 16), broadcast_float(x_sum), a);
 	return a;
 }
 
