@@ -21,6 +21,7 @@
 
 #define LAYER_MATRICES 7
 #define FEW_TOKENS 2			/* not worth a second meeting */
+#define NARROW_COLUMNS 2		/* with so many, the kernels multiply four panels at once */
 #define FEW_COLUMNS 8			/* with so many, memory bounds a product */
 #define SOME_COLUMNS 24			/* with so many, the kernels' tiles have two panels */
 
@@ -542,6 +543,8 @@ work_unit(const LlmThread *w, bool blas)
 {
 	if (blas)
 		return (WorkUnit) {LLM_BLAS_PANELS, 1};
+	if (w->transformer->n_tokens <= NARROW_COLUMNS)
+		return (WorkUnit) {4, INT32_MAX};
 	if (w->transformer->n_tokens <= FEW_COLUMNS)
 		return (WorkUnit) {2, INT32_MAX};
 	if (w->transformer->n_tokens <= SOME_COLUMNS || w->transformer->kernels->round_prompts != NULL)

@@ -2,7 +2,7 @@
  * avx512_few.h
  *		Matrix products with quantized weights and few columns: VPDPBUSD straight from the panels.
  *
- * The core, group_step, multiplies one group of 32 weights of one to three panels with a tile of
+ * The core, group_step, multiplies one group of 32 weights of one to four panels with a tile of
  * columns, each dword of a column's q broadcast to all rows.
  *
  * Where memory is the limit, what matters is when the next weights are asked for and into which
@@ -16,7 +16,10 @@
 
 #define FEW_COLUMNS 24			/* straight from the panels */
 #define TILE_WIDTH 12			/* widest tile of them */
-#define FEW_PANELS 2			/* two streams from memory, and a column's numbers used twice */
+#define FEW_PANELS 2			/* streams from memory, and how often a column's numbers are used */
+#define MOST_PANELS 4			/* the same for NARROW_TILE columns at the most */
+#define NARROW_TILE 2
+#define PANEL_COUNTS 3			/* 1, FEW_PANELS, MOST_PANELS */
 #define SHORT_RUN_COLUMNS 4		/* of the K types: with more, runs are of two blocks */
 #define STRETCHES 128			/* room for so many stretches of one column's activations */
 
@@ -31,8 +34,8 @@ typedef void (*DirectTile) (const PanelPointers *panel, const PanelPointers *nex
 /* What a tile has added up, and what the groups of the block under way have come to. */
 typedef struct Accumulators
 {
-	__m512		sum[TILE_PANELS][TILE_WIDTH];
-	__m512i		block[TILE_PANELS][TILE_WIDTH];
+	__m512		sum[MOST_PANELS][TILE_WIDTH];
+	__m512i		block[MOST_PANELS][TILE_WIDTH];
 } Accumulators;
 
 #define DIRECT_TILE(name, type, to_first_level, panels, columns) \
@@ -65,12 +68,14 @@ DIRECT_TILE(name, type, to_first_level, panels, 12)
 	name##_direct_##panels##_10, name##_direct_##panels##_11, name##_direct_##panels##_12, \
 }
 
-/* The tiles name##_direct_tiles of a type, by panels and columns. */
+/* The tiles name##_direct_tiles of a type: of one panel, of FEW_PANELS and of MOST_PANELS, by columns. */
 #define FEW_TILES(name, type, to_first_level) \
 DIRECT_TILES(name, type, to_first_level, 1) \
 DIRECT_TILES(name, type, to_first_level, 2) \
-static const DirectTile name##_direct_tiles[FEW_PANELS][TILE_WIDTH] = { \
-	DIRECT_TILE_ROW(name, 1), DIRECT_TILE_ROW(name, 2) \
+DIRECT_TILE(name, type, to_first_level, 4, 1) \
+DIRECT_TILE(name, type, to_first_level, 4, 2) \
+static const DirectTile name##_direct_tiles[PANEL_COUNTS][TILE_WIDTH] = { \
+	DIRECT_TILE_ROW(name, 1), DIRECT_TILE_ROW(name, 2), {name##_direct_4_1, name##_direct_4_2} \
 };
 
 /* Block b of a stretch: what does not wait for its sums comes first. */
@@ -80,7 +85,7 @@ begin_block(Formula formula, int panels, int columns, const StretchScales *scale
 {
 #pragma GCC unroll 12
 	for (int c = 0; c < columns; c++)
-#pragma GCC unroll 3
+#pragma GCC unroll 4
 		for (int p = 0; p < panels; p++)
 		{
 			a->block[p][c] = start_of_block(formula, &scales[p].blocks[b], &x[c], b);
@@ -93,7 +98,7 @@ end_block(int panels, int columns, const StretchScales *scales, const ColumnStre
 {
 #pragma GCC unroll 12
 	for (int c = 0; c < columns; c++)
-#pragma GCC unroll 3
+#pragma GCC unroll 4
 		for (int p = 0; p < panels; p++)
 			a->sum[p][c] = add_block(a->block[p][c], &scales[p].blocks[b], &x[c], b, a->sum[p][c]);
 }
@@ -105,7 +110,7 @@ add_part(Formula formula, int panels, int columns, __m512i sum[][TILE_WIDTH], co
 {
 #pragma GCC unroll 12
 	for (int c = 0; c < columns; c++)
-#pragma GCC unroll 3
+#pragma GCC unroll 4
 		for (int p = 0; p < panels; p++)
 		{
 			if (is_of_blocks(formula))
@@ -128,14 +133,14 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 		   const ColumnStretch *x, int at, Accumulators *a)
 {
 	const int	quads = has_halves(formula) ? QUADS / 2 : QUADS;
-	__m512i		sum[TILE_PANELS][TILE_WIDTH];
+	__m512i		sum[MOST_PANELS][TILE_WIDTH];
 
 #pragma GCC unroll 8
 	for (int q = 0; q < QUADS; q++)
 	{
-		__m512i		code[TILE_PANELS];
+		__m512i		code[MOST_PANELS];
 
-#pragma GCC unroll 3
+#pragma GCC unroll 4
 		for (int p = 0; p < panels; p++)
 			code[p] = unpack_code(code_type, &panel[p], group, q);
 #pragma GCC unroll 12
@@ -148,11 +153,11 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 				__m512i		start = !has_offset(formula) ? _mm512_setzero_si512() :
 					broadcast_dword(&x[c].start[q / quads][at]);
 
-#pragma GCC unroll 3
+#pragma GCC unroll 4
 				for (int p = 0; p < panels; p++)
 					sum[p][c] = start;
 			}
-#pragma GCC unroll 3
+#pragma GCC unroll 4
 			for (int p = 0; p < panels; p++)
 				sum[p][c] = _mm512_dpbusd_epi32(sum[p][c], code[p], dword);
 		}
@@ -164,7 +169,7 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 KERNEL_INLINE void
 load_accumulators(int panels, int columns, bool is_first, const float *y, int64_t y_stride, Accumulators *a)
 {
-#pragma GCC unroll 3
+#pragma GCC unroll 4
 	for (int p = 0; p < panels; p++)
 #pragma GCC unroll 12
 		for (int c = 0; c < columns; c++)
@@ -174,7 +179,7 @@ load_accumulators(int panels, int columns, bool is_first, const float *y, int64_
 KERNEL_INLINE void
 store_accumulators(int panels, int columns, float *y, int64_t y_stride, const Accumulators *a)
 {
-#pragma GCC unroll 3
+#pragma GCC unroll 4
 	for (int p = 0; p < panels; p++)
 #pragma GCC unroll 12
 		for (int c = 0; c < columns; c++)
@@ -184,11 +189,21 @@ store_accumulators(int panels, int columns, float *y, int64_t y_stride, const Ac
 /*
  * A run: the groups whose scales are unpacked at once, and so far ahead weights are fetched.  While scales are unpacked
  * nothing is fetched, so that runs are short; but with more columns those of two blocks, a whole stretch, are quicker.
+ * Q8_0's groups have so many bytes that for one or two columns one is far enough.
  */
 KERNEL_INLINE int
-groups_of_run(Formula formula, int columns)
+groups_of_run(LlmTensorType type, int columns)
 {
-	return is_of_blocks(formula) && columns > SHORT_RUN_COLUMNS ? STRETCH_GROUPS : SCALE_GROUPS;
+	if (type == LLM_Q8_0 && columns <= NARROW_TILE)
+		return 1;
+	return is_of_blocks(formula_of(type)) && columns > SHORT_RUN_COLUMNS ? STRETCH_GROUPS : SCALE_GROUPS;
+}
+
+/* Panels that are multiplied at once. */
+KERNEL_INLINE int
+panels_at_once(LlmTensorType type, int columns)
+{
+	return columns <= NARROW_TILE && type != LLM_Q8_0 && type != LLM_Q6_K ? MOST_PANELS : FEW_PANELS;
 }
 
 /* A run that begins at group `at` of its stretch.  Scales of blocks are unpacked here, those of groups with their group. */
@@ -227,8 +242,8 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 			int64_t groups, bool is_first, float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
-	const int	run_groups = groups_of_run(formula, columns);
-	StretchScales scales[FEW_PANELS];
+	const int	run_groups = groups_of_run(type, columns);
+	StretchScales scales[MOST_PANELS];
 	Accumulators a;
 
 	load_accumulators(panels, columns, is_first, y, y_stride, &a);
@@ -251,7 +266,7 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 				begin_block(formula, panels, columns, scales, x, block, &a);
 			for (int i = 0; i < n; i++, at++)
 			{
-#pragma GCC unroll 2
+#pragma GCC unroll 4
 				for (int p = 0; p < panels; p++)
 					begin_group(type, to_first_level, &panel[p], first + at - place, at, &ahead[p], ahead_first + at - place,
 								&scales[p]);
@@ -293,6 +308,7 @@ matmul_few(LlmTensorType type, const DirectTile (*tiles)[TILE_WIDTH], const LlmM
 	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
 	const int	n_cols = x->n_cols;
 	const int	width = n_cols <= TILE_WIDTH ? n_cols : (n_cols + 1) / 2;
+	const int	most_panels = panels_at_once(type, n_cols);
 	const int64_t groups = w->cols / LLM_GROUP;
 	const int64_t most = STRETCHES / n_cols * STRETCH_GROUPS;
 	ColumnStretch activations[STRETCHES];
@@ -307,17 +323,17 @@ matmul_few(LlmTensorType type, const DirectTile (*tiles)[TILE_WIDTH], const LlmM
 
 		for (int32_t panel = first, panels; panel < last; panel += panels)
 		{
-			PanelPointers pointers[FEW_PANELS];
-			PanelPointers next[FEW_PANELS];
+			PanelPointers pointers[MOST_PANELS];
+			PanelPointers next[MOST_PANELS];
 
-			panels = last - panel < FEW_PANELS ? 1 : FEW_PANELS;
+			panels = last - panel >= most_panels ? most_panels : last - panel >= FEW_PANELS ? FEW_PANELS : 1;
 			for (int p = 0; p < panels; p++)
 			{
 				pointers[p] = panel_pointers(w, &planes, panel + p);
 				next[p] = panel_pointers(w, &planes, later_panel(w, panel + panels + p));
 			}
 			for (int column = 0; column < n_cols; column += width)
-				tiles[panels - 1][tile_width(n_cols, column, width) - 1]
+				tiles[panels / 2][tile_width(n_cols, column, width) - 1]
 					(pointers, next, activations + column * n_stretches, g, count, g == 0,
 					 y + column * y_stride + (int64_t) panel * LLM_PANEL_ROWS, y_stride);
 		}
