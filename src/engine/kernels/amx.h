@@ -5,6 +5,10 @@
 #ifndef LLM_KERNELS_AMX_H
 #define LLM_KERNELS_AMX_H
 
+#ifdef __AMX_TILE__
+#include <immintrin.h>
+#endif
+
 #include "engine/kernels/kernels.h"
 
 /*
@@ -20,6 +24,16 @@ typedef struct TileShapes
 	uint16_t	row_bytes[16];
 	uint8_t		rows[16];
 } TileShapes;
+
+#ifdef __AMX_TILE__
+KERNEL_INLINE void
+load_shapes(const TileShapes *shapes)
+{
+	/* GCC 12 does not know that the instruction reads all of them. */
+	__asm__ volatile("" : : "r" (shapes) : "memory");
+	_tile_loadconfig(shapes);
+}
+#endif
 
 /* amx_quantized.c, or amx_blocks.c for K types; and amx_prompt.c */
 #define AMX_MATMUL(name) \

@@ -26,11 +26,7 @@
 #define UPPER 3
 #define LOWER 4
 
-static const TileShapes shapes = {
-	.palette = 1,
-	.row_bytes = {[UPPER_SUM] = 64,[LOWER_SUM] = 64,[Q] = 64,[UPPER] = 64,[LOWER] = 64},
-	.rows = {[UPPER_SUM] = TILE_COLUMNS,[LOWER_SUM] = TILE_COLUMNS,[Q] = TILE_COLUMNS,[UPPER] = 16,[LOWER] = 16},
-};
+#define MOST_REST 8				/* columns beyond whole tiles that are quicker by vectors */
 
 /* A block of a panel: scales times codes in the order in which tiles read them. */
 typedef struct Weights
@@ -54,11 +50,22 @@ typedef struct PackedBlock
 	int64_t		block;
 } PackedBlock;
 
-AMX_PRODUCT(q2_k, LLM_Q2_K, TILE_WIDTH)
-AMX_PRODUCT(q3_k, LLM_Q3_K, TILE_WIDTH)
-AMX_PRODUCT(q4_k, LLM_Q4_K, TILE_WIDTH)
-AMX_PRODUCT(q5_k, LLM_Q5_K, TILE_WIDTH)
-AMX_PRODUCT(q6_k, LLM_Q6_K, TILE_WIDTH)
+AMX_PRODUCT(q2_k, LLM_Q2_K, TILE_WIDTH, MOST_REST)
+AMX_PRODUCT(q3_k, LLM_Q3_K, TILE_WIDTH, MOST_REST)
+AMX_PRODUCT(q4_k, LLM_Q4_K, TILE_WIDTH, MOST_REST)
+AMX_PRODUCT(q5_k, LLM_Q5_K, TILE_WIDTH, MOST_REST)
+AMX_PRODUCT(q6_k, LLM_Q6_K, TILE_WIDTH, MOST_REST)
+
+KERNEL_INLINE TileShapes
+tile_shapes(int columns)
+{
+	(void) columns;
+	return (TileShapes) {
+		.palette = 1,
+		.row_bytes = {[UPPER_SUM] = 64,[LOWER_SUM] = 64,[Q] = 64,[UPPER] = 64,[LOWER] = 64},
+		.rows = {[UPPER_SUM] = TILE_COLUMNS,[LOWER_SUM] = TILE_COLUMNS,[Q] = TILE_COLUMNS,[UPPER] = 16,[LOWER] = 16},
+	};
+}
 
 /* --- weights ------------------------------------------------------------------- */
 

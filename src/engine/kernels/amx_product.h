@@ -12,33 +12,37 @@
 #define RESULT_INTS (TILE_COLUMNS * LLM_PANEL_ROWS)
 
 /* What a file that includes this defines for its types: its tiles, and the product of at most BLOCK_COLUMNS columns. */
-static const TileShapes shapes;
+KERNEL_INLINE TileShapes tile_shapes(int columns);
 
 KERNEL_INLINE void matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first,
 								int32_t last, const LlmActivations *x, int32_t column, int columns, float *y,
 								int64_t y_stride);
 
-/* The product of a type: by vectors up to `few` columns, from there on by tiles. */
-#define AMX_PRODUCT(name, type, few) \
+/* The product of a type: by vectors up to `few` columns, from there on by tiles, but up to `rest` columns beyond whole tiles by vectors. */
+#define AMX_PRODUCT(name, type, few, rest) \
 FEW_TILES(name, type, true) \
 void \
 amx_matmul_##name(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, \
 				  float *y, int64_t y_stride) \
 { \
-	matmul_tiles_and_few(type, name##_direct_tiles, few, w, first, last, x, y, y_stride); \
+	matmul_tiles_and_few(type, name##_direct_tiles, few, rest, w, first, last, x, y, y_stride); \
 }
 
-/* The first `columns` columns. */
+/* The first n_cols columns. */
 KERNEL_INLINE void
-matmul_tiles(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, int32_t columns,
+matmul_tiles(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, int32_t n_cols,
 			 float *y, int64_t y_stride)
 {
 	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
 
-	_tile_loadconfig(&shapes);
-	for (int32_t column = 0; column < columns; column += BLOCK_COLUMNS)
-		matmul_block(type, w, &planes, first, last, x, column,
-					 columns - column < BLOCK_COLUMNS ? columns - column : BLOCK_COLUMNS, y, y_stride);
+	for (int32_t column = 0; column < n_cols; column += BLOCK_COLUMNS)
+	{
+		const int	columns = n_cols - column < BLOCK_COLUMNS ? n_cols - column : BLOCK_COLUMNS;
+		const TileShapes shapes = tile_shapes(columns);
+
+		load_shapes(&shapes);
+		matmul_block(type, w, &planes, first, last, x, column, columns, y, y_stride);
+	}
 	_tile_release();
 }
 
@@ -57,13 +61,12 @@ columns_from(const LlmActivations *x, int32_t column)
 	return rest;
 }
 
-/* Columns that would fill but half a tile are quicker by vectors, which find the panels in the cache. */
 KERNEL_INLINE void
-matmul_tiles_and_few(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_WIDTH], int few, const LlmMatrix *w,
-					 int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
+matmul_tiles_and_few(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_WIDTH], int few, int most_rest,
+					 const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {
 	const int32_t rest = x->n_cols % TILE_COLUMNS;
-	const int32_t in_tiles = x->n_cols <= few ? 0 : rest <= TILE_COLUMNS / 2 ? x->n_cols - rest : x->n_cols;
+	const int32_t in_tiles = x->n_cols <= few ? 0 : rest <= most_rest ? x->n_cols - rest : x->n_cols;
 	const LlmActivations others = columns_from(x, in_tiles);
 
 	if (in_tiles > 0)

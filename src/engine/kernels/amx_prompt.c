@@ -328,9 +328,7 @@ multiply_panels(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t l
 		shapes.row_bytes[i] = 64;
 		shapes.rows[i] = (uint8_t) (i == WEIGHTS_0 || i == WEIGHTS_1 ? TILE_VECTORS : llm_tile_height(x));
 	}
-	/* GCC 12 does not know that the instruction reads all of them. */
-	__asm__ volatile("" : : "r" (&shapes) : "memory");
-	_tile_loadconfig(&shapes);
+	load_shapes(&shapes);
 	for (int32_t tile = 0; tile < n_tiles; tile += BLOCK_TILES)
 		multiply_block(type, w, first, last, x, tile, n_tiles - tile < BLOCK_TILES ? n_tiles - tile : BLOCK_TILES, y, y_stride);
 	_tile_release();

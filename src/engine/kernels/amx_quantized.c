@@ -15,22 +15,20 @@
 
 #include "engine/kernels/amx_product.h"
 
-/* Tile registers: the macros of the instructions want constants. */
+/* Tile registers: the macros of the instructions want constants.  The last tile of columns has its own, of fewer rows. */
 #define SUM 0
 #define Q 1
 #define CODES 2
+#define LAST_SUM 3
+#define LAST_Q 4
 
-static const TileShapes shapes = {
-	.palette = 1,
-	.row_bytes = {[SUM] = 64,[Q] = 32,[CODES] = 64},
-	.rows = {[SUM] = TILE_COLUMNS,[Q] = TILE_COLUMNS,[CODES] = 8},
-};
+#define WIDTH_STEP 4			/* a last tile's width is a multiple of this */
 
-AMX_PRODUCT(q4_0, LLM_Q4_0, TILE_WIDTH)
-AMX_PRODUCT(q4_1, LLM_Q4_1, TILE_WIDTH)
-AMX_PRODUCT(q5_0, LLM_Q5_0, TILE_WIDTH)
-AMX_PRODUCT(q5_1, LLM_Q5_1, TILE_WIDTH)
-AMX_PRODUCT(q8_0, LLM_Q8_0, FEW_COLUMNS)
+AMX_PRODUCT(q4_0, LLM_Q4_0, TILE_WIDTH, 0)
+AMX_PRODUCT(q4_1, LLM_Q4_1, TILE_WIDTH, 0)
+AMX_PRODUCT(q5_0, LLM_Q5_0, TILE_WIDTH, 0)
+AMX_PRODUCT(q5_1, LLM_Q5_1, TILE_WIDTH, 0)
+AMX_PRODUCT(q8_0, LLM_Q8_0, FEW_COLUMNS, 0)
 
 /* A stretch of one panel, unpacked. */
 typedef struct Weights
@@ -112,81 +110,143 @@ copy_tile(LlmTensorType type, const LlmActivations *x, int32_t column, int n, in
 
 /* --- one tile ------------------------------------------------------------------ */
 
-KERNEL_INLINE void
-multiply_group(const Weights *weights, const TileColumns *x, int at, GroupSums *sums)
+/* Columns that the last tile of so many computes. */
+KERNEL_INLINE int
+last_width(int columns)
 {
-	_tile_zero(SUM);
-	_tile_loadd(Q, x->q[at], LLM_GROUP);
-	_tile_loadd(CODES, weights->codes[at], 64);
-	_tile_dpbssd(SUM, Q, CODES);
-	_tile_stored(SUM, sums->of, 64);
+	return ((columns - 1) % TILE_COLUMNS / WIDTH_STEP + 1) * WIDTH_STEP;
 }
 
-/* Those of `columns` columns that are there, of sixteen. */
-KERNEL_INLINE void
-load_tile(const float *y, int64_t y_stride, int columns, __m512 *accumulator)
+KERNEL_INLINE TileShapes
+tile_shapes(int columns)
 {
-	if (columns >= TILE_COLUMNS)
+	const uint8_t last = (uint8_t) last_width(columns);
+
+	return (TileShapes) {
+		.palette = 1,
+		.row_bytes = {[SUM] = 64,[Q] = 32,[CODES] = 64,[LAST_SUM] = 64,[LAST_Q] = 32},
+		.rows = {[SUM] = TILE_COLUMNS,[Q] = TILE_COLUMNS,[CODES] = 8,[LAST_SUM] = last,[LAST_Q] = last},
+	};
+}
+
+KERNEL_INLINE void
+multiply_group(const Weights *weights, const TileColumns *x, bool is_last, int at, GroupSums *sums)
+{
+	_tile_loadd(CODES, weights->codes[at], 64);
+	if (is_last)
+	{
+		_tile_zero(LAST_SUM);
+		_tile_loadd(LAST_Q, x->q[at], LLM_GROUP);
+		_tile_dpbssd(LAST_SUM, LAST_Q, CODES);
+		_tile_stored(LAST_SUM, sums->of, 64);
+	}
+	else
+	{
+		_tile_zero(SUM);
+		_tile_loadd(Q, x->q[at], LLM_GROUP);
+		_tile_dpbssd(SUM, Q, CODES);
+		_tile_stored(SUM, sums->of, 64);
+	}
+}
+
+/* The first `columns` of a tile's columns are there. */
+KERNEL_INLINE void
+load_tile(int width, const float *y, int64_t y_stride, int columns, __m512 *accumulator)
+{
+	if (columns >= width)
 #pragma GCC unroll 16
-		for (int c = 0; c < TILE_COLUMNS; c++)
+		for (int c = 0; c < width; c++)
 			accumulator[c] = _mm512_loadu_ps(y + c * y_stride);
 	else
 #pragma GCC unroll 16
-		for (int c = 0; c < TILE_COLUMNS; c++)
+		for (int c = 0; c < width; c++)
 			accumulator[c] = c < columns ? _mm512_loadu_ps(y + c * y_stride) : _mm512_setzero_ps();
 }
 
 KERNEL_INLINE void
-store_tile(const __m512 *accumulator, int columns, float *y, int64_t y_stride)
+store_tile(int width, const __m512 *accumulator, int columns, float *y, int64_t y_stride)
 {
-	if (columns >= TILE_COLUMNS)
+	if (columns >= width)
 #pragma GCC unroll 16
-		for (int c = 0; c < TILE_COLUMNS; c++)
+		for (int c = 0; c < width; c++)
 			_mm512_storeu_ps(y + c * y_stride, accumulator[c]);
 	else
 #pragma GCC unroll 16
-		for (int c = 0; c < TILE_COLUMNS; c++)
+		for (int c = 0; c < width; c++)
 			if (c < columns)
 				_mm512_storeu_ps(y + c * y_stride, accumulator[c]);
 }
 
+/* A stretch of a panel and the tile of columns under way. */
+typedef struct Step
+{
+	const Weights *weights;
+	const TileColumns *x;
+	int			columns;		/* from this tile on */
+	int			groups;
+	int			first;			/* sums[first % 2] has the first group's sums */
+	bool		adds;			/* to what y has */
+	Fetch		fetch;			/* the panel that comes next */
+	const float *next_y;		/* what the next tile adds to */
+	GroupSums  *sums;
+} Step;
+
 /*
- * Add a stretch's groups, for `columns` columns of sixteen that are there, to y.  While a group's sums are added the next
- * group is multiplied, after the last one the first with next_x, unless that is NULL.  sums[step % 2] has the first group's sums.
- * Meanwhile weights are fetched, and next_y, what the next tile adds to.
+ * Add a stretch's groups for a tile of `width` columns to y.  While a group's sums are added the next
+ * group is multiplied, after the last one the first of the next tile; weights and y are fetched.
  */
 KERNEL_INLINE void
-add_tile(LlmTensorType type, const Weights *weights, const TileColumns *x, const TileColumns *next_x, int columns, int groups,
-		 int step, bool is_first, const Fetch *fetch, GroupSums *sums, const float *next_y,
-		 float *y, int64_t y_stride)
+add_tile(LlmTensorType type, int width, bool is_last, const Step *step, float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
 	const int	stride = scale_vectors(formula) * 16;
+	const TileColumns *x = step->x;
 	__m512		accumulator[TILE_COLUMNS];
 
-	if (is_first)
-#pragma GCC unroll 16
-		for (int c = 0; c < TILE_COLUMNS; c++)
-			accumulator[c] = _mm512_setzero_ps();
+	if (step->adds)
+		load_tile(width, y, y_stride, step->columns, accumulator);
 	else
-		load_tile(y, y_stride, columns, accumulator);
-
-	for (int g = 0; g < groups; g++, step++)
-	{
-		const int32_t *sum = sums[step % 2].of;
-
-		_mm_prefetch((const char *) (next_y + g * y_stride), _MM_HINT_T0);
-		prefetch_bytes(false, fetch->bytes + g * fetch->stride, fetch->lines * 64);
-		if (g + 1 < groups)
-			multiply_group(weights, x, g + 1, &sums[(step + 1) % 2]);
-		else if (next_x != NULL)
-			multiply_group(weights, next_x, 0, &sums[(step + 1) % 2]);
 #pragma GCC unroll 16
-		for (int c = 0; c < TILE_COLUMNS; c++)
-			accumulator[c] = add_group(formula, _mm512_load_si512(sum + c * LLM_PANEL_ROWS), weights->scales + g * stride,
+		for (int c = 0; c < width; c++)
+			accumulator[c] = _mm512_setzero_ps();
+
+	for (int g = 0; g < step->groups; g++)
+	{
+		const int32_t *sum = step->sums[(step->first + g) % 2].of;
+		GroupSums  *next = &step->sums[(step->first + g + 1) % 2];
+
+		_mm_prefetch((const char *) (step->next_y + g * y_stride), _MM_HINT_T0);
+		prefetch_bytes(false, step->fetch.bytes + g * step->fetch.stride, step->fetch.lines * 64);
+		if (g + 1 < step->groups)
+			multiply_group(step->weights, x, is_last, g + 1, next);
+		else if (!is_last)
+			multiply_group(step->weights, x + 1, step->columns <= 2 * TILE_COLUMNS, 0, next);
+#pragma GCC unroll 16
+		for (int c = 0; c < width; c++)
+			accumulator[c] = add_group(formula, _mm512_load_si512(sum + c * LLM_PANEL_ROWS), step->weights->scales + g * stride,
 									   &x->d[g][c], &x->sums[g][c], accumulator[c]);
 	}
-	store_tile(accumulator, columns, y, y_stride);
+	store_tile(width, accumulator, step->columns, y, y_stride);
+}
+
+KERNEL_INLINE void
+add_last_tile(LlmTensorType type, const Step *step, float *y, int64_t y_stride)
+{
+	switch (last_width(step->columns))
+	{
+		case WIDTH_STEP:
+			add_tile(type, WIDTH_STEP, true, step, y, y_stride);
+			break;
+		case 2 * WIDTH_STEP:
+			add_tile(type, 2 * WIDTH_STEP, true, step, y, y_stride);
+			break;
+		case 3 * WIDTH_STEP:
+			add_tile(type, 3 * WIDTH_STEP, true, step, y, y_stride);
+			break;
+		default:
+			add_tile(type, TILE_COLUMNS, true, step, y, y_stride);
+			break;
+	}
 }
 
 /* --- the loops around it ------------------------------------------------------- */
@@ -226,15 +286,27 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 			float	   *rows = y + column * y_stride + (int64_t) panel * LLM_PANEL_ROWS;
 
 			unpack_weights(type, &now, g, count, &weights);
-			multiply_group(&weights, &tiles[0], 0, &sums[0]);
+			multiply_group(&weights, &tiles[0], n_tiles == 1, 0, &sums[0]);
 			for (int t = 0; t < n_tiles; t++)
 			{
 				const bool	is_last = t + 1 == n_tiles;
-				const Fetch fetch = share_of_panel(type, &next, more ? g : later, count, t, n_tiles);
 				float	   *at = rows + t * TILE_COLUMNS * y_stride;
+				const Step	step = {
+					.weights = &weights,
+					.x = &tiles[t],
+					.columns = columns - t * TILE_COLUMNS,
+					.groups = count,
+					.first = t * count,
+					.adds = g > 0,
+					.fetch = share_of_panel(type, &next, more ? g : later, count, t, n_tiles),
+					.next_y = is_last ? rows + LLM_PANEL_ROWS : at + TILE_COLUMNS * y_stride,
+					.sums = sums
+				};
 
-				add_tile(type, &weights, &tiles[t], is_last ? NULL : &tiles[t + 1], columns - t * TILE_COLUMNS, count, t * count,
-						 g == 0, &fetch, sums, is_last ? rows + LLM_PANEL_ROWS : at + TILE_COLUMNS * y_stride, at, y_stride);
+				if (is_last)
+					add_last_tile(type, &step, at, y_stride);
+				else
+					add_tile(type, TILE_COLUMNS, false, &step, at, y_stride);
 			}
 		}
 	}
