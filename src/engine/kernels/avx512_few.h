@@ -18,7 +18,7 @@
 #define TILE_WIDTH 12			/* widest tile of them */
 #define FEW_PANELS 2			/* streams from memory, and how often a column's numbers are used */
 #define MOST_PANELS 4			/* the same for NARROW_TILE columns at the most */
-#define NARROW_TILE 2
+#define NARROW_TILE 4
 #define PANEL_COUNTS 3			/* 1, FEW_PANELS, MOST_PANELS */
 #define SHORT_RUN_COLUMNS 4		/* of the K types: with more, runs are of two blocks */
 #define STRETCHES 128			/* room for so many stretches of one column's activations */
@@ -74,8 +74,11 @@ DIRECT_TILES(name, type, to_first_level, 1) \
 DIRECT_TILES(name, type, to_first_level, 2) \
 DIRECT_TILE(name, type, to_first_level, 4, 1) \
 DIRECT_TILE(name, type, to_first_level, 4, 2) \
+DIRECT_TILE(name, type, to_first_level, 4, 3) \
+DIRECT_TILE(name, type, to_first_level, 4, 4) \
 static const DirectTile name##_direct_tiles[PANEL_COUNTS][TILE_WIDTH] = { \
-	DIRECT_TILE_ROW(name, 1), DIRECT_TILE_ROW(name, 2), {name##_direct_4_1, name##_direct_4_2} \
+	DIRECT_TILE_ROW(name, 1), DIRECT_TILE_ROW(name, 2), \
+	{name##_direct_4_1, name##_direct_4_2, name##_direct_4_3, name##_direct_4_4} \
 };
 
 /* Block b of a stretch: what does not wait for its sums comes first. */
@@ -194,7 +197,7 @@ store_accumulators(int panels, int columns, float *y, int64_t y_stride, const Ac
 KERNEL_INLINE int
 groups_of_run(LlmTensorType type, int columns)
 {
-	if (type == LLM_Q8_0 && columns <= NARROW_TILE)
+	if (type == LLM_Q8_0 && columns <= 2)
 		return 1;
 	return is_of_blocks(formula_of(type)) && columns > SHORT_RUN_COLUMNS ? STRETCH_GROUPS : SCALE_GROUPS;
 }
