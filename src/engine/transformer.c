@@ -21,7 +21,7 @@
 
 #define LAYER_MATRICES 7
 #define FEW_TOKENS 2			/* not worth a second meeting */
-#define NARROW_COLUMNS 4		/* with so many, the kernels multiply four panels at once */
+#define NARROW_COLUMNS 4		/* with so many, those of AVX-512 multiply four panels at once */
 #define FEW_COLUMNS 8			/* with so many, memory bounds a product */
 #define SOME_COLUMNS 24			/* with so many, the kernels' tiles have two panels */
 

@@ -18,7 +18,7 @@
 #define TILE_WIDTH 12			/* widest tile of them */
 #define FEW_PANELS 2			/* streams from memory, and how often a column's numbers are used */
 #define MOST_PANELS 4			/* the same for NARROW_TILE columns at the most */
-#define NARROW_TILE 4
+#define NARROW_TILE 4			/* so few that the sums of MOST_PANELS stay in registers */
 #define PANEL_COUNTS 3			/* 1, FEW_PANELS, MOST_PANELS */
 #define SHORT_RUN_COLUMNS 4		/* of the K types: with more, runs are of two blocks */
 #define STRETCHES 128			/* room for so many stretches of one column's activations */

@@ -3,8 +3,8 @@
  *		Stretches of quantized weights and of activations, for tiles of VPDPBUSD and of AMX.
  *
  * A stretch is a run of groups of a few panels, unpacked to a scratch in the first-level cache,
- * and the same groups of a block of columns, copied in the order in which tiles read them (amx_blocks.c reads most of
- * the q where they are).
+ * and the same groups of a block of columns, copied in the order in which tiles read them (amx_quantized.c has columns tile
+ * by tile, amx_blocks.c reads most of the q where they are).
  * add_group, add_minimums and add_block are what both kinds of tiles do with the exact sums of a group or a block: the one
  * place of the formulas of kernels.h, which is why the two give the same bits.
  */
