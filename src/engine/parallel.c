@@ -30,6 +30,8 @@
 #define SPINS_CROWDED 20		/* more threads than processors */
 #define SPINS_FOR_MOVE 20000	/* for one that goes to a processor that may be asleep */
 
+#define FETCH_AT_ONCE 128		/* bytes of a stream; then it looks whether it still waits */
+
 #define PIECES_OF_REST 4		/* of what is left of a share one is taken at once */
 
 /* How long a thread has waited so far. */
@@ -40,7 +42,8 @@ typedef struct Wait
 } Wait;
 
 static inline Wait begin_wait(const LlmTeam *team);
-static inline bool spin(const LlmTeam *team, Wait *wait);
+static inline bool spin(LlmTeam *team, int32_t thread, Wait *wait);
+static inline bool fetch(LlmTeam *team, int32_t thread);
 static void spread(LlmTeam *team, int32_t thread);
 static void sleep_while(atomic_uint * word, unsigned value);
 static void wake_sleepers(atomic_uint * word);
@@ -55,6 +58,7 @@ llm_team_init(LlmTeam *team, int32_t n_threads)
 	{
 		atomic_init(&team->shares[i].taken, 0);
 		atomic_init(&team->processors[i], -1);
+		team->fetches[i] = (LlmFetch) {0};
 	}
 	atomic_init(&team->n_moved, 0);
 	atomic_init(&team->main_sleeps, false);
@@ -73,6 +77,13 @@ llm_team_enter(LlmTeam *team, int32_t thread)
 		atomic_store_explicit(&team->processors[0], llm_processor_of_thread(), memory_order_relaxed);
 }
 
+void
+llm_team_fetch(LlmTeam *team, int32_t thread, const uint8_t *bytes, int64_t stride, int64_t n)
+{
+	if (thread < LLM_SHARES && !team->is_crowded)
+		team->fetches[thread] = (LlmFetch) {.next = bytes, .stride = stride, .rest = n};
+}
+
 bool
 llm_team_gather(LlmTeam *team, int32_t thread, int32_t n_threads)
 {
@@ -85,7 +96,7 @@ llm_team_gather(LlmTeam *team, int32_t thread, int32_t n_threads)
 		while ((arrived = atomic_load_explicit(&team->arrived, memory_order_acquire)) !=
 			   (unsigned) n_threads - 1)
 		{
-			if (spin(team, &wait))
+			if (spin(team, thread, &wait))
 				continue;
 			atomic_store(&team->main_sleeps, true);
 			sleep_while(&team->arrived, arrived);
@@ -106,7 +117,7 @@ llm_team_gather(LlmTeam *team, int32_t thread, int32_t n_threads)
 			wake_sleepers(&team->arrived);
 		while (atomic_load_explicit(&team->generation, memory_order_acquire) == before)
 		{
-			if (spin(team, &wait))
+			if (spin(team, thread, &wait))
 				continue;
 			atomic_fetch_add(&team->n_asleep, 1);
 			sleep_while(&team->generation, before);
@@ -176,8 +187,10 @@ begin_wait(const LlmTeam *team)
 
 /* False when the thread has spun long enough. */
 static inline bool
-spin(const LlmTeam *team, Wait *wait)
+spin(LlmTeam *team, int32_t thread, Wait *wait)
 {
+	if (fetch(team, thread))
+		return true;
 	if (wait->spins >= 2 * team->spins)
 		return false;
 	if (++wait->spins == team->spins)
@@ -194,6 +207,22 @@ spin(const LlmTeam *team, Wait *wait)
 #elif defined(__aarch64__)
 	__asm__ __volatile__("isb");
 #endif
+	return true;
+}
+
+/* A few cache lines of what the thread was told to fetch; false when that is done. */
+static inline bool
+fetch(LlmTeam *team, int32_t thread)
+{
+	LlmFetch   *own = &team->fetches[thread % LLM_SHARES];
+
+	if (thread >= LLM_SHARES || own->rest <= 0)
+		return false;
+	for (int i = 0; i < LLM_FETCH_STREAMS; i++)
+		for (int64_t at = 0; at < FETCH_AT_ONCE; at += 64)
+			__builtin_prefetch(own->next + i * own->stride + at, 0, 2);
+	own->next += FETCH_AT_ONCE;
+	own->rest -= FETCH_AT_ONCE;
 	return true;
 }
 

@@ -22,6 +22,16 @@ typedef struct LlmShare
 	_Alignas(64) atomic_int taken;
 } LlmShare;
 
+#define LLM_FETCH_STREAMS 4
+
+/* What a thread fetches into its second-level cache while it waits; its own. */
+typedef struct LlmFetch
+{
+	_Alignas(64) const uint8_t *next;	/* of the first of LLM_FETCH_STREAMS runs of bytes, */
+	int64_t		stride;			/* from one to the next, */
+	int64_t		rest;			/* and what is left of each */
+} LlmFetch;
+
 typedef struct LlmTeam
 {
 	_Alignas(64) atomic_uint arrived;	/* threads other than 0 that wait */
@@ -34,6 +44,7 @@ typedef struct LlmTeam
 	bool		is_crowded;		/* it has more threads than processors */
 	LlmShare	shares[LLM_SHARES]; /* as next_unit, where each thread has a share */
 	atomic_uint n_moved;		/* threads that went elsewhere, as another of the team was there */
+	LlmFetch	fetches[LLM_SHARES];
 	atomic_int	processors[LLM_SHARES]; /* where each thread was when it came or woke; -1 before */
 } LlmTeam;
 
@@ -45,6 +56,12 @@ extern void llm_team_init(LlmTeam *team, int32_t n_threads);
  * processor that one of the team has, unless there are more threads than processors.
  */
 extern void llm_team_enter(LlmTeam *team, int32_t thread);
+
+/*
+ * What the thread is to fetch whenever it waits from now on, in the place of what it was told before: the first n bytes
+ * of LLM_FETCH_STREAMS runs, `stride` bytes apart.  A hint: any addresses will do.
+ */
+extern void llm_team_fetch(LlmTeam *team, int32_t thread, const uint8_t *bytes, int64_t stride, int64_t n);
 
 /*
  * Wait for all n_threads threads of the team.  True on thread 0, which must call

@@ -20,8 +20,10 @@
 #include "engine/transformer_private.h"
 
 #define LAYER_MATRICES 7
+#define MOST_PRODUCTS 3			/* of one phase */
 #define FEW_TOKENS 2			/* not worth a second meeting */
 #define NARROW_COLUMNS 4		/* with so many, those of AVX-512 multiply four panels at once */
+#define FETCH_BYTES 16384		/* of each stream, while a thread waits */
 #define FEW_COLUMNS 8			/* with so many, memory bounds a product */
 #define SOME_COLUMNS 24			/* with so many, the kernels' tiles have two panels */
 
@@ -56,9 +58,11 @@ static void end_attention(LlmTransformer *t, int32_t layer, int32_t first, int32
 static void begin_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
 static void end_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
 static void end_layer(LlmTransformer *t, int32_t layer, int32_t first, int32_t last);
+static int	weights_after(const LlmTransformer *t, RowOperation operation, int32_t layer, const LlmMatrix **weights);
+static void fetch_share(const LlmThread *w, RowOperation operation, int32_t layer);
 static void embed(LlmTransformer *t, int32_t row);
 static void add_and_norm(LlmTransformer *t, const float *weight, int32_t first, int32_t last);
-static void quantize(const LlmTransformer *t, LlmInput *input, const LlmMatrix *const *products, int n_products,
+static void quantize(const LlmTransformer *t, LlmInput *input, RowOperation operation, int32_t layer,
 					 int32_t first, int32_t last);
 static void qkv_products(const LlmThread *w, int32_t layer);
 static void single_product(const LlmThread *w, const LlmMatrix *weights, LlmInput *x, LlmRows y);
@@ -231,16 +235,20 @@ run_step(const LlmThread *w)
 		const LlmLayer *layer = &model->layers[i];
 
 		qkv_products(w, i);
+		fetch_share(w, end_attention, i);
 		llm_team_barrier(&t->team, w->thread, w->n_threads);
 		llm_transformer_attention(w, i);
 		prepare_rows(w, end_attention, i);
 		if (t->n_tokens == 0)
 			return;
 		single_product(w, &layer->attention_output, &b->attention, b->update);
+		fetch_share(w, begin_ffn, i);
 		prepare_rows(w, begin_ffn, i);
 		gate_and_up(w, i);
+		fetch_share(w, end_ffn, i);
 		prepare_rows(w, end_ffn, i);
 		single_product(w, &layer->down, &b->hidden, b->update);
+		fetch_share(w, end_layer, i);
 		prepare_rows(w, end_layer, i);
 		if (t->n_tokens == 0)
 			return;
@@ -282,40 +290,30 @@ prepare_rows(const LlmThread *w, RowOperation operation, int32_t layer)
 static void
 begin_attention(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
 {
-	const LlmLayer *weights = &t->model->layers[layer];
-	const LlmMatrix *products[] = {&weights->q, &weights->k, &weights->v};
-
 	if (layer == 0)
 		for (int32_t row = first; row < last; row++)
 			embed(t, row);
-	add_and_norm(t, weights->attention_norm, first, last);
-	quantize(t, &t->buffers.normed, products, 3, first, last);
+	add_and_norm(t, t->model->layers[layer].attention_norm, first, last);
+	quantize(t, &t->buffers.normed, begin_attention, layer, first, last);
 }
 
 static void
 end_attention(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
 {
-	const LlmMatrix *product = &t->model->layers[layer].attention_output;
-
-	quantize(t, &t->buffers.attention, &product, 1, first, last);
+	quantize(t, &t->buffers.attention, end_attention, layer, first, last);
 }
 
 static void
 begin_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
 {
-	const LlmLayer *weights = &t->model->layers[layer];
-	const LlmMatrix *products[] = {&weights->gate, &weights->up};
-
-	add_and_norm(t, weights->ffn_norm, first, last);
-	quantize(t, &t->buffers.normed, products, 2, first, last);
+	add_and_norm(t, t->model->layers[layer].ffn_norm, first, last);
+	quantize(t, &t->buffers.normed, begin_ffn, layer, first, last);
 }
 
 static void
 end_ffn(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
 {
-	const LlmMatrix *product = &t->model->layers[layer].down;
-
-	quantize(t, &t->buffers.hidden, &product, 1, first, last);
+	quantize(t, &t->buffers.hidden, end_ffn, layer, first, last);
 }
 
 static void
@@ -331,6 +329,68 @@ end_layer(LlmTransformer *t, int32_t layer, int32_t first, int32_t last)
 		if (llm_type_takes_int8(model->output.type))
 			keep_rounding_errors(t, first, last < t->n_classified ? last : t->n_classified);
 	}
+}
+
+/* The matrices of the products that follow an operation; returns how many. */
+static int
+weights_after(const LlmTransformer *t, RowOperation operation, int32_t layer, const LlmMatrix **weights)
+{
+	const LlmLayer *of = &t->model->layers[layer];
+	int			n = 0;
+
+	if (operation == end_layer)
+	{
+		if (layer + 1 < t->model->config.n_layers)
+			return weights_after(t, begin_attention, layer + 1, weights);
+		weights[n++] = &t->model->output;
+	}
+	else if (operation == begin_attention)
+	{
+		weights[n++] = &of->q;
+		weights[n++] = &of->k;
+		weights[n++] = &of->v;
+	}
+	else if (operation == begin_ffn)
+	{
+		weights[n++] = &of->gate;
+		weights[n++] = &of->up;
+	}
+	else
+		weights[n++] = operation == end_attention ? &of->attention_output : &of->down;
+	return n;
+}
+
+/*
+ * Where memory is the limit a thread that waits fetches the weights meanwhile with which its
+ * share of the products after the coming operation begins.
+ */
+static void
+fetch_share(const LlmThread *w, RowOperation operation, int32_t layer)
+{
+	const LlmMatrix *weights[MOST_PRODUCTS];
+	const WorkUnit unit = work_unit(w, false);
+	int			n = weights_after(w->transformer, operation, layer, weights);
+	int32_t		n_units = 0;
+	int32_t		first;
+	int32_t		last;
+
+	if (w->transformer->n_tokens > NARROW_COLUMNS || w->transformer->options.use_blas)
+		return;
+	if (operation == begin_ffn)
+		n = 1;					/* units of both matrices are taken together */
+	for (int i = 0; i < n; i++)
+		n_units += count_units(weights[i], unit);
+	llm_team_share(w->thread, w->n_threads, n_units, &first, &last);
+	for (int i = 0; i < n; first -= count_units(weights[i], unit), i++)
+		if (first < count_units(weights[i], unit))
+		{
+			const LlmMatrix *matrix = weights[i];
+
+			llm_team_fetch(&w->transformer->team, w->thread,
+						   matrix->panels + (uint64_t) first * unit.panels * matrix->panel_bytes, matrix->panel_bytes,
+						   matrix->panel_bytes < FETCH_BYTES ? matrix->panel_bytes : FETCH_BYTES);
+			return;
+		}
 }
 
 /* A token's first state, and the rotation of its position. */
@@ -367,11 +427,12 @@ add_and_norm(LlmTransformer *t, const float *weight, int32_t first, int32_t last
 	}
 }
 
-/* In each way that one of the products wants. */
+/* In each way that one of the products after an operation wants. */
 static void
-quantize(const LlmTransformer *t, LlmInput *input, const LlmMatrix *const *products, int n_products,
-		 int32_t first, int32_t last)
+quantize(const LlmTransformer *t, LlmInput *input, RowOperation operation, int32_t layer, int32_t first, int32_t last)
 {
+	const LlmMatrix *products[MOST_PRODUCTS];
+	const int	n_products = weights_after(t, operation, layer, products);
 	const LlmActivations *done[2] = {NULL, NULL};
 	const int32_t n_others = input->groups.n_cols - input->prompts.n_cols;
 	bool		rounded = false;

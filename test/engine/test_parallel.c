@@ -34,6 +34,8 @@ count_wrong(int32_t n_threads, int32_t n_units, int32_t most)
 
 		for (int phase = 0; phase < PHASES; phase++)
 		{
+			/* Nothing is there: to fetch is no more than a hint. */
+			llm_team_fetch(&team, thread, (const uint8_t *) (uintptr_t) 4096, 4096, 100);
 			while (llm_team_take(&team, thread, n_threads, n_units, most, &first, &last))
 			{
 				if (first < 0 || last <= first || last > n_units || last - first > most)
