@@ -67,7 +67,8 @@ llm_engine_defaults(LlmEngineOptions *options)
 		.kv_type = LLM_KV_F16,
 		.max_sequences = 32,
 		.prefix_cache = true,
-		.speculation = true
+		.speculation = true,
+		.take_turns = true
 	};
 }
 
@@ -235,6 +236,8 @@ run_step(LlmEngine *engine)
 		.arg = engine
 	};
 	int64_t		started_us = now_us();
+	bool		all_taken = true;
+	int64_t		step_us;
 
 	engine->abandoned = false;
 	llm_transformer_step(engine->transformer, &step);
@@ -247,10 +250,15 @@ run_step(LlmEngine *engine)
 			take_results(engine, sequence, &engine->slices[i]);
 			engine->statistics.sequence_steps++;
 		}
+		else
+			all_taken = false;
 		sequence->slice = -1;
 	}
+	step_us = now_us() - started_us;
 	engine->statistics.steps++;
-	engine->statistics.step_us += (uint64_t) (now_us() - started_us);
+	engine->statistics.step_us += (uint64_t) step_us;
+	if (all_taken)
+		llm_scheduler_timed(engine->scheduler, step_us);
 }
 
 static void

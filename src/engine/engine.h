@@ -34,6 +34,7 @@ typedef struct LlmEngineOptions
 	bool		use_blas;
 	bool		prefix_cache;	/* requests with keep_cached share the pages of equal beginnings */
 	bool		speculation;	/* guess at next tokens while the arithmetic is idle; same results */
+	bool		take_turns;		/* where fewer sequences in a step yield more; same results */
 } LlmEngineOptions;
 
 typedef enum LlmRequestKind

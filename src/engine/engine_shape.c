@@ -64,7 +64,8 @@ llm_engine_shape(const LlmModelConfig *config, const LlmEngineOptions *options,
 		.step_tokens = options->step_tokens > 0 ? options->step_tokens : DEFAULT_STEP_TOKENS,
 		.max_logits = max_logits,
 		.prefix_cache = options->prefix_cache,
-		.speculation = options->speculation
+		.speculation = options->speculation,
+		.take_turns = options->take_turns
 	};
 	max_columns = shape->limits.step_tokens + options->max_sequences;
 	shape->transformer = (LlmTransformerOptions)

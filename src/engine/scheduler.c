@@ -10,6 +10,7 @@
 #include "engine/prompt_share.h"
 #include "engine/sequence_pages.h"
 #include "engine/session.h"
+#include "engine/step_width.h"
 
 struct LlmScheduler
 {
@@ -19,6 +20,9 @@ struct LlmScheduler
 	LlmSession *sessions;		/* those with a sequence, in no order */
 	LlmSequence **running;		/* [max_sequences] oldest first */
 	int32_t		n_running;
+	LlmStepWidth width;
+	int32_t		turn;			/* the place in running with whom the next turn begins */
+	int32_t		n_decoding;		/* in the step planned last, if it did nothing else; else 0 */
 	int32_t		n_waiting;
 	uint64_t	n_arrived;
 	uint64_t	n_cached_tokens;
@@ -35,6 +39,8 @@ static bool leave_running(LlmScheduler *scheduler, LlmSequence *sequence);
 static void find_prefixes(LlmScheduler *scheduler);
 static bool waits_for_page(const LlmScheduler *scheduler, int32_t place);
 static void count_prompt(LlmScheduler *scheduler, LlmSequence *sequence, bool found);
+static bool only_decodes(const LlmScheduler *scheduler);
+static void take_turns(LlmScheduler *scheduler);
 static void grow_running(LlmScheduler *scheduler);
 static LlmSequence *choose_victim(const LlmScheduler *scheduler);
 static void preempt(LlmScheduler *scheduler, LlmSequence *sequence);
@@ -53,7 +59,8 @@ llm_scheduler_create(LlmKvCache *cache, const LlmSchedulerLimits *limits)
 	scheduler->limits = *limits;
 	scheduler->running = calloc(limits->max_sequences, sizeof(LlmSequence *));
 	scheduler->prefixes = llm_prefix_cache_create(cache, 0);
-	if (scheduler->running == NULL || scheduler->prefixes == NULL)
+	if (!llm_step_width_init(&scheduler->width, limits->max_sequences) ||
+		scheduler->running == NULL || scheduler->prefixes == NULL)
 	{
 		llm_scheduler_free(scheduler);
 		return NULL;
@@ -74,6 +81,7 @@ llm_scheduler_free(LlmScheduler *scheduler)
 		llm_sequence_free(sequence);
 	}
 	llm_prefix_cache_free(scheduler->prefixes);
+	llm_step_width_free(&scheduler->width);
 	free(scheduler->running);
 	free(scheduler);
 }
@@ -153,9 +161,11 @@ int32_t
 llm_scheduler_plan(LlmScheduler *scheduler, LlmSlice *slices, LlmSequence **owners)
 {
 	int32_t		n_slices = 0;
+	int32_t		n_tokens = 0;
 
 	find_prefixes(scheduler);
 	llm_share_prompt_tokens(scheduler->running, scheduler->n_running, &scheduler->limits);
+	take_turns(scheduler);
 	grow_running(scheduler);
 	add_drafts(scheduler);
 	for (int32_t i = 0; i < scheduler->n_running; i++)
@@ -167,8 +177,17 @@ llm_scheduler_plan(LlmScheduler *scheduler, LlmSlice *slices, LlmSequence **owne
 		fill_slice(&slices[n_slices], sequence);
 		owners[n_slices] = sequence;
 		sequence->slice = n_slices++;
+		n_tokens += sequence->chunk;
 	}
+	scheduler->n_decoding = only_decodes(scheduler) && n_tokens == n_slices ? n_slices : 0;
 	return n_slices;
+}
+
+void
+llm_scheduler_timed(LlmScheduler *scheduler, int64_t us)
+{
+	if (scheduler->n_decoding > 0)
+		llm_step_width_note(&scheduler->width, scheduler->n_decoding, us);
 }
 
 LlmSequence *
@@ -373,6 +392,30 @@ count_prompt(LlmScheduler *scheduler, LlmSequence *sequence, bool found)
 	}
 }
 
+static bool
+only_decodes(const LlmScheduler *scheduler)
+{
+	for (int32_t i = 0; i < scheduler->n_running; i++)
+		if (scheduler->running[i]->request->state != LLM_REQUEST_DECODE)
+			return false;
+	return true;
+}
+
+/* Who sits out this step is the first to be in the next one. */
+static void
+take_turns(LlmScheduler *scheduler)
+{
+	const int32_t n = scheduler->n_running;
+	int32_t		width;
+
+	if (!scheduler->limits.take_turns || n <= LLM_ALWAYS_WHOLE || !only_decodes(scheduler))
+		return;
+	width = llm_step_width_choose(&scheduler->width, n);
+	for (int32_t i = width; i < n; i++)
+		scheduler->running[(scheduler->turn + i) % n]->chunk = 0;
+	scheduler->turn = (scheduler->turn + width) % n;
+}
+
 /* Pages for every chunk, oldest first; who must go to make room is not in the step. */
 static void
 grow_running(LlmScheduler *scheduler)
@@ -425,15 +468,10 @@ static void
 add_drafts(LlmScheduler *scheduler)
 {
 	int32_t		n_left = LLM_DRAFT_COLUMNS - scheduler->n_running;
-	bool		only_decoding = true;
 
 	for (int32_t i = 0; i < scheduler->n_running; i++)
-	{
 		scheduler->running[i]->n_drafted = 0;
-		if (scheduler->running[i]->request->state != LLM_REQUEST_DECODE)
-			only_decoding = false;
-	}
-	if (!scheduler->limits.speculation || !only_decoding || n_left <= 0)
+	if (!scheduler->limits.speculation || n_left <= 0 || !only_decodes(scheduler))
 		return;
 	for (int32_t i = 0; i < scheduler->n_running; i++)
 		n_left -= draft(scheduler, scheduler->running[i], n_left / (scheduler->n_running - i));

@@ -11,6 +11,9 @@
  * sequences gives up its youngest, among equal sessions the youngest of them all: its pages go, and
  * it waits at the head of its line to be computed again from its tokens.
  * So the oldest running sequence is never stopped, and alone every sequence has room.
+ *
+ * A step takes every running sequence; but where all decode and fewer of them yield more tokens a second, they
+ * take turns (step_width.h), which is quicker for each of them.
  */
 #ifndef LLM_SCHEDULER_H
 #define LLM_SCHEDULER_H
@@ -27,6 +30,7 @@ typedef struct LlmSchedulerLimits
 	bool		prefix_cache;	/* requests that want to may share pages */
 	bool		prompts_differ; /* a prompt's tokens have other bits than generated ones */
 	bool		speculation;	/* whoever decodes may add drafts */
+	bool		take_turns;		/* whoever decodes may sit out a step, as step_width.h says */
 } LlmSchedulerLimits;
 
 extern LlmScheduler *llm_scheduler_create(LlmKvCache *cache, const LlmSchedulerLimits *limits);
@@ -55,6 +59,9 @@ extern void llm_scheduler_shift(LlmScheduler *scheduler, LlmSequence *sequence);
  * slices and owners have max_sequences places.  Returns how many.
  */
 extern int32_t llm_scheduler_plan(LlmScheduler *scheduler, LlmSlice *slices, LlmSequence **owners);
+
+/* The step planned last was done in full, and took so long. */
+extern void llm_scheduler_timed(LlmScheduler *scheduler, int64_t us);
 
 /* Some sequence, running or waiting, of which `wanted` is true, or NULL. */
 extern LlmSequence *llm_scheduler_find(const LlmScheduler *scheduler,

@@ -3,14 +3,14 @@
  *		Tokens per second of a model: prompts, one sequence, many at once.
  *
  *	 llama2_bench [-t threads] [-k kernels] [-p prompt tokens] [-n tokens] [-b batch,batch,...]
- *				  [-d depth] [-q requests] [-r repetitions] [--blas] [--shared] [--csv] [model.gguf]
+ *				  [-d depth] [-q requests] [-r repetitions] [--blas] [--shared] [--whole] [--csv] [model.gguf]
  *
  * Without a file the bundled model is measured.  Beside each rate stands what it takes
  * of the machine, as a share of limits that are measured in the same run: weights read
  * from memory, multiply-adds.  Decoding begins after a prompt of depth tokens; -p 0 leaves the prompts out.  With -q so
  * many requests are queued at once, each with a prompt of depth tokens of its own, and computed in the widest batch: tokens
  * per second of that are those of the answers, in all of the time.  --shared puts the weights in shared memory, as the
- * server does, where the system may have no huge pages for them.
+ * server does, where the system may have no huge pages for them.  --whole makes each step take all sequences.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -42,6 +42,7 @@ typedef struct BenchOptions
 	int			n_repetitions;
 	bool		use_blas;
 	bool		shared;
+	bool		whole_steps;
 	bool		csv;
 	const char *path;
 } BenchOptions;
@@ -125,6 +126,7 @@ parse_options(int argc, char **argv, BenchOptions *options)
 	static const struct option names[] = {
 		{"blas", no_argument, NULL, 'B'},
 		{"shared", no_argument, NULL, 'S'},
+		{"whole", no_argument, NULL, 'W'},
 		{"csv", no_argument, NULL, 'C'},
 		{NULL, 0, NULL, 0}
 	};
@@ -168,6 +170,9 @@ parse_options(int argc, char **argv, BenchOptions *options)
 				break;
 			case 'S':
 				options->shared = true;
+				break;
+			case 'W':
+				options->whole_steps = true;
 				break;
 			case 'C':
 				options->csv = true;
@@ -216,7 +221,7 @@ static void
 usage(void)
 {
 	fprintf(stderr, "usage: llama2_bench [-t threads] [-k kernels] [-p prompt tokens] [-n tokens]\n"
-			"                    [-b batch,batch,...] [-d depth] [-q requests] [-r repetitions] [--blas] [--shared] [--csv]\n"
+			"                    [-b batch,batch,...] [-d depth] [-q requests] [-r repetitions] [--blas] [--shared] [--whole] [--csv]\n"
 			"                    [model.gguf]\n");
 	exit(2);
 }
@@ -290,6 +295,7 @@ create_engine(Bench *bench)
 	engine_options.kernels = options->kernels;
 	engine_options.use_blas = options->use_blas;
 	engine_options.speculation = false; /* one token a step is what is measured */
+	engine_options.take_turns = !options->whole_steps;
 	engine_options.max_sequences = 1;
 	for (int i = 0; i < options->n_batches; i++)
 	{

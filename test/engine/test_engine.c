@@ -85,6 +85,44 @@ test_concurrent(const Fixture *fixture, const char *name)
 	free(together);
 }
 
+/* Twelve sequences take turns, if only to try how long narrower steps take; what they say stays the same. */
+static void
+test_turns(const Fixture *fixture)
+{
+	Job		   *jobs[2] = {calloc(N_JOBS, sizeof(Job)), calloc(N_JOBS, sizeof(Job))};
+	LlmEngineStatistics statistics[2];
+	int			n_same = 0;
+
+	for (int turns = 0; turns < 2; turns++)
+	{
+		LlmEngineOptions options = engine_options(fixture, 2);
+		LlmEngine  *engine;
+
+		options.take_turns = turns;
+		options.kv_bytes = 200 * PAGE_BYTES(fixture);
+		engine = create_engine(fixture, &options);
+		for (int i = 0; i < 12; i++)
+		{
+			start_job(&jobs[turns][i], 50);
+			set_prompt(&jobs[turns][i], 1 + i, (uint64_t) i);
+			jobs[turns][i].request.sampling.seed = (uint64_t) i;
+			jobs[turns][i].request.sampling.temperature = 1;
+			jobs[turns][i].request.sampling.min_tokens = 50;
+			submit(engine, &jobs[turns][i]);
+		}
+		run_all(engine);
+		llm_engine_statistics(engine, &statistics[turns]);
+		llm_engine_free(engine);
+	}
+	for (int i = 0; i < 12; i++)
+		n_same += jobs[1][i].request.n_results == 50 && same_results(&jobs[0][i], &jobs[1][i]);
+	ok(n_same == 12 && statistics[1].decode_tokens == statistics[0].decode_tokens &&
+	   statistics[1].steps > statistics[0].steps, "%d of 12 results in turns as without, in %d and %d steps",
+	   n_same, (int) statistics[1].steps, (int) statistics[0].steps);
+	free(jobs[0]);
+	free(jobs[1]);
+}
+
 static void
 test_stop_strings(const Fixture *fixture)
 {
@@ -258,6 +296,7 @@ main(void)
 	story_fixture = &fixture;
 	each_kernel_set(test_story);
 	test_concurrent(&fixture, "F32");
+	test_turns(&fixture);
 	test_stop_strings(&fixture);
 	test_end_of_text(&fixture);
 	test_score(&fixture);
