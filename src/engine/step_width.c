@@ -6,9 +6,9 @@
 
 #include <stdlib.h>
 
-#define NARROWER 3				/* widths below the whole that come into question, */
-#define MULTIPLE 4				/* each a multiple of this, as tiles' widths are */
-#define TRY_EVERY 32			/* choices: then one is tried, since what is known grows old */
+#define NARROWER 2				/* widths below the whole that come into question */
+#define TRY_NEW_EVERY 16		/* choices: then one that is not known is tried, */
+#define TRY_EVERY 32			/* and one that is, since that grows old */
 #define GAIN_PERCENT 3			/* less is no reason to let anybody wait */
 #define LONGER_PART 0.125		/* of a time beyond the usual that counts, as it may be chance */
 #define TRIED_PART 0.5			/* the same of a width that was tried, as that is seldom */
@@ -65,7 +65,7 @@ llm_step_width_note(LlmStepWidth *width, int32_t n, int64_t us)
 	width->lesson = LLM_LEARN_NOTHING;
 }
 
-/* What is not known yet comes first. */
+/* Tries are rare from the start: who sits out is missed in the end, when few sequences are left. */
 static int32_t
 choose(LlmStepWidth *width, int32_t n)
 {
@@ -73,33 +73,35 @@ choose(LlmStepWidth *width, int32_t n)
 
 	width->n_choices++;
 	width->lesson = LLM_LEARN_WIDTH;
-	for (int32_t i = 0; i <= NARROWER; i++)
-		if (width->usual_us[candidate(n, i)] <= 0)
-			return candidate(n, i);
+	if (width->n_choices % TRY_NEW_EVERY == 0)
+		for (int32_t i = 0; i <= NARROWER; i++)
+			if (width->usual_us[candidate(n, i)] <= 0)
+				return candidate(n, i);
 	if (width->n_choices % TRY_EVERY == 0)
 		return candidate(n, width->n_choices / TRY_EVERY % (NARROWER + 1));
-	width->lesson = LLM_LEARN_TIME;
 	for (int32_t i = 1; i <= NARROWER; i++)
 		if (yields_more(width, candidate(n, i), best))
 			best = candidate(n, i);
+	if (width->usual_us[best] > 0)
+		width->lesson = LLM_LEARN_TIME;
 	return best;
 }
 
-/* 0: the whole; then the multiples below it, of which the last may come more than once. */
+/* 0: the whole; 1: the multiple of four below it; 2: that of sixteen, the width of a tile of AMX.  They may be the same. */
 static int32_t
 candidate(int32_t n, int32_t i)
 {
-	int32_t		multiple = ((n - 1) / MULTIPLE - i + 1) * MULTIPLE;
+	static const int32_t multiple[NARROWER + 1] = {1, 4, 16};
+	int32_t		below = i == 0 ? n : (n - 1) / multiple[i] * multiple[i];
 
-	if (i == 0)
-		return n;
-	return multiple > LLM_ALWAYS_WHOLE ? multiple : LLM_ALWAYS_WHOLE;
+	return below > LLM_ALWAYS_WHOLE ? below : LLM_ALWAYS_WHOLE;
 }
 
-/* Tokens a second, by GAIN_PERCENT at least. */
+/* Tokens a second, by GAIN_PERCENT at least, as far as is known. */
 static bool
 yields_more(const LlmStepWidth *width, int32_t fewer, int32_t more)
 {
-	return 100.0 * fewer * width->usual_us[more] >
+	return width->usual_us[fewer] > 0 &&
+		100.0 * fewer * width->usual_us[more] >
 		(100.0 + GAIN_PERCENT) * more * width->usual_us[fewer];
 }

@@ -78,11 +78,11 @@ test_choices(void)
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 	{
 		int32_t		n = numbers[i];
-		int32_t		usual = usual_choice(&width, tiles, n, 200, &times);
+		int32_t		usual = usual_choice(&width, tiles, n, 400, &times);
 		double		best = (double) best_width(tiles, n) / (double) tiles(best_width(tiles, n));
 
-		ok(usual > 0 && (double) usual / (double) tiles(usual) > 0.96 * best && times >= 190,
-		   "of %d sequences %d are the usual choice, %d of 200", n, usual, times);
+		ok(usual > 0 && (double) usual / (double) tiles(usual) > 0.96 * best && times >= 365,
+		   "of %d sequences %d are the usual choice, %d of 400", n, usual, times);
 	}
 	llm_step_width_free(&width);
 
