@@ -2,7 +2,7 @@
  * parallel.c
  *		Meeting points of a team of threads.
  *
- * A waiting thread spins for some tens of microseconds, which covers the phases
+ * A waiting thread fetches what it was told to, spins for some tens of microseconds, which covers the phases
  * of a step on processors of its own, and then sleeps.  Were it to go on spinning or
  * yielding where other processes want the processors too, the system would count
  * that as work and take the processor away from the team in the middle of
