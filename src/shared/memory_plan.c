@@ -26,6 +26,7 @@ Llama2EngineOptions(LlmEngineOptions *options)
 	options->use_blas = llama2_blas;
 	options->prefix_cache = llama2_prefix_cache;
 	options->speculation = llama2_speculation;
+	options->take_turns = true;
 }
 
 int

@@ -56,6 +56,28 @@ count_wrong(int32_t n_threads, int32_t n_units, int32_t most)
 	return wrong;
 }
 
+/* Who waits for a late one has fetched all that it was told to. */
+static bool
+fetches_while_waiting(void)
+{
+	static uint8_t bytes[LLM_FETCH_STREAMS][10000];
+	LlmTeam		team;
+
+	llm_team_init(&team, 2);
+	if (team.is_crowded)
+		return true;
+#pragma omp parallel num_threads(2)
+	{
+		int32_t		thread = omp_get_thread_num();
+
+		llm_team_fetch(&team, thread, bytes[0], sizeof(bytes[0]), sizeof(bytes[0]));
+		if (thread == 1)
+			usleep(20000);
+		llm_team_barrier(&team, thread, 2);
+	}
+	return team.fetches[0].rest <= 0 && team.fetches[0].next >= bytes[0] + sizeof(bytes[0]);
+}
+
 /* Alone, a thread goes through the units in their order. */
 static bool
 is_in_order(int32_t n_units)
@@ -163,6 +185,7 @@ main(void)
 			ok(takes_all(threads[t], units[u]), "one of %d threads takes all %d units", threads[t], units[u]);
 			ok(is_in_order(units[u]), "one thread takes %d units in order", units[u]);
 		}
+	ok(fetches_while_waiting(), "a thread that waits has fetched what it was told to");
 	for (int32_t n_threads = 1; n_threads <= 4; n_threads++)
 		ok(count_crowded(n_threads) == 0, "%d threads on one processor part", n_threads);
 	ok(stays_where_all_are_taken(), "where there is nowhere to go a thread stays");
