@@ -32,7 +32,7 @@
 
 #define FETCH_AT_ONCE 128		/* bytes of a stream; then it looks whether it still waits */
 
-#define PIECES_OF_REST 4		/* of what is left of a share one is taken at once */
+#define PIECES_OF_REST 2		/* of what is left of a share one is taken at once */
 
 /* How long a thread has waited so far. */
 typedef struct Wait

@@ -27,6 +27,7 @@
 #define MAX_BATCHES 16
 #define MAX_REPETITIONS 100
 #define SPARE_PROMPT 64			/* fewer prompt tokens than a step computes */
+#define WARM_UP_TOKENS 64
 #define REPETITIONS 7			/* of the limits that are printed */
 
 typedef struct BenchOptions
@@ -86,6 +87,7 @@ static void create_engine(Bench *bench);
 static Timing run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens, int n_spare);
 static int	spare_tokens(const Bench *bench, int n_sequences);
 static void measure(const Bench *bench, Test test, int n_sequences);
+static void warm_up(const Bench *bench);
 static MachineLimits limits_of(const Bench *bench, int repetitions);
 static Timing run_test(const Bench *bench, Test test, int n_sequences);
 static double rate_of(Test test, const Timing *timing);
@@ -412,6 +414,7 @@ measure(const Bench *bench, Test test, int n_sequences)
 		MachineLimits after;
 		double		peak;
 
+		warm_up(bench);
 		timing = run_test(bench, test, n_sequences);
 		rates[i] = rate_of(test, &timing);
 		after = limits_of(bench, 1);
@@ -423,6 +426,16 @@ measure(const Bench *bench, Test test, int n_sequences)
 	print_rate(bench, test, n_sequences, median_of(rates, n), median_of(of_read, n), median_of(of_peak, n));
 	if (test == TEST_REQUESTS)
 		print_steps(bench, n_sequences, timing.steps);
+}
+
+/* Measuring the limits drove small models out of the caches; llama-bench warms up, too. */
+static void
+warm_up(const Bench *bench)
+{
+	const BenchOptions *options = bench->options;
+	int			n_prompt = options->n_prompt > 0 ? options->n_prompt : options->depth;
+
+	run(bench, 1, n_prompt < WARM_UP_TOKENS ? n_prompt : WARM_UP_TOKENS, 2, 0);
 }
 
 static MachineLimits
