@@ -57,7 +57,7 @@ ours()
 theirs()
 {
 	"$1/llama-bench" -t "$threads" -r 1 -o csv -m "$3" "${@:4}" 2>/dev/null |
-		tr -d '"' | awk -F, -v name="$2" '
+		sed 's/^"//; s/"$//; s/","/\t/g; 1 s/,/\t/g' | awk -F'\t' -v name="$2" '
 			NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
 			{ print name, ($column["n_gen"] + 0 > 0 ? "decode-1" : "prefill"), $column["avg_ts"], 0 }'
 }
