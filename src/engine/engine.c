@@ -59,19 +59,6 @@ static void finish(LlmEngine *engine, LlmSequence *sequence, LlmFinishReason rea
 static void free_retired(LlmEngine *engine);
 static int64_t now_us(void);
 
-void
-llm_engine_defaults(LlmEngineOptions *options)
-{
-	*options = (LlmEngineOptions)
-	{
-		.kv_type = LLM_KV_F16,
-		.max_sequences = 32,
-		.prefix_cache = true,
-		.speculation = true,
-		.take_turns = true
-	};
-}
-
 LlmEngine *
 llm_engine_create(const LlmModel *model, const LlmVocabulary *vocabulary,
 				  const LlmEngineOptions *options, LlmError *error)

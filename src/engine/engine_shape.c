@@ -29,6 +29,19 @@ static bool check_option(const char *name, int64_t value, int64_t least, int64_t
 static bool size_kv_cache(const LlmModelConfig *config, const LlmEngineOptions *options,
 						  int32_t context_length, LlmEngineShape *shape, LlmError *error);
 
+void
+llm_engine_defaults(LlmEngineOptions *options)
+{
+	*options = (LlmEngineOptions)
+	{
+		.kv_type = LLM_KV_F16,
+		.max_sequences = 32,
+		.prefix_cache = true,
+		.speculation = true,
+		.take_turns = true
+	};
+}
+
 bool
 llm_engine_plan(const LlmModelConfig *config, const LlmEngineOptions *options,
 				uint64_t *kv_bytes, uint64_t *activation_bytes, LlmError *error)

@@ -15,7 +15,7 @@
 void
 Llama2EngineOptions(LlmEngineOptions *options)
 {
-	memset(options, 0, sizeof(*options));
+	llm_engine_defaults(options);
 	options->n_threads = Llama2WorkerThreads();
 	options->kernels = Llama2KernelsName();
 	options->kv_type = llama2_kv_cache_type;
@@ -26,7 +26,6 @@ Llama2EngineOptions(LlmEngineOptions *options)
 	options->use_blas = llama2_blas;
 	options->prefix_cache = llama2_prefix_cache;
 	options->speculation = llama2_speculation;
-	options->take_turns = true;
 }
 
 int
