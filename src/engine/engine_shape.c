@@ -1,6 +1,6 @@
 /*
  * engine_shape.c
- *		What an engine's options come to for a model, and so the memory that it will take.
+ *		An engine's options by default, what options come to for a model, and so the memory that it will take.
  *
  * Nothing here depends on a kernel or a thread, so that a backend can tell before any worker
  * has started.

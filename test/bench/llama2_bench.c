@@ -85,6 +85,7 @@ static void load(Bench *bench);
 static void count_weights(Bench *bench);
 static void create_engine(Bench *bench);
 static Timing run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens, int n_spare);
+static int	longest_prompt(const BenchOptions *options);
 static int	spare_tokens(const Bench *bench, int n_sequences);
 static void measure(const Bench *bench, Test test, int n_sequences);
 static void warm_up(const Bench *bench);
@@ -112,7 +113,7 @@ main(int argc, char **argv)
 	create_engine(&bench);
 	print_machine(&bench);
 
-	run(&bench, 1, options.n_prompt > 0 ? options.n_prompt : options.depth, 2, 0);	/* touches every page */
+	run(&bench, 1, longest_prompt(&options), 2, 0); /* touches every page */
 	if (options.n_prompt > 0)
 		measure(&bench, TEST_PREFILL, 1);
 	for (int i = 0; i < options.n_batches; i++)
@@ -304,8 +305,7 @@ create_engine(Bench *bench)
 		if (options->batches[i] > engine_options.max_sequences)
 			engine_options.max_sequences = options->batches[i];
 	}
-	engine_options.context_length = (options->n_prompt > options->depth ? options->n_prompt : options->depth) +
-		options->n_tokens + spare_tokens(bench, engine_options.max_sequences);
+	engine_options.context_length = longest_prompt(options) + options->n_tokens + spare_tokens(bench, engine_options.max_sequences);
 	pages = (uint64_t) engine_options.max_sequences *
 		(((uint64_t) engine_options.context_length + LLM_KV_PAGE - 1) / LLM_KV_PAGE);
 	engine_options.kv_bytes = pages * llm_kv_page_bytes(&bench->model.config, engine_options.kv_type);
@@ -388,6 +388,12 @@ run(const Bench *bench, int n_sequences, int n_prompt, int n_tokens, int n_spare
 	return timing;
 }
 
+static int
+longest_prompt(const BenchOptions *options)
+{
+	return options->n_prompt > options->depth ? options->n_prompt : options->depth;
+}
+
 /* More than the first sequence can decode while the others' prompts are computed. */
 static int
 spare_tokens(const Bench *bench, int n_sequences)
@@ -432,10 +438,9 @@ measure(const Bench *bench, Test test, int n_sequences)
 static void
 warm_up(const Bench *bench)
 {
-	const BenchOptions *options = bench->options;
-	int			n_prompt = options->n_prompt > 0 ? options->n_prompt : options->depth;
+	int			longest = longest_prompt(bench->options);
 
-	run(bench, 1, n_prompt < WARM_UP_TOKENS ? n_prompt : WARM_UP_TOKENS, 2, 0);
+	run(bench, 1, longest < WARM_UP_TOKENS ? longest : WARM_UP_TOKENS, 2, 0);
 }
 
 static MachineLimits

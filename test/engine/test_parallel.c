@@ -56,7 +56,7 @@ count_wrong(int32_t n_threads, int32_t n_units, int32_t most)
 	return wrong;
 }
 
-/* Who waits for a late one has fetched all that it was told to. */
+/* Who waits for a late one has fetched all that it was told to; nobody where there are too few processors. */
 static bool
 fetches_while_waiting(void)
 {
@@ -64,8 +64,6 @@ fetches_while_waiting(void)
 	LlmTeam		team;
 
 	llm_team_init(&team, 2);
-	if (team.is_crowded)
-		return true;
 #pragma omp parallel num_threads(2)
 	{
 		int32_t		thread = omp_get_thread_num();
@@ -75,6 +73,8 @@ fetches_while_waiting(void)
 			usleep(20000);
 		llm_team_barrier(&team, thread, 2);
 	}
+	if (team.is_crowded)
+		return team.fetches[0].next == NULL;
 	return team.fetches[0].rest <= 0 && team.fetches[0].next >= bytes[0] + sizeof(bytes[0]);
 }
 
