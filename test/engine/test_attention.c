@@ -10,6 +10,7 @@
 
 #define MAX_LENGTH 100
 #define N_PAGES ((MAX_LENGTH + LLM_KV_PAGE - 1) / LLM_KV_PAGE)
+#define FAINT_HEAD_DIM 16
 #define N_QUERIES (MAX_LENGTH + 20)
 
 static const int head_dims[] = {2, 8, 16, 64, 80, 100, 128};
@@ -117,7 +118,7 @@ stored_value(const History *history, int position, int feature)
 /*
  * Softmax attention in double precision.  A score's error comes from a sum of
  * head_dim products, and shifts its weight by as much; the weighted sum and its
- * divisor have a few roundings more for each position.
+ * divisor have a few roundings more for each position.  Faint weights are not seen.
  */
 static bool
 check_output(const History *history, const float *query, int length, const float *output)
@@ -152,15 +153,18 @@ check_output(const History *history, const float *query, int length, const float
 	{
 		double		expected = 0;
 		double		size = 0;
+		double		unseen = 0;
 
 		for (int t = 0; t < length; t++)
 		{
-			double		term = scores[t] / sum * stored_value(history, t, i);
+			double		value = stored_value(history, t, i);
+			double		term = scores[t] / sum * value;
 
 			expected += term;
 			size += fabs(term);
+			unseen += ldexp(fabs(value), LLM_LEAST_POWER);
 		}
-		if (!(fabs(output[i] - expected) <= tolerance * size + 0x1p-126))
+		if (!(fabs(output[i] - expected) <= tolerance * size + unseen + 0x1p-126))
 		{
 			diag("head_dim %d, length %d, feature %d: %.9g instead of %.9g, allowed %.3g", n, length, i,
 				 output[i], expected, tolerance * size);
@@ -347,9 +351,51 @@ test_store_q8_0(const LlmKernels *kernels, int head_dim)
 	free_history(&history);
 }
 
+/*
+ * Two positions, the other one's weight 2^power beside one of 1, and its value 2^64: seen where the power is no less than
+ * LLM_LEAST_POWER, nothing at all below.
+ */
+static float
+faint_output(const LlmKernels *kernels, float power, int faint, int strong)
+{
+	History		history = random_history(LLM_KV_F32, FAINT_HEAD_DIM);
+	float		query[FAINT_HEAD_DIM] = {1 / llm_attention_factor(FAINT_HEAD_DIM)};
+	float		output[FAINT_HEAD_DIM];
+	const float *query_place = query;
+	float	   *output_place = output;
+	int32_t		length = (faint > strong ? faint : strong) + 1;
+
+	for (int t = 0; t < length; t++)
+	{
+		history.keys[t * FAINT_HEAD_DIM] = t == strong ? 0 : t == faint ? power : -1000;
+		history.values[t * FAINT_HEAD_DIM] = t == faint ? 0x1p64f : 1;
+	}
+	fill_pages(kernels, &history, length);
+	attend(kernels, &history, 1, &query_place, &length, &output_place);
+	free_history(&history);
+	return output[0];
+}
+
+static void
+test_faint_weights(const LlmKernels *kernels)
+{
+	static const int places[][2] = {{0, 1}, {1, 0}, {31, 32}, {0, 40}, {40, 0}};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+	{
+		float		seen = faint_output(kernels, LLM_LEAST_POWER + 0.5f, places[i][0], places[i][1]);
+		float		unseen = faint_output(kernels, LLM_LEAST_POWER - 0.5f, places[i][0], places[i][1]);
+
+		ok(fabsf(seen - 2.41421356f) < 1e-4f && unseen == 1,
+		   "%s: a weight of 2^-63.5 at position %d beside one at %d is seen (%g), one of 2^-64.5 not (%g)", kernels->name,
+		   places[i][0], places[i][1], seen, unseen);
+	}
+}
+
 static void
 test_set(const LlmKernels *kernels)
 {
+	test_faint_weights(kernels);
 	for (size_t i = 0; i < sizeof(head_dims) / sizeof(head_dims[0]); i++)
 		for (LlmKvType type = LLM_KV_F32; type < LLM_KV_TYPE_LIMIT; type++)
 		{

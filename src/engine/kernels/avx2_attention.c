@@ -370,14 +370,14 @@ soften(float *scores, int32_t n_positions, Softmax *softmax)
 }
 
 /*
- * 2^x for x <= 0 or NaN; 0 where that would be subnormal.  x = n + r with |r| <= 1/2; the
+ * 2^x for x <= 0 or NaN; 0 for x < LLM_LEAST_POWER.  x = n + r with |r| <= 1/2; the
  * polynomial is that of Cephes' exp2f (Moshier).
  */
 KERNEL_INLINE __m256
 exp2_lanes(__m256 x)
 {
-	const __m256 smallest = _mm256_set1_ps(-126.0f);
-	__m256		bounded = _mm256_max_ps(smallest, x);
+	const __m256 least = _mm256_set1_ps(LLM_LEAST_POWER);
+	__m256		bounded = _mm256_max_ps(least, x);
 	__m256		n = _mm256_round_ps(bounded, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 	__m256		r = _mm256_sub_ps(bounded, n);
 	__m256		p = _mm256_set1_ps(1.535336188319500e-4f);
@@ -390,7 +390,7 @@ exp2_lanes(__m256 x)
 	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(6.931472028550421e-1f));
 	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
 	p = _mm256_mul_ps(p, _mm256_castsi256_ps(power));
-	return _mm256_andnot_ps(_mm256_cmp_ps(x, smallest, _CMP_LT_OQ), p);
+	return _mm256_andnot_ps(_mm256_cmp_ps(x, least, _CMP_LT_OQ), p);
 }
 
 /* o = o factor + sum of p v, for some vectors of features. */

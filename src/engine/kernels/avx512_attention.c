@@ -435,15 +435,15 @@ reduce(int count, __m512 (*take) (__m512 a, __m512 b), const __m512 *v)
 }
 
 /*
- * 2^x in some lanes, 0 in the others, for x <= 0 or NaN.  x = n + r with |r| <= 1/2; the
+ * 2^x in some lanes, 0 in the others and for x < LLM_LEAST_POWER, for x <= 0 or NaN.  x = n + r with |r| <= 1/2; the
  * polynomial is that of Cephes' exp2f (Moshier).
  */
 KERNEL_INLINE __m512
 exp2_lanes(__mmask16 lanes, __m512 x)
 {
-	__m512		bounded = _mm512_max_ps(_mm512_set1_ps(-256.0f), x);
-	__m512		n = _mm512_roundscale_ps(bounded, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-	__m512		r = _mm512_sub_ps(bounded, n);
+	__mmask16	kept = _mm512_mask_cmp_ps_mask(lanes, x, _mm512_set1_ps(LLM_LEAST_POWER), _CMP_NLT_UQ);
+	__m512		n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+	__m512		r = _mm512_sub_ps(x, n);
 	__m512		p = _mm512_set1_ps(1.535336188319500e-4f);
 
 	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.339887440266574e-3f));
@@ -452,7 +452,7 @@ exp2_lanes(__mmask16 lanes, __m512 x)
 	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.402264791363012e-1f));
 	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.931472028550421e-1f));
 	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
-	return _mm512_maskz_scalef_ps(lanes, p, n);
+	return _mm512_maskz_scalef_ps(kept, p, n);
 }
 
 /* Take positions first .. last - 1 into all features of the outputs. */

@@ -23,6 +23,7 @@ static Half half_as_floats(LlmKvType type, const void *half_page, int32_t head_d
 static void attend_page(const float *query, const Half *keys, const Half *values, int32_t count,
 						float *max, float *sum, float *output);
 static void page_scores(const float *query, const Half *keys, float *scores);
+static float power_of_two(float x);
 static void add_values(const Half *values, const float *weights, int32_t count, float *output);
 static void scale_in_place(float *x, int32_t n, float factor);
 
@@ -115,11 +116,11 @@ attend_page(const float *query, const Half *keys, const Half *values, int32_t co
 	for (int32_t t = 0; t < count; t++)
 		new_max = scores[t] > new_max ? scores[t] : new_max;
 	for (int32_t t = 0; t < LLM_KV_PAGE; t++)
-		scores[t] = t < count ? exp2f(scores[t] - new_max) : 0;
+		scores[t] = t < count ? power_of_two(scores[t] - new_max) : 0;
 	for (int lane = 0; lane < LANES; lane++)
 		lanes[lane] = scores[lane] + scores[lane + LANES];
 
-	correction = exp2f(*max - new_max);
+	correction = power_of_two(*max - new_max);
 	*max = new_max;
 	*sum = *sum * correction + generic_sum_lanes(lanes);
 	scale_in_place(output, values->head_dim, correction);
@@ -145,6 +146,12 @@ page_scores(const float *query, const Half *keys, float *scores)
 			scores[t] += keys->scales == NULL ? sums[t] :
 				keys->scales[first / LLM_GROUP * LLM_KV_PAGE + t] * sums[t];
 	}
+}
+
+static float
+power_of_two(float x)
+{
+	return x < LLM_LEAST_POWER ? 0 : exp2f(x);
 }
 
 static void

@@ -233,8 +233,8 @@ typedef struct LlmKernels
 	 * Attention of each query over its first `length` positions, blocks of 32 ascending, online softmax
 	 * (Milakov and Gimelshein 2018):  r[i] = q[i] * (log2(e) / sqrt(head_dim));  s[t] = sum over i of r[i] k[i][t], i
 	 * ascending;  m' = max(m, max s);  p[t] = 2^(s[t] - m'), 0 beyond length;  l = l 2^(m - m') + sum p (16 lanes, then
-	 * pairwise);  o = o 2^(m - m'), then o = fma(p[t], v[t], o), t ascending;  at the end o / l.  Slots beyond length
-	 * may hold anything, NaN too: they reach no sum.
+	 * pairwise);  o = o 2^(m - m'), then o = fma(p[t], v[t], o), t ascending;  at the end o / l.  Powers of two below
+	 * 2^LLM_LEAST_POWER are 0.  Slots beyond length may hold anything, NaN too: they reach no sum.
 	 * Q8_0, with codes k and v:  for groups g ascending, from s = 0, s[t] = fma(d[g][t], sum over i in g of
 	 * r[i] k[i][t], s[t]);  o = fma(p[t] d[g][t], v[t], o).
 	 */
@@ -303,6 +303,12 @@ llm_kv_half_page_floats(int32_t head_dim)
 
 	return n_groups * (LLM_GROUP + 1) * LLM_KV_PAGE;
 }
+
+/*
+ * Weights of attention below 2^this, beside one of at least 1, change nothing that a float shows; they are 0, since processors
+ * take a hundred times as long for the subnormal numbers that they lead to.
+ */
+#define LLM_LEAST_POWER (-64)
 
 /* What attention multiplies queries with, so that weights are powers of two. */
 extern float llm_attention_factor(int32_t head_dim);
