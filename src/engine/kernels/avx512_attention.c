@@ -34,6 +34,7 @@ typedef struct PageStep
 
 static HalfPage convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out);
 static void pack_queries(const float *const *queries, int count, int32_t head_dim, float *packed);
+static void divide(float *x, int32_t n, float divisor);
 static void attend_tile(PageForm form, int count, const PageStep *step);
 KERNEL_INLINE void attend_tile_of(PageForm form, int count, const PageStep *step);
 KERNEL_INLINE void attend(PageForm form, int count, const PageStep *step);
@@ -116,8 +117,7 @@ avx512_attention(const LlmAttentionWork *work)
 	}
 
 	for (int32_t i = 0; i < n_queries; i++)
-		for (int32_t j = 0; j < head_dim; j++)
-			work->outputs[i][j] /= sum[i];
+		divide(work->outputs[i], head_dim, sum[i]);
 }
 
 void
@@ -185,9 +185,27 @@ pack_queries(const float *const *queries, int count, int32_t head_dim, float *pa
 {
 	const float factor = llm_attention_factor(head_dim);
 
-	for (int query = 0; query < count; query++)
+	for (int32_t i = 0; count == 1 && i < head_dim; i += AVX512_LANES)
+	{
+		const __mmask16 lanes = avx512_first_lanes(head_dim - i);
+
+		_mm512_mask_storeu_ps(packed + i, lanes, _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, queries[0] + i),
+															   _mm512_set1_ps(factor)));
+	}
+	for (int query = 0; count > 1 && query < count; query++)
 		for (int64_t i = 0; i < head_dim; i++)
 			packed[i * count + query] = queries[query][i] * factor;
+}
+
+static void
+divide(float *x, int32_t n, float divisor)
+{
+	for (int32_t i = 0; i < n; i += AVX512_LANES)
+	{
+		const __mmask16 lanes = avx512_first_lanes(n - i);
+
+		_mm512_mask_storeu_ps(x + i, lanes, _mm512_div_ps(_mm512_maskz_loadu_ps(lanes, x + i), _mm512_set1_ps(divisor)));
+	}
 }
 
 static void
