@@ -15,7 +15,8 @@ typedef enum PageForm
 	FORM_F32,
 	FORM_F16,
 	FORM_Q8_0,
-	FORM_CODES					/* Q8_0, converted: codes and scales as floats */
+	FORM_FLOATS,				/* F16, converted to floats */
+	FORM_CODES					/* Q8_0, converted: codes and scales */
 } PageForm;
 
 typedef struct HalfPage
@@ -29,7 +30,7 @@ static inline PageForm
 page_form(LlmKvType type, bool converted)
 {
 	if (converted && type != LLM_KV_F32)
-		return type == LLM_KV_F16 ? FORM_F32 : FORM_CODES;
+		return type == LLM_KV_F16 ? FORM_FLOATS : FORM_CODES;
 	return type == LLM_KV_F32 ? FORM_F32 : type == LLM_KV_F16 ? FORM_F16 : FORM_Q8_0;
 }
 
@@ -37,6 +38,12 @@ static inline bool
 has_scales(PageForm form)
 {
 	return form == FORM_Q8_0 || form == FORM_CODES;
+}
+
+static inline bool
+is_converted(PageForm form)
+{
+	return form == FORM_FLOATS || form == FORM_CODES;
 }
 
 static inline int

@@ -40,6 +40,8 @@ typedef struct PageView
 static HalfPage convert(LlmKvType type, const HalfPage *half, int32_t head_dim, float *out);
 static void attend_queries(PageForm form, bool together, const PageView *page, const float *q,
 						   float *const *o, Softmax *softmax);
+KERNEL_INLINE void attend_queries_of(PageForm form, bool together, const PageView *page, const float *q,
+									 float *const *o, Softmax *softmax);
 KERNEL_INLINE void attend_page(PageForm form, int queries, const PageView *page, const float *q,
 							   float *const *o, Softmax *softmax);
 KERNEL_INLINE void score_page(PageForm form, int queries, int vectors, const PageView *page, int32_t position,
@@ -182,30 +184,31 @@ attend_queries(PageForm form, bool together, const PageView *page, const float *
 	switch (form)
 	{
 		case FORM_F32:
-			if (together)
-				attend_page(FORM_F32, TILE, page, q, o, softmax);
-			else
-				attend_page(FORM_F32, 1, page, q, o, softmax);
+			attend_queries_of(FORM_F32, together, page, q, o, softmax);
 			break;
 		case FORM_F16:
-			if (together)
-				attend_page(FORM_F16, TILE, page, q, o, softmax);
-			else
-				attend_page(FORM_F16, 1, page, q, o, softmax);
+			attend_queries_of(FORM_F16, together, page, q, o, softmax);
 			break;
 		case FORM_Q8_0:
-			if (together)
-				attend_page(FORM_Q8_0, TILE, page, q, o, softmax);
-			else
-				attend_page(FORM_Q8_0, 1, page, q, o, softmax);
+			attend_queries_of(FORM_Q8_0, together, page, q, o, softmax);
+			break;
+		case FORM_FLOATS:
+			attend_queries_of(FORM_FLOATS, together, page, q, o, softmax);
 			break;
 		case FORM_CODES:
-			if (together)
-				attend_page(FORM_CODES, TILE, page, q, o, softmax);
-			else
-				attend_page(FORM_CODES, 1, page, q, o, softmax);
+			attend_queries_of(FORM_CODES, together, page, q, o, softmax);
 			break;
 	}
+}
+
+KERNEL_INLINE void
+attend_queries_of(PageForm form, bool together, const PageView *page, const float *q,
+				  float *const *o, Softmax *softmax)
+{
+	if (together)
+		attend_page(form, TILE, page, q, o, softmax);
+	else
+		attend_page(form, 1, page, q, o, softmax);
 }
 
 /* Take one page into the softmax and the outputs of some queries. */
@@ -309,7 +312,7 @@ score_features(PageForm form, int queries, int vectors, const PageView *page, in
 #pragma GCC unroll 4
 		for (int j = 0; j < vectors; j++)
 			k[j] = load_elements(form, page->keys.elements, element + j * LANES);
-		if (form != FORM_CODES)
+		if (!is_converted(form))
 			for (int byte = 0; byte < vectors * LANES * element_bytes(form); byte += LINE)
 				_mm_prefetch(page->keys.next + element * element_bytes(form) + byte, _MM_HINT_T1);
 #pragma GCC unroll 4
@@ -418,7 +421,7 @@ add_values(PageForm form, int queries, int vectors, const PageView *page, int32_
 	{
 		int64_t		element = t * page->head_dim + feature;
 
-		if (form != FORM_CODES)
+		if (!is_converted(form))
 			for (int byte = 0; byte < vectors * LANES * element_bytes(form); byte += LINE)
 				_mm_prefetch(page->values.next + element * element_bytes(form) + byte, _MM_HINT_T1);
 #pragma GCC unroll 8

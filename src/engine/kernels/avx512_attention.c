@@ -53,6 +53,7 @@ KERNEL_INLINE void add_all_values(PageForm form, int count, const PageStep *step
 KERNEL_INLINE void add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageStep *step,
 							  int32_t feature, int32_t first, int32_t last,
 							  const float (*p)[LLM_KV_PAGE], const float *correction);
+KERNEL_INLINE void fetch_next(PageForm form, bool is_value, const PageStep *step, int64_t offset, int bytes);
 KERNEL_INLINE __m512 load_elements(PageForm form, const void *from, int64_t index, __mmask16 lanes);
 KERNEL_INLINE __m512 load_scales(PageForm form, const void *scales, int64_t index);
 
@@ -222,6 +223,9 @@ attend_tile(PageForm form, int count, const PageStep *step)
 		case FORM_Q8_0:
 			attend_tile_of(FORM_Q8_0, count, step);
 			break;
+		case FORM_FLOATS:
+			attend_tile_of(FORM_FLOATS, count, step);
+			break;
 		case FORM_CODES:
 			attend_tile_of(FORM_CODES, count, step);
 			break;
@@ -337,9 +341,7 @@ score_features(PageForm form, int count, int chains, const PageStep *step, int32
 			__m512		k0 = load_elements(form, step->keys.elements, element, 0xffff);
 			__m512		k1 = load_elements(form, step->keys.elements, element + AVX512_LANES, 0xffff);
 
-			if (form != FORM_CODES)
-				for (int byte = 0; byte < row_bytes; byte += LINE)
-					_mm_prefetch(step->keys.next + feature * row_bytes + byte, _MM_HINT_T1);
+			fetch_next(form, false, step, feature * row_bytes, row_bytes);
 #pragma GCC unroll 8
 			for (int i = 0; i < count; i++)
 			{
@@ -503,6 +505,7 @@ add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageSte
 	const bool	scaled = has_scales(form);
 	const int	per_group = LLM_GROUP / AVX512_LANES;
 	const int	groups = scaled ? (vectors + per_group - 1) / per_group : 1;
+	const int	bytes = vectors * AVX512_LANES * element_bytes(form);
 	_Alignas(64) float scaled_p[TOGETHER * 4][LLM_KV_PAGE];
 	const float (*weights)[LLM_KV_PAGE] = scaled ? (const float (*)[LLM_KV_PAGE]) scaled_p : p;
 	__m512		o[TOGETHER][SUMS / 2];
@@ -534,9 +537,7 @@ add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageSte
 #pragma GCC unroll 8
 		for (int j = 0; j < vectors; j++)
 			v[j] = load_elements(form, step->values.elements, index + j * AVX512_LANES, lanes);
-		if (form != FORM_CODES)
-			for (int byte = 0; byte < vectors * AVX512_LANES * element_bytes(form); byte += LINE)
-				_mm_prefetch(step->values.next + index * element_bytes(form) + byte, _MM_HINT_T1);
+		fetch_next(form, true, step, feature * LLM_KV_PAGE * element_bytes(form) + t * bytes, bytes);
 #pragma GCC unroll 8
 		for (int i = 0; i < count; i++)
 #pragma GCC unroll 8
@@ -550,6 +551,29 @@ add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageSte
 #pragma GCC unroll 8
 		for (int j = 0; j < vectors; j++)
 			_mm512_mask_storeu_ps(step->outputs[i] + feature + j * AVX512_LANES, lanes, o[i][j]);
+}
+
+/*
+ * While bytes of a page's keys or values are read, from `offset` on, as many of the next page are fetched: by turns from both
+ * halves, which memory serves sooner than one behind the other.  Q8_0's halves are too short for that to pay.
+ */
+KERNEL_INLINE void
+fetch_next(PageForm form, bool is_value, const PageStep *step, int64_t offset, int bytes)
+{
+	const int64_t half_lines = (int64_t) step->head_dim * LLM_KV_PAGE * element_bytes(form) / LINE;
+
+	if (is_converted(form))
+		return;
+	for (int byte = 0; byte < bytes; byte += LINE)
+	{
+		const int64_t line = (offset + byte) / LINE + (is_value ? half_lines : 0);
+		const bool	odd = line % 2 == 1;
+
+		if (form == FORM_Q8_0)
+			_mm_prefetch((is_value ? step->values.next : step->keys.next) + offset + byte, _MM_HINT_T1);
+		else
+			_mm_prefetch((odd ? step->values.next : step->keys.next) + line / 2 * LINE, _MM_HINT_T1);
+	}
 }
 
 KERNEL_INLINE __m512
