@@ -14,7 +14,7 @@
 #include "engine/matmul_blas.h"
 
 #define ALIGNMENT 64
-#define QUERIES_PER_WORK 64		/* share a page's conversion; their outputs stay in the caches */
+#define QUERIES_PER_WORK 128	/* share a page's conversion; their outputs stay in the caches */
 #define READ_AHEAD 256			/* bytes behind the last buffer that a vector load may touch */
 
 typedef struct Cursor
