@@ -167,7 +167,7 @@ check_output(const History *history, const float *query, int length, const float
 		if (!(fabs(output[i] - expected) <= tolerance * size + unseen + 0x1p-126))
 		{
 			diag("head_dim %d, length %d, feature %d: %.9g instead of %.9g, allowed %.3g", n, length, i,
-				 output[i], expected, tolerance * size);
+				 output[i], expected, tolerance * size + unseen);
 			return false;
 		}
 	}
@@ -352,8 +352,8 @@ test_store_q8_0(const LlmKernels *kernels, int head_dim)
 }
 
 /*
- * Two positions, the other one's weight 2^power beside one of 1, and its value 2^64: seen where the power is no less than
- * LLM_LEAST_POWER, nothing at all below.
+ * A feature of the output where position `faint` has the weight 2^power and the value 2^64, `strong` the weight 1 and the
+ * value 1: more than 1 where the power is no less than LLM_LEAST_POWER, exactly 1 below.
  */
 static float
 faint_output(const LlmKernels *kernels, float power, int faint, int strong)

@@ -16,7 +16,7 @@ typedef enum PageForm
 	FORM_F16,
 	FORM_Q8_0,
 	FORM_FLOATS,				/* F16, converted to floats */
-	FORM_CODES					/* Q8_0, converted: codes and scales */
+	FORM_CODES					/* Q8_0, converted: codes and scales as floats */
 } PageForm;
 
 typedef struct HalfPage

@@ -305,8 +305,8 @@ llm_kv_half_page_floats(int32_t head_dim)
 }
 
 /*
- * Weights of attention below 2^this, beside one of at least 1, change nothing that a float shows; they are 0, since processors
- * take a hundred times as long for the subnormal numbers that they lead to.
+ * Weights of attention below 2^this, beside one of at least 1, change nothing that a float shows unless their values are
+ * 2^40 times as great; they are 0, since processors take far longer for the subnormal numbers that they lead to.
  */
 #define LLM_LEAST_POWER (-64)
 
