@@ -25,7 +25,7 @@
 #define NARROW_COLUMNS 4		/* with so many, those of AVX-512 multiply four panels at once */
 #define FETCH_BYTES 16384		/* of each stream, while a thread waits */
 #define FEW_COLUMNS 8			/* with so many, memory bounds a product */
-#define SOME_COLUMNS 24			/* with so many, the kernels' tiles have two panels */
+#define SOME_COLUMNS 32			/* with so many, the kernels' tiles have two panels */
 
 /*
  * What a product's panels are given out in: units that suit the kernels' tiles, so many

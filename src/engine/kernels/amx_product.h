@@ -9,6 +9,8 @@
 #include "engine/kernels/avx512_few.h"
 
 #define TILE_COLUMNS 16
+#define BEFORE_TILES 12			/* so many columns by vectors, before tiles begin */
+#define BEFORE_TILES_Q8_0 24	/* where memory is the limit for longer */
 #define RESULT_INTS (TILE_COLUMNS * LLM_PANEL_ROWS)
 
 /* What a file that includes this defines for its types: its tiles, and the product of at most BLOCK_COLUMNS columns. */

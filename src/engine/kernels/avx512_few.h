@@ -14,8 +14,8 @@
 
 #include "engine/kernels/avx512_stretch.h"
 
-#define FEW_COLUMNS 24			/* straight from the panels */
-#define TILE_WIDTH 12			/* widest tile of them */
+#define FEW_COLUMNS 32			/* straight from the panels */
+#define TILE_WIDTH 8			/* widest tile of them: sums of FEW_PANELS stay in registers */
 #define FEW_PANELS 2			/* streams from memory, and how often a column's numbers are used */
 #define MOST_PANELS 4			/* the same for NARROW_TILE columns at the most */
 #define NARROW_TILE 4			/* so few that the sums of MOST_PANELS stay in registers */
@@ -55,17 +55,12 @@ DIRECT_TILE(name, type, to_first_level, panels, 4) \
 DIRECT_TILE(name, type, to_first_level, panels, 5) \
 DIRECT_TILE(name, type, to_first_level, panels, 6) \
 DIRECT_TILE(name, type, to_first_level, panels, 7) \
-DIRECT_TILE(name, type, to_first_level, panels, 8) \
-DIRECT_TILE(name, type, to_first_level, panels, 9) \
-DIRECT_TILE(name, type, to_first_level, panels, 10) \
-DIRECT_TILE(name, type, to_first_level, panels, 11) \
-DIRECT_TILE(name, type, to_first_level, panels, 12)
+DIRECT_TILE(name, type, to_first_level, panels, 8)
 
 #define DIRECT_TILE_ROW(name, panels) { \
 	name##_direct_##panels##_1, name##_direct_##panels##_2, name##_direct_##panels##_3, \
 	name##_direct_##panels##_4, name##_direct_##panels##_5, name##_direct_##panels##_6, \
-	name##_direct_##panels##_7, name##_direct_##panels##_8, name##_direct_##panels##_9, \
-	name##_direct_##panels##_10, name##_direct_##panels##_11, name##_direct_##panels##_12, \
+	name##_direct_##panels##_7, name##_direct_##panels##_8, \
 }
 
 /* The tiles name##_direct_tiles of a type: of one panel, of FEW_PANELS and of MOST_PANELS, by columns. */
@@ -86,7 +81,7 @@ KERNEL_INLINE void
 begin_block(Formula formula, int panels, int columns, const StretchScales *scales, const ColumnStretch *x, int b,
 			Accumulators *a)
 {
-#pragma GCC unroll 12
+#pragma GCC unroll 8
 	for (int c = 0; c < columns; c++)
 #pragma GCC unroll 4
 		for (int p = 0; p < panels; p++)
@@ -99,7 +94,7 @@ begin_block(Formula formula, int panels, int columns, const StretchScales *scale
 KERNEL_INLINE void
 end_block(int panels, int columns, const StretchScales *scales, const ColumnStretch *x, int b, Accumulators *a)
 {
-#pragma GCC unroll 12
+#pragma GCC unroll 8
 	for (int c = 0; c < columns; c++)
 #pragma GCC unroll 4
 		for (int p = 0; p < panels; p++)
@@ -111,7 +106,7 @@ KERNEL_INLINE void
 add_part(Formula formula, int panels, int columns, __m512i sum[][TILE_WIDTH], const StretchScales *scales,
 		 const ColumnStretch *x, int at, int half, Accumulators *a)
 {
-#pragma GCC unroll 12
+#pragma GCC unroll 8
 	for (int c = 0; c < columns; c++)
 #pragma GCC unroll 4
 		for (int p = 0; p < panels; p++)
@@ -146,7 +141,7 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 #pragma GCC unroll 4
 		for (int p = 0; p < panels; p++)
 			code[p] = unpack_code(code_type, &panel[p], group, q);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
 		for (int c = 0; c < columns; c++)
 		{
 			__m512i		dword = broadcast_dword(&x[c].q[at * LLM_GROUP + 4 * q]);
@@ -174,7 +169,7 @@ load_accumulators(int panels, int columns, bool is_first, const float *y, int64_
 {
 #pragma GCC unroll 4
 	for (int p = 0; p < panels; p++)
-#pragma GCC unroll 12
+#pragma GCC unroll 8
 		for (int c = 0; c < columns; c++)
 			a->sum[p][c] = is_first ? _mm512_setzero_ps() : _mm512_loadu_ps(y + c * y_stride + p * LLM_PANEL_ROWS);
 }
@@ -184,7 +179,7 @@ store_accumulators(int panels, int columns, float *y, int64_t y_stride, const Ac
 {
 #pragma GCC unroll 4
 	for (int p = 0; p < panels; p++)
-#pragma GCC unroll 12
+#pragma GCC unroll 8
 		for (int c = 0; c < columns; c++)
 			_mm512_storeu_ps(y + c * y_stride + p * LLM_PANEL_ROWS, a->sum[p][c]);
 }
@@ -301,8 +296,8 @@ copy_columns(LlmTensorType type, const LlmActivations *x, int column, int column
 }
 
 /*
- * All columns, of which there are one to FEW_COLUMNS.  Where one tile is too narrow, a second of about
- * the same width finds the panels in the cache.
+ * All columns, of which there are one to FEW_COLUMNS.  Where one tile is too narrow, others of about
+ * the same width find the panels in the cache.
  */
 KERNEL_INLINE void
 matmul_few(LlmTensorType type, const DirectTile (*tiles)[TILE_WIDTH], const LlmMatrix *w,
@@ -310,7 +305,8 @@ matmul_few(LlmTensorType type, const DirectTile (*tiles)[TILE_WIDTH], const LlmM
 {
 	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
 	const int	n_cols = x->n_cols;
-	const int	width = n_cols <= TILE_WIDTH ? n_cols : (n_cols + 1) / 2;
+	const int	n_tiles = (n_cols + TILE_WIDTH - 1) / TILE_WIDTH;
+	const int	width = (n_cols + n_tiles - 1) / n_tiles;
 	const int	most_panels = panels_at_once(type, n_cols);
 	const int64_t groups = w->cols / LLM_GROUP;
 	const int64_t most = STRETCHES / n_cols * STRETCH_GROUPS;
