@@ -70,7 +70,7 @@ static void gate_and_up(const LlmThread *w, int32_t layer);
 static void keep_rounding_errors(LlmTransformer *t, int32_t first, int32_t last);
 static void classify(const LlmThread *w);
 static void run_products(const LlmThread *w, const Product *products, int n_products, LlmInput *x);
-static WorkUnit work_unit(const LlmThread *w, bool blas);
+static WorkUnit work_unit(const LlmThread *w, LlmTensorType type, bool blas);
 static int32_t count_units(const LlmMatrix *weights, WorkUnit unit);
 static int32_t count_features(const LlmMatrix *weights, WorkUnit unit, int32_t first, int32_t last);
 static void multiply(const LlmThread *w, const Product *product, int32_t first, int32_t last, LlmInput *input);
@@ -368,14 +368,15 @@ static void
 fetch_share(const LlmThread *w, RowOperation operation, int32_t layer)
 {
 	const LlmMatrix *weights[MOST_PRODUCTS];
-	const WorkUnit unit = work_unit(w, false);
 	int			n = weights_after(w->transformer, operation, layer, weights);
 	int32_t		n_units = 0;
+	WorkUnit	unit;
 	int32_t		first;
 	int32_t		last;
 
 	if (w->transformer->n_tokens > NARROW_COLUMNS || w->transformer->options.use_blas)
 		return;
+	unit = work_unit(w, weights[0]->type, false);
 	if (operation == begin_ffn)
 		n = 1;					/* units of both matrices are taken together */
 	for (int i = 0; i < n; i++)
@@ -492,7 +493,7 @@ run_products(const LlmThread *w, const Product *products, int n_products, LlmInp
 
 	for (int i = 0; i < n_products; i++)
 		blas |= uses_blas(w->transformer, products[i].weights, &x->groups);
-	unit = work_unit(w, blas);
+	unit = work_unit(w, products->weights->type, blas);
 	for (int i = 0; i < n_products; i++)
 		n_units += count_units(products[i].weights, unit);
 	while (llm_team_take(&w->transformer->team, w->thread, w->n_threads, n_units, unit.most, &first, &last))
@@ -520,7 +521,7 @@ gate_and_up(const LlmThread *w, int32_t layer)
 	const LlmLayer *weights = &t->model->layers[layer];
 	const Product gate = {&weights->gate, b->hidden.groups.x, b->hidden.groups.width};
 	const Product up = {&weights->up, b->up.values, b->up.stride};
-	WorkUnit	unit = work_unit(w, uses_blas(t, &weights->gate, &b->normed.groups) ||
+	WorkUnit	unit = work_unit(w, weights->gate.type, uses_blas(t, &weights->gate, &b->normed.groups) ||
 								 uses_blas(t, &weights->up, &b->normed.groups));
 	int32_t		n_units = count_units(&weights->gate, unit);
 	int32_t		first;
@@ -572,7 +573,7 @@ classify(const LlmThread *w)
 	const LlmTransformerBuffers *b = &t->buffers;
 	const LlmMatrix *weights = &t->model->output;
 	const Product product = {weights, b->logits.values, b->logits.stride};
-	WorkUnit	unit = work_unit(w, false);
+	WorkUnit	unit = work_unit(w, weights->type, false);
 	int32_t		n_units = count_units(weights, unit);
 	bool		int8 = llm_type_takes_int8(weights->type);
 	LlmInput	x = int8 ? b->classified : b->normed;
@@ -599,16 +600,22 @@ classify(const LlmThread *w)
 	}
 }
 
+/* Of products with weights of this type, or, where they differ, with the first of them. */
 static WorkUnit
-work_unit(const LlmThread *w, bool blas)
+work_unit(const LlmThread *w, LlmTensorType type, bool blas)
 {
+	const int32_t n_tokens = w->transformer->n_tokens;
+	const bool	is_float = !llm_type_takes_int8(type);
+
 	if (blas)
 		return (WorkUnit) {LLM_BLAS_PANELS, 1};
-	if (w->transformer->n_tokens <= NARROW_COLUMNS)
+	if (n_tokens <= NARROW_COLUMNS || (is_float && n_tokens <= FEW_COLUMNS))
 		return (WorkUnit) {4, INT32_MAX};
-	if (w->transformer->n_tokens <= FEW_COLUMNS)
+	if (n_tokens <= FEW_COLUMNS)
 		return (WorkUnit) {2, INT32_MAX};
-	if (w->transformer->n_tokens <= SOME_COLUMNS || w->transformer->kernels->round_prompts != NULL)
+	if (is_float)
+		return (WorkUnit) {4, 12};
+	if (n_tokens <= SOME_COLUMNS || w->transformer->kernels->round_prompts != NULL)
 		return (WorkUnit) {2, 24};
 	return (WorkUnit) {3, 16};
 }

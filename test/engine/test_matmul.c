@@ -408,11 +408,55 @@ test_amx_tiles(void)
 	}
 }
 
-/* On processors with VDPBF16PS both ways are compared; on others there is one. */
+static const int float_widths[] = {1, 31, 255, 256, 257, 700, 4097};
+
+/* Panels as they lie in memory and panels unpacked: the products of sets "avx512" and "amx", which need no tiles. */
+static void
+test_float_ways(void)
+{
+	static const LlmTensorType types[] = {LLM_F32, LLM_F16, LLM_BF16};
+	LlmError	error;
+
+	if (llm_kernels_select("avx512", &error) == NULL)
+	{
+		skip(error.message);
+		return;
+	}
+	for (int t = 0; t < COUNT(types); t++)
+	{
+		bool		same = true;
+
+		for (int i = 0; i < COUNT(float_widths) * COUNT(column_counts); i++)
+		{
+			uint8_t    *row_bytes;
+			LlmMatrix	w = random_matrix(types[t], 100, float_widths[i % COUNT(float_widths)], &row_bytes);
+			LlmActivations x = test_activations(w.type, w.cols);
+			int			stride = w.n_panels * LLM_PANEL_ROWS;
+			size_t		bytes = (size_t) MAX_COLUMNS * stride * sizeof(float);
+			float	   *direct = random_alloc(bytes);
+			float	   *unpacked = malloc(bytes);
+
+			memcpy(unpacked, direct, bytes);
+			x.n_cols = column_counts[i / COUNT(float_widths)];
+			llm_kernels_avx512.matmul[types[t]] (&w, 0, w.n_panels, &x, direct, stride);
+			llm_kernels_amx.matmul[types[t]] (&w, 0, w.n_panels, &x, unpacked, stride);
+			same = same && memcmp(direct, unpacked, bytes) == 0;
+			free(direct);
+			free(unpacked);
+			free(row_bytes);
+			free_matrix(&w);
+			free_activations(&x);
+		}
+		ok(same, "%s: the same bits with panels unpacked and not", llm_tensor_type_info(types[t])->name);
+	}
+}
+
+/* On processors with VDPBF16PS both ways are compared, one unpacked; on others there is one. */
 static void
 test_bf16_ways(void)
 {
-	static const int widths[] = {1, 31, 255, 256, 257, 700, 4097};
+	static const FloatHabits unpacked = {.direct_columns = 6};
+	static const FloatHabits direct = {.direct_columns = INT32_MAX};
 	bool		same = true;
 	LlmError	error;
 
@@ -421,10 +465,10 @@ test_bf16_ways(void)
 		skip("this processor has no VDPBF16PS");
 		return;
 	}
-	for (int i = 0; i < COUNT(widths) * COUNT(column_counts); i++)
+	for (int i = 0; i < COUNT(float_widths) * COUNT(column_counts); i++)
 	{
 		uint8_t    *row_bytes;
-		LlmMatrix	w = random_matrix(LLM_BF16, 100, widths[i % COUNT(widths)], &row_bytes);
+		LlmMatrix	w = random_matrix(LLM_BF16, 100, float_widths[i % COUNT(float_widths)], &row_bytes);
 		LlmActivations x = test_activations(w.type, w.cols);
 		int			stride = w.n_panels * LLM_PANEL_ROWS;
 		size_t		bytes = (size_t) MAX_COLUMNS * stride * sizeof(float);
@@ -432,9 +476,9 @@ test_bf16_ways(void)
 		float	   *single = random_alloc(bytes);
 
 		fill_bf16_extremes(&w, &x);
-		x.n_cols = column_counts[i / COUNT(widths)];
-		avx512_matmul_bf16_pairs(&w, 0, w.n_panels, &x, pairs, stride);
-		avx512_matmul_bf16_single(&w, 0, w.n_panels, &x, single, stride);
+		x.n_cols = column_counts[i / COUNT(float_widths)];
+		avx512_matmul_bf16_pairs(unpacked, &w, 0, w.n_panels, &x, pairs, stride);
+		avx512_matmul_bf16_single(direct, &w, 0, w.n_panels, &x, single, stride);
 		for (size_t k = 0; k < bytes / sizeof(float); k++)
 			same = same && (memcmp(&pairs[k], &single[k], sizeof(float)) == 0 || (isnan(pairs[k]) && isnan(single[k])));
 		free(pairs);
@@ -456,6 +500,7 @@ main(void)
 #endif
 	each_kernel_set(test_set);
 #if defined(__x86_64__)
+	test_float_ways();
 	test_bf16_ways();
 	test_equal_bits("amx", &llm_kernels_avx512);
 	test_equal_bits("avx512", &llm_kernels_avx2);

@@ -7,12 +7,22 @@
 
 #include "engine/kernels/kernels.h"
 
+/*
+ * How float panels are read.  Intel's processors with AMX unpack with the ports that multiply, so that once
+ * for all columns is better there; avx512_few.h says why they fetch into another cache.
+ */
+typedef struct FloatHabits
+{
+	bool		to_first_level; /* fetch into it, or else the second */
+	int32_t		direct_columns; /* with more, panels are unpacked */
+} FloatHabits;
+
 /* With VDPBF16PS: processors with AVX512_BF16 only. */
-extern void avx512_matmul_bf16_pairs(const LlmMatrix *w, int32_t first, int32_t last,
+extern void avx512_matmul_bf16_pairs(FloatHabits habits, const LlmMatrix *w, int32_t first, int32_t last,
 									 const LlmActivations *x, float *y, int64_t y_stride);
 
 /* With fused multiply-adds. */
-extern void avx512_matmul_bf16_single(const LlmMatrix *w, int32_t first, int32_t last,
+extern void avx512_matmul_bf16_single(FloatHabits habits, const LlmMatrix *w, int32_t first, int32_t last,
 									  const LlmActivations *x, float *y, int64_t y_stride);
 
 #endif							/* LLM_KERNELS_AVX512_BF16_H */

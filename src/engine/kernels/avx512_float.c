@@ -6,7 +6,7 @@
 
 #include "engine/kernels/avx512_float.h"
 
-#include "engine/kernels/avx512_bf16.h"
+#include "engine/kernels/amx.h"
 
 TILES(f32, PANEL_F32)
 TILES(f16, PANEL_F16)
@@ -14,44 +14,56 @@ TILES(bf16, PANEL_BF16)
 TILES(bf16_swapped, PANEL_BF16_SWAPPED)
 TILES(floats, UNPACKED_FLOATS)
 
-void
-avx512_matmul_f32(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
-				  float *y, int64_t y_stride)
-{
-	multiply_panels(PANEL_F32, tiles_f32, tiles_floats, w, first, last, x, y, y_stride);
-}
-
-void
-avx512_matmul_f16(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
-				  float *y, int64_t y_stride)
-{
-	multiply_panels(PANEL_F16, tiles_f16, tiles_floats, w, first, last, x, y, y_stride);
-}
-
-void
-avx512_matmul_bf16(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
-				   float *y, int64_t y_stride)
+KERNEL_INLINE void
+multiply_bf16(FloatHabits habits, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
+			  float *y, int64_t y_stride)
 {
 	if (!llm_bf16_rounds_input(w))
-		multiply_panels(PANEL_BF16, tiles_bf16, tiles_floats, w, first, last, x, y, y_stride);
+		multiply_panels(PANEL_BF16, habits, tiles_bf16, tiles_floats, w, first, last, x, y, y_stride);
 	else if (__builtin_cpu_supports("avx512bf16"))
-		avx512_matmul_bf16_pairs(w, first, last, x, y, y_stride);
+		avx512_matmul_bf16_pairs(habits, w, first, last, x, y, y_stride);
 	else
-		avx512_matmul_bf16_single(w, first, last, x, y, y_stride);
+		avx512_matmul_bf16_single(habits, w, first, last, x, y, y_stride);
 }
+
+/* The products of a set of kernels. */
+#define FLOAT_MATMULS(set, habits) \
+void \
+set##_matmul_f32(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, \
+				 float *y, int64_t y_stride) \
+{ \
+	multiply_panels(PANEL_F32, habits, tiles_f32, tiles_floats, w, first, last, x, y, y_stride); \
+} \
+\
+void \
+set##_matmul_f16(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, \
+				 float *y, int64_t y_stride) \
+{ \
+	multiply_panels(PANEL_F16, habits, tiles_f16, tiles_floats, w, first, last, x, y, y_stride); \
+} \
+\
+void \
+set##_matmul_bf16(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, \
+				  float *y, int64_t y_stride) \
+{ \
+	multiply_bf16(habits, w, first, last, x, y, y_stride); \
+}
+
+FLOAT_MATMULS(avx512, ((FloatHabits) {false, INT32_MAX}))
+FLOAT_MATMULS(amx, ((FloatHabits) {true, TILE_COLUMNS}))
 
 /*
  * VDPBF16PS adds both products of a pair one after the other, each with one rounding, and takes
  * subnormals for zeros: so do these multiply-adds in that mode of the processor.
  */
 void
-avx512_matmul_bf16_single(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
+avx512_matmul_bf16_single(FloatHabits habits, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
 						  float *y, int64_t y_stride)
 {
 	const unsigned int mode = _mm_getcsr();
 
 	_mm_setcsr(mode | _MM_FLUSH_ZERO_ON | _MM_DENORMALS_ZERO_ON);
-	multiply_panels(PANEL_BF16_SWAPPED, tiles_bf16_swapped, tiles_floats, w, first, last, x, y, y_stride);
+	multiply_panels(PANEL_BF16_SWAPPED, habits, tiles_bf16_swapped, tiles_floats, w, first, last, x, y, y_stride);
 	_mm_setcsr(mode);
 }
 

@@ -2,9 +2,9 @@
  * avx512_float.h
  *		The template of matrix products with float weights, for AVX-512.
  *
- * A tile is one or four panels times one to six columns, its sums in registers.  Few
- * columns are multiplied with the panels as they lie in memory, fetched some way ahead.
- * With more columns than a tile has, four panels are unpacked in stretches that
+ * A tile is one or four panels times one to six columns, its sums in registers.  Up to a number of
+ * columns that suits the processor they are multiplied with the panels as they lie in memory, fetched some way ahead.
+ * With more, four panels are unpacked in stretches that
  * stay in the second-level cache while all columns pass, each tile fetching a share of the stretch
  * that is next; between stretches the sums rest in y, which loses nothing.
  */
@@ -12,14 +12,14 @@
 #define LLM_KERNELS_AVX512_FLOAT_H
 
 #include "engine/kernels/avx512.h"
+#include "engine/kernels/avx512_bf16.h"
 
 #define TILE_PANELS 4
 #define TILE_COLUMNS 6
 #define STRETCH 256				/* weights of a row in one stretch of many columns */
-#define LONG_STRETCH 4096		/* of few columns, where the input is rounded */
 #define ROUNDED_COLUMNS 128		/* whose input is rounded at once */
 #define FETCH_STEPS 4			/* of a tile, between fetches for the next stretch */
-#define FETCH_BYTES 2048		/* how far ahead of few columns weights are fetched */
+#define FETCH_BYTES 2048		/* how far ahead panels that are not unpacked are fetched */
 
 /*
  * How a tile reads weights: as they are in a panel, or from a stretch that was unpacked.  A step multiplies
@@ -53,6 +53,7 @@ typedef struct TileWork
 	const uint8_t *next;		/* the next stretch of the first panel */
 	uint64_t	next_panel_bytes;
 	int64_t		next_bytes;		/* of each panel, to be fetched at once */
+	bool		to_first_level; /* as FloatHabits has it */
 } TileWork;
 
 typedef void (*Tile) (const TileWork *work);
@@ -177,7 +178,14 @@ multiply_tile(TileFormat format, int panels, int columns, const TileWork *work)
 
 #pragma GCC unroll 4
 		for (int p = 0; p < panels; p++)
-			_mm_prefetch((const char *) next + (uint64_t) p * next_panel_bytes, _MM_HINT_T0);
+		{
+			const char *place = (const char *) next + (uint64_t) p * next_panel_bytes;
+
+			if (is_unpacked(format) || work->to_first_level)
+				_mm_prefetch(place, _MM_HINT_T0);
+			else
+				_mm_prefetch(place, _MM_HINT_T1);
+		}
 		next += next_bytes;
 		for (int64_t step = start; step < end; step++)
 		{
@@ -270,18 +278,17 @@ round_input(TileFormat format, const float *x, int64_t n, float *out)
  * serve what this unpacks.
  */
 KERNEL_INLINE void
-multiply_panels(TileFormat format, TileTable tiles, TileTable tiles_unpacked, const LlmMatrix *w,
+multiply_panels(TileFormat format, FloatHabits habits, TileTable tiles, TileTable tiles_unpacked, const LlmMatrix *w,
 				int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {
-	const bool	few = x->n_cols <= TILE_COLUMNS;
-	const int64_t stretch = !few ? STRETCH : is_rounded(format) ? LONG_STRETCH : w->cols;
+	const bool	direct = x->n_cols <= habits.direct_columns;
 	const int64_t weight_bytes = format == PANEL_F32 ? 64 : 32; /* of sixteen rows */
 	const int32_t n_blocks = is_rounded(format) ? (x->n_cols + ROUNDED_COLUMNS - 1) / ROUNDED_COLUMNS : 1;
 	const int32_t block = (x->n_cols + n_blocks - 1) / n_blocks;
+	const int64_t stretch = !direct ? STRETCH : is_rounded(format) ? ROUNDED_COLUMNS / block * STRETCH : w->cols;
 	_Alignas(64) float unpacked[TILE_PANELS * STRETCH * LLM_PANEL_ROWS];
 	_Alignas(64) float rounded[ROUNDED_COLUMNS * STRETCH];
 
-	_Static_assert(TILE_COLUMNS * LONG_STRETCH <= ROUNDED_COLUMNS * STRETCH, "few columns fit too");
 	for (int32_t column = 0; column < x->n_cols; column += block)
 	{
 		const int32_t n_cols = x->n_cols - column < block ? x->n_cols - column : block;
@@ -295,7 +302,8 @@ multiply_panels(TileFormat format, TileTable tiles, TileTable tiles_unpacked, co
 				.n_steps = steps_of(format, count),
 				.is_first = k == 0,
 				.y_stride = y_stride,
-				.next_panel_bytes = w->panel_bytes
+				.next_panel_bytes = w->panel_bytes,
+				.to_first_level = habits.to_first_level
 			};
 
 			if (is_rounded(format))
@@ -318,7 +326,7 @@ multiply_panels(TileFormat format, TileTable tiles, TileTable tiles_unpacked, co
 				work.y = y + (int64_t) column * y_stride + (int64_t) panel * LLM_PANEL_ROWS;
 				work.weights = weights;
 				work.panel_bytes = w->panel_bytes;
-				if (few)
+				if (direct)
 				{
 					multiply_stretch(tiles, panels, work, n_cols);
 					continue;
