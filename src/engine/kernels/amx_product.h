@@ -74,7 +74,7 @@ matmul_tiles_and_few(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_W
 	if (in_tiles > 0)
 		matmul_tiles(type, w, first, last, x, in_tiles, y, y_stride);
 	if (others.n_cols > 0)
-		matmul_few(type, direct_tiles, w, first, last, &others, y + in_tiles * y_stride, y_stride);
+		matmul_few(type, true, direct_tiles, w, first, last, &others, y + in_tiles * y_stride, y_stride);
 }
 
 #endif							/* LLM_KERNELS_AMX_PRODUCT_H */

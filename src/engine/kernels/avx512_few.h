@@ -187,21 +187,23 @@ store_accumulators(int panels, int columns, float *y, int64_t y_stride, const Ac
 /*
  * A run: the groups whose scales are unpacked at once, and so far ahead weights are fetched.  While scales are unpacked
  * nothing is fetched, so that runs are short; but with more columns those of two blocks, a whole stretch, are quicker.
- * Q8_0's groups have so many bytes that for one or two columns one is far enough.
+ * Q8_0's groups have so many bytes that for few columns fewer are far enough: one, for one or two columns, on the way into the first level.
  */
 KERNEL_INLINE int
-groups_of_run(LlmTensorType type, int columns)
+groups_of_run(LlmTensorType type, bool to_first_level, int columns)
 {
-	if (type == LLM_Q8_0 && columns <= 2)
-		return 1;
+	if (type == LLM_Q8_0 && columns <= (to_first_level ? 2 : NARROW_TILE))
+		return to_first_level ? 1 : 4;
 	return is_of_blocks(formula_of(type)) && columns > SHORT_RUN_COLUMNS ? STRETCH_GROUPS : SCALE_GROUPS;
 }
 
 /* Panels that are multiplied at once. */
 KERNEL_INLINE int
-panels_at_once(LlmTensorType type, int columns)
+panels_at_once(LlmTensorType type, bool to_first_level, int columns)
 {
-	return columns <= NARROW_TILE && type != LLM_Q8_0 && type != LLM_Q6_K ? MOST_PANELS : FEW_PANELS;
+	const bool	many_bytes = type == LLM_Q8_0 && (to_first_level || columns == 1);
+
+	return columns <= NARROW_TILE && !many_bytes && type != LLM_Q6_K ? MOST_PANELS : FEW_PANELS;
 }
 
 /* A run that begins at group `at` of its stretch.  Scales of blocks are unpacked here, those of groups with their group. */
@@ -240,7 +242,7 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 			int64_t groups, bool is_first, float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
-	const int	run_groups = groups_of_run(type, columns);
+	const int	run_groups = groups_of_run(type, to_first_level, columns);
 	StretchScales scales[MOST_PANELS];
 	Accumulators a;
 
@@ -300,14 +302,14 @@ copy_columns(LlmTensorType type, const LlmActivations *x, int column, int column
  * the same width find the panels in the cache.
  */
 KERNEL_INLINE void
-matmul_few(LlmTensorType type, const DirectTile (*tiles)[TILE_WIDTH], const LlmMatrix *w,
+matmul_few(LlmTensorType type, bool to_first_level, const DirectTile (*tiles)[TILE_WIDTH], const LlmMatrix *w,
 		   int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {
 	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
 	const int	n_cols = x->n_cols;
 	const int	n_tiles = (n_cols + TILE_WIDTH - 1) / TILE_WIDTH;
 	const int	width = (n_cols + n_tiles - 1) / n_tiles;
-	const int	most_panels = panels_at_once(type, n_cols);
+	const int	most_panels = panels_at_once(type, to_first_level, n_cols);
 	const int64_t groups = w->cols / LLM_GROUP;
 	const int64_t most = STRETCHES / n_cols * STRETCH_GROUPS;
 	ColumnStretch activations[STRETCHES];

@@ -142,7 +142,7 @@ matmul(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_WIDTH], const L
 		return;
 	if (x->n_cols <= FEW_COLUMNS)
 	{
-		matmul_few(type, direct_tiles, w, first, last, x, y, y_stride);
+		matmul_few(type, false, direct_tiles, w, first, last, x, y, y_stride);
 		return;
 	}
 	for (int32_t column = 0; column < x->n_cols; column += BLOCK_COLUMNS)
