@@ -410,7 +410,7 @@ test_amx_tiles(void)
 
 static const int float_widths[] = {1, 31, 255, 256, 257, 700, 4097};
 
-/* Panels as they lie in memory and panels unpacked: the products of sets "avx512" and "amx", which need no tiles. */
+/* The products of sets "avx512" and "amx", which need no tiles: panels as they lie in memory, but on Intel's processors, and unpacked. */
 static void
 test_float_ways(void)
 {

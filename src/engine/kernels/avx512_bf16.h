@@ -8,8 +8,8 @@
 #include "engine/kernels/kernels.h"
 
 /*
- * How float panels are read.  Intel's processors with AMX unpack with the ports that multiply, so that once
- * for all columns is better there; avx512_few.h says why they fetch into another cache.
+ * How float panels are read.  Intel's processors unpack with the ports that multiply, so that once for all
+ * columns is better there; avx512_few.h says why they fetch into another cache.
  */
 typedef struct FloatHabits
 {

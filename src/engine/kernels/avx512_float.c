@@ -14,6 +14,10 @@ TILES(bf16, PANEL_BF16)
 TILES(bf16_swapped, PANEL_BF16_SWAPPED)
 TILES(floats, UNPACKED_FLOATS)
 
+/* As they were measured best; Intel's processors without AMX are taken to be like those with it. */
+static const FloatHabits intel_habits = {.to_first_level = true, .direct_columns = TILE_COLUMNS};
+static const FloatHabits other_habits = {.to_first_level = false, .direct_columns = INT32_MAX};
+
 KERNEL_INLINE void
 multiply_bf16(FloatHabits habits, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
 			  float *y, int64_t y_stride)
@@ -49,8 +53,8 @@ set##_matmul_bf16(const LlmMatrix *w, int32_t first, int32_t last, const LlmActi
 	multiply_bf16(habits, w, first, last, x, y, y_stride); \
 }
 
-FLOAT_MATMULS(avx512, ((FloatHabits) {false, INT32_MAX}))
-FLOAT_MATMULS(amx, ((FloatHabits) {true, TILE_COLUMNS}))
+FLOAT_MATMULS(avx512, __builtin_cpu_is("intel") ? intel_habits : other_habits)
+FLOAT_MATMULS(amx, intel_habits)
 
 /*
  * VDPBF16PS adds both products of a pair one after the other, each with one rounding, and takes
