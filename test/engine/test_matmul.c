@@ -317,6 +317,38 @@ fill_bf16_extremes(LlmMatrix *w, LlmActivations *x)
 	x->x[2 * x->width] = INFINITY;
 }
 
+/* Have both sets' products of a type the same bits, for every width and number of columns? */
+static bool
+products_agree(const LlmKernels *kernels, const LlmKernels *other, LlmTensorType type, const int *widths, int n_widths)
+{
+	bool		same = true;
+
+	for (int i = 0; i < n_widths * COUNT(column_counts); i++)
+	{
+		uint8_t    *row_bytes;
+		LlmMatrix	w = random_matrix(type, 120, widths[i % n_widths], &row_bytes);
+		LlmActivations x = test_activations(w.type, w.cols);
+		int			stride = w.n_panels * LLM_PANEL_ROWS;
+		size_t		bytes = (size_t) MAX_COLUMNS * stride * sizeof(float);
+		float	   *ones = random_alloc(bytes);
+		float	   *others = malloc(bytes);
+
+		memcpy(others, ones, bytes);
+		if (llm_type_takes_int8(type))
+			kernels->quantize(&x, 0, MAX_COLUMNS);
+		x.n_cols = column_counts[i / n_widths];
+		kernels->matmul[type] (&w, 0, w.n_panels, &x, ones, stride);
+		other->matmul[type] (&w, 0, w.n_panels, &x, others, stride);
+		same = same && memcmp(ones, others, bytes) == 0;
+		free(ones);
+		free(others);
+		free(row_bytes);
+		free_matrix(&w);
+		free_activations(&x);
+	}
+	return same;
+}
+
 /* Sets whose sums of integers are exact in different ways, for every quantized type and number of columns. */
 static void
 test_equal_bits(const char *name, const LlmKernels *other)
@@ -332,33 +364,9 @@ test_equal_bits(const char *name, const LlmKernels *other)
 	}
 	for (LlmTensorType type = 0; type < LLM_TENSOR_TYPE_LIMIT; type++)
 	{
-		bool		same = true;
-
 		if (kernels->matmul[type] == NULL || !llm_type_takes_int8(type))
 			continue;
-		for (int i = 0; i < COUNT(widths) * COUNT(column_counts); i++)
-		{
-			uint8_t    *row_bytes;
-			LlmMatrix	w = random_matrix(type, 120, widths[i % COUNT(widths)], &row_bytes);
-			LlmActivations x = test_activations(w.type, w.cols);
-			int			stride = w.n_panels * LLM_PANEL_ROWS;
-			size_t		bytes = (size_t) MAX_COLUMNS * stride * sizeof(float);
-			float	   *ones = random_alloc(bytes);
-			float	   *others = malloc(bytes);
-
-			memcpy(others, ones, bytes);
-			kernels->quantize(&x, 0, MAX_COLUMNS);
-			x.n_cols = column_counts[i / COUNT(widths)];
-			kernels->matmul[type] (&w, 0, w.n_panels, &x, ones, stride);
-			other->matmul[type] (&w, 0, w.n_panels, &x, others, stride);
-			same = same && memcmp(ones, others, bytes) == 0;
-			free(ones);
-			free(others);
-			free(row_bytes);
-			free_matrix(&w);
-			free_activations(&x);
-		}
-		ok(same, "%s, %s: the bits of %s", name, llm_tensor_type_info(type)->name, other->name);
+		ok(products_agree(kernels, other, type, widths, COUNT(widths)), "%s, %s: the bits of %s", name, llm_tensor_type_info(type)->name, other->name);
 	}
 }
 
@@ -422,33 +430,9 @@ test_float_ways(void)
 		skip(error.message);
 		return;
 	}
-	for (int t = 0; t < COUNT(types); t++)
-	{
-		bool		same = true;
-
-		for (int i = 0; i < COUNT(float_widths) * COUNT(column_counts); i++)
-		{
-			uint8_t    *row_bytes;
-			LlmMatrix	w = random_matrix(types[t], 100, float_widths[i % COUNT(float_widths)], &row_bytes);
-			LlmActivations x = test_activations(w.type, w.cols);
-			int			stride = w.n_panels * LLM_PANEL_ROWS;
-			size_t		bytes = (size_t) MAX_COLUMNS * stride * sizeof(float);
-			float	   *direct = random_alloc(bytes);
-			float	   *unpacked = malloc(bytes);
-
-			memcpy(unpacked, direct, bytes);
-			x.n_cols = column_counts[i / COUNT(float_widths)];
-			llm_kernels_avx512.matmul[types[t]] (&w, 0, w.n_panels, &x, direct, stride);
-			llm_kernels_amx.matmul[types[t]] (&w, 0, w.n_panels, &x, unpacked, stride);
-			same = same && memcmp(direct, unpacked, bytes) == 0;
-			free(direct);
-			free(unpacked);
-			free(row_bytes);
-			free_matrix(&w);
-			free_activations(&x);
-		}
-		ok(same, "%s: the same bits with panels unpacked and not", llm_tensor_type_info(types[t])->name);
-	}
+	for (int i = 0; i < COUNT(types); i++)
+		ok(products_agree(&llm_kernels_avx512, &llm_kernels_amx, types[i], float_widths, COUNT(float_widths)),
+		   "%s: the same bits with panels unpacked and not", llm_tensor_type_info(types[i])->name);
 }
 
 /* On processors with VDPBF16PS both ways are compared, one unpacked; on others there is one. */

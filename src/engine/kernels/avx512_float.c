@@ -30,28 +30,21 @@ multiply_bf16(FloatHabits habits, const LlmMatrix *w, int32_t first, int32_t las
 		avx512_matmul_bf16_single(habits, w, first, last, x, y, y_stride);
 }
 
+#define FLOAT_MATMUL(name, product) \
+void \
+name(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride) \
+{ \
+	product; \
+}
+
 /* The products of a set of kernels. */
 #define FLOAT_MATMULS(set, habits) \
-void \
-set##_matmul_f32(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, \
-				 float *y, int64_t y_stride) \
-{ \
-	multiply_panels(PANEL_F32, habits, tiles_f32, tiles_floats, w, first, last, x, y, y_stride); \
-} \
-\
-void \
-set##_matmul_f16(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, \
-				 float *y, int64_t y_stride) \
-{ \
-	multiply_panels(PANEL_F16, habits, tiles_f16, tiles_floats, w, first, last, x, y, y_stride); \
-} \
-\
-void \
-set##_matmul_bf16(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, \
-				  float *y, int64_t y_stride) \
-{ \
-	multiply_bf16(habits, w, first, last, x, y, y_stride); \
-}
+FLOAT_MATMUL(set##_matmul_f32, \
+			 multiply_panels(PANEL_F32, habits, tiles_f32, tiles_floats, w, first, last, x, y, y_stride)) \
+FLOAT_MATMUL(set##_matmul_f16, \
+			 multiply_panels(PANEL_F16, habits, tiles_f16, tiles_floats, w, first, last, x, y, y_stride)) \
+FLOAT_MATMUL(set##_matmul_bf16, \
+			 multiply_bf16(habits, w, first, last, x, y, y_stride))
 
 FLOAT_MATMULS(avx512, __builtin_cpu_is("intel") ? intel_habits : other_habits)
 FLOAT_MATMULS(amx, intel_habits)
