@@ -605,16 +605,15 @@ static WorkUnit
 work_unit(const LlmThread *w, LlmTensorType type, bool blas)
 {
 	const int32_t n_tokens = w->transformer->n_tokens;
-	const bool	is_float = !llm_type_takes_int8(type);
 
 	if (blas)
 		return (WorkUnit) {LLM_BLAS_PANELS, 1};
-	if (n_tokens <= NARROW_COLUMNS || (is_float && n_tokens <= FEW_COLUMNS))
+	if (!llm_type_takes_int8(type))
+		return (WorkUnit) {4, n_tokens <= FEW_COLUMNS ? INT32_MAX : 12};
+	if (n_tokens <= NARROW_COLUMNS)
 		return (WorkUnit) {4, INT32_MAX};
 	if (n_tokens <= FEW_COLUMNS)
 		return (WorkUnit) {2, INT32_MAX};
-	if (is_float)
-		return (WorkUnit) {4, 12};
 	if (n_tokens <= SOME_COLUMNS || w->transformer->kernels->round_prompts != NULL)
 		return (WorkUnit) {2, 24};
 	return (WorkUnit) {3, 16};

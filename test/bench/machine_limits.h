@@ -130,8 +130,8 @@ unmap_read_memory(ReadMemory *memory)
 }
 
 /*
- * The better of two passes over it, by way of the first level of cache, as Intel's processors are faster, and of the
- * second, as AMD's are.
+ * The better of two passes over it: fetching ahead into the first level of cache, where Intel's processors are faster,
+ * and into the second, where AMD's are.
  */
 static inline double
 read_gbytes(const ReadMemory *memory)

@@ -11,7 +11,7 @@
 
 #include "engine/block.h"
 #include "engine/half.h"
-#include "engine/kernels/avx512_bf16.h"
+#include "engine/kernels/avx512_float_ways.h"
 #include "kernel_sets.h"
 #include "random_blocks.h"
 
@@ -317,9 +317,13 @@ fill_bf16_extremes(LlmMatrix *w, LlmActivations *x)
 	x->x[2 * x->width] = INFINITY;
 }
 
-/* Have both sets' products of a type the same bits, for every width and number of columns? */
+typedef void (*Matmul) (const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
+						float *y, int64_t y_stride);
+
+/* Have two products of a type the same bits, for every width and number of columns?  quantize: NULL for float weights. */
 static bool
-products_agree(const LlmKernels *kernels, const LlmKernels *other, LlmTensorType type, const int *widths, int n_widths)
+products_agree(Matmul one, Matmul other, void (*quantize) (LlmActivations *, int32_t, int32_t),
+			   LlmTensorType type, const int *widths, int n_widths)
 {
 	bool		same = true;
 
@@ -334,11 +338,11 @@ products_agree(const LlmKernels *kernels, const LlmKernels *other, LlmTensorType
 		float	   *others = malloc(bytes);
 
 		memcpy(others, ones, bytes);
-		if (llm_type_takes_int8(type))
-			kernels->quantize(&x, 0, MAX_COLUMNS);
+		if (quantize != NULL)
+			quantize(&x, 0, MAX_COLUMNS);
 		x.n_cols = column_counts[i / n_widths];
-		kernels->matmul[type] (&w, 0, w.n_panels, &x, ones, stride);
-		other->matmul[type] (&w, 0, w.n_panels, &x, others, stride);
+		one(&w, 0, w.n_panels, &x, ones, stride);
+		other(&w, 0, w.n_panels, &x, others, stride);
 		same = same && memcmp(ones, others, bytes) == 0;
 		free(ones);
 		free(others);
@@ -366,7 +370,8 @@ test_equal_bits(const char *name, const LlmKernels *other)
 	{
 		if (kernels->matmul[type] == NULL || !llm_type_takes_int8(type))
 			continue;
-		ok(products_agree(kernels, other, type, widths, COUNT(widths)), "%s, %s: the bits of %s", name, llm_tensor_type_info(type)->name, other->name);
+		ok(products_agree(kernels->matmul[type], other->matmul[type], kernels->quantize, type, widths, COUNT(widths)),
+		   "%s, %s: the bits of %s", name, llm_tensor_type_info(type)->name, other->name);
 	}
 }
 
@@ -418,7 +423,22 @@ test_amx_tiles(void)
 
 static const int float_widths[] = {1, 31, 255, 256, 257, 700, 4097};
 
-/* The products of sets "avx512" and "amx", which need no tiles: panels as they lie in memory, but on Intel's processors, and unpacked. */
+/* Whichever of them this processor has. */
+static const FloatHabits unpacked = {.to_first_level = true, .direct_columns = 6};
+static const FloatHabits direct = {.direct_columns = INT32_MAX};
+
+static void
+multiply_unpacked(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
+{
+	avx512_matmul_float_as(unpacked, w, first, last, x, y, y_stride);
+}
+
+static void
+multiply_direct(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
+{
+	avx512_matmul_float_as(direct, w, first, last, x, y, y_stride);
+}
+
 static void
 test_float_ways(void)
 {
@@ -431,7 +451,7 @@ test_float_ways(void)
 		return;
 	}
 	for (int i = 0; i < COUNT(types); i++)
-		ok(products_agree(&llm_kernels_avx512, &llm_kernels_amx, types[i], float_widths, COUNT(float_widths)),
+		ok(products_agree(multiply_direct, multiply_unpacked, NULL, types[i], float_widths, COUNT(float_widths)),
 		   "%s: the same bits with panels unpacked and not", llm_tensor_type_info(types[i])->name);
 }
 
@@ -439,8 +459,6 @@ test_float_ways(void)
 static void
 test_bf16_ways(void)
 {
-	static const FloatHabits unpacked = {.direct_columns = 6};
-	static const FloatHabits direct = {.direct_columns = INT32_MAX};
 	bool		same = true;
 	LlmError	error;
 

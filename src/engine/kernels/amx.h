@@ -53,14 +53,6 @@ AMX_MATMUL(q4_k);
 AMX_MATMUL(q5_k);
 AMX_MATMUL(q6_k);
 
-/* avx512_float.c */
-extern void amx_matmul_f32(const LlmMatrix *w, int32_t first, int32_t last,
-						   const LlmActivations *x, float *y, int64_t y_stride);
-extern void amx_matmul_f16(const LlmMatrix *w, int32_t first, int32_t last,
-						   const LlmActivations *x, float *y, int64_t y_stride);
-extern void amx_matmul_bf16(const LlmMatrix *w, int32_t first, int32_t last,
-							const LlmActivations *x, float *y, int64_t y_stride);
-
 /* amx_prompt_round.c */
 extern void amx_round_prompts(LlmPrompts *prompts, int32_t first, int32_t last);
 

@@ -131,9 +131,9 @@ log_sum_exp(const float *x, int32_t n)
 
 #define MATMULS(set) \
 	.matmul = { \
-		[LLM_F32] = set##_matmul_f32, \
-		[LLM_F16] = set##_matmul_f16, \
-		[LLM_BF16] = set##_matmul_bf16, \
+		[LLM_F32] = avx512_matmul_float, \
+		[LLM_F16] = avx512_matmul_float, \
+		[LLM_BF16] = avx512_matmul_float, \
 		[LLM_Q4_0] = set##_matmul_q4_0, \
 		[LLM_Q4_1] = set##_matmul_q4_1, \
 		[LLM_Q5_0] = set##_matmul_q5_0, \

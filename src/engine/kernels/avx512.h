@@ -11,13 +11,9 @@
 
 #define AVX512_LANES 16
 
-/* avx512_float.c */
-extern void avx512_matmul_f32(const LlmMatrix *w, int32_t first, int32_t last,
-							  const LlmActivations *x, float *y, int64_t y_stride);
-extern void avx512_matmul_f16(const LlmMatrix *w, int32_t first, int32_t last,
-							  const LlmActivations *x, float *y, int64_t y_stride);
-extern void avx512_matmul_bf16(const LlmMatrix *w, int32_t first, int32_t last,
-							   const LlmActivations *x, float *y, int64_t y_stride);
+/* avx512_float.c: F32, F16 and BF16 */
+extern void avx512_matmul_float(const LlmMatrix *w, int32_t first, int32_t last,
+								const LlmActivations *x, float *y, int64_t y_stride);
 
 /* avx512_quantized.c */
 extern void avx512_matmul_q4_0(const LlmMatrix *w, int32_t first, int32_t last,

@@ -187,7 +187,7 @@ store_accumulators(int panels, int columns, float *y, int64_t y_stride, const Ac
 /*
  * A run: the groups whose scales are unpacked at once, and so far ahead weights are fetched.  While scales are unpacked
  * nothing is fetched, so that runs are short; but with more columns those of two blocks, a whole stretch, are quicker.
- * Q8_0's groups have so many bytes that for few columns fewer are far enough: one, for one or two columns, on the way into the first level.
+ * Q8_0's groups have so many bytes that for few columns fewer are far enough: four, or one on the way into the first level.
  */
 KERNEL_INLINE int
 groups_of_run(LlmTensorType type, bool to_first_level, int columns)

@@ -1,12 +1,10 @@
 /*
  * avx512_float.c
- *		Matrix products with F32 and F16 weights, and with BF16 on processors that lack VDPBF16PS.
+ *		Matrix products with float weights; those of BF16 with VDPBF16PS are in avx512_bf16.c.
  */
 #if defined(__x86_64__)
 
 #include "engine/kernels/avx512_float.h"
-
-#include "engine/kernels/amx.h"
 
 TILES(f32, PANEL_F32)
 TILES(f16, PANEL_F16)
@@ -18,36 +16,28 @@ TILES(floats, UNPACKED_FLOATS)
 static const FloatHabits intel_habits = {.to_first_level = true, .direct_columns = TILE_COLUMNS};
 static const FloatHabits other_habits = {.to_first_level = false, .direct_columns = INT32_MAX};
 
-KERNEL_INLINE void
-multiply_bf16(FloatHabits habits, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
-			  float *y, int64_t y_stride)
+void
+avx512_matmul_float(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
+					float *y, int64_t y_stride)
 {
-	if (!llm_bf16_rounds_input(w))
+	avx512_matmul_float_as(__builtin_cpu_is("intel") ? intel_habits : other_habits, w, first, last, x, y, y_stride);
+}
+
+void
+avx512_matmul_float_as(FloatHabits habits, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
+					   float *y, int64_t y_stride)
+{
+	if (w->type == LLM_F32)
+		multiply_panels(PANEL_F32, habits, tiles_f32, tiles_floats, w, first, last, x, y, y_stride);
+	else if (w->type == LLM_F16)
+		multiply_panels(PANEL_F16, habits, tiles_f16, tiles_floats, w, first, last, x, y, y_stride);
+	else if (!llm_bf16_rounds_input(w))
 		multiply_panels(PANEL_BF16, habits, tiles_bf16, tiles_floats, w, first, last, x, y, y_stride);
 	else if (__builtin_cpu_supports("avx512bf16"))
 		avx512_matmul_bf16_pairs(habits, w, first, last, x, y, y_stride);
 	else
 		avx512_matmul_bf16_single(habits, w, first, last, x, y, y_stride);
 }
-
-#define FLOAT_MATMUL(name, product) \
-void \
-name(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride) \
-{ \
-	product; \
-}
-
-/* The products of a set of kernels. */
-#define FLOAT_MATMULS(set, habits) \
-FLOAT_MATMUL(set##_matmul_f32, \
-			 multiply_panels(PANEL_F32, habits, tiles_f32, tiles_floats, w, first, last, x, y, y_stride)) \
-FLOAT_MATMUL(set##_matmul_f16, \
-			 multiply_panels(PANEL_F16, habits, tiles_f16, tiles_floats, w, first, last, x, y, y_stride)) \
-FLOAT_MATMUL(set##_matmul_bf16, \
-			 multiply_bf16(habits, w, first, last, x, y, y_stride))
-
-FLOAT_MATMULS(avx512, __builtin_cpu_is("intel") ? intel_habits : other_habits)
-FLOAT_MATMULS(amx, intel_habits)
 
 /*
  * VDPBF16PS adds both products of a pair one after the other, each with one rounding, and takes

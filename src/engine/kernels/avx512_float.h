@@ -12,7 +12,7 @@
 #define LLM_KERNELS_AVX512_FLOAT_H
 
 #include "engine/kernels/avx512.h"
-#include "engine/kernels/avx512_bf16.h"
+#include "engine/kernels/avx512_float_ways.h"
 
 #define TILE_PANELS 4
 #define TILE_COLUMNS 6

@@ -1,9 +1,9 @@
 /*
- * avx512_bf16.h
- *		The two ways to the same bits of a product with BF16 weights.
+ * avx512_float_ways.h
+ *		The ways to the same bits of a product with float weights: how panels are read, and BF16 with two instructions.
  */
-#ifndef LLM_KERNELS_AVX512_BF16_H
-#define LLM_KERNELS_AVX512_BF16_H
+#ifndef LLM_KERNELS_AVX512_FLOAT_WAYS_H
+#define LLM_KERNELS_AVX512_FLOAT_WAYS_H
 
 #include "engine/kernels/kernels.h"
 
@@ -17,12 +17,16 @@ typedef struct FloatHabits
 	int32_t		direct_columns; /* with more, panels are unpacked */
 } FloatHabits;
 
-/* With VDPBF16PS: processors with AVX512_BF16 only. */
+/* F32, F16 or BF16, as w says. */
+extern void avx512_matmul_float_as(FloatHabits habits, const LlmMatrix *w, int32_t first, int32_t last,
+								   const LlmActivations *x, float *y, int64_t y_stride);
+
+/* BF16 with VDPBF16PS: processors with AVX512_BF16 only. */
 extern void avx512_matmul_bf16_pairs(FloatHabits habits, const LlmMatrix *w, int32_t first, int32_t last,
 									 const LlmActivations *x, float *y, int64_t y_stride);
 
-/* With fused multiply-adds. */
+/* BF16 with fused multiply-adds. */
 extern void avx512_matmul_bf16_single(FloatHabits habits, const LlmMatrix *w, int32_t first, int32_t last,
 									  const LlmActivations *x, float *y, int64_t y_stride);
 
-#endif							/* LLM_KERNELS_AVX512_BF16_H */
+#endif							/* LLM_KERNELS_AVX512_FLOAT_WAYS_H */
