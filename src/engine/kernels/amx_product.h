@@ -5,6 +5,9 @@
 #ifndef LLM_KERNELS_AMX_PRODUCT_H
 #define LLM_KERNELS_AMX_PRODUCT_H
 
+/* VPMULLD takes two steps where these tiles are, and what VPDPWSSD needs for it is less. */
+#define LEND_OFFSETS true
+
 #include "engine/kernels/amx.h"
 #include "engine/kernels/avx512_few.h"
 

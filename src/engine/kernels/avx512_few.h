@@ -20,6 +20,7 @@
 #define MOST_PANELS 4			/* the same for NARROW_TILE columns at the most */
 #define NARROW_TILE 4			/* so few that the sums of MOST_PANELS stay in registers */
 #define PANEL_COUNTS 3			/* 1, FEW_PANELS, MOST_PANELS */
+#define NIBBLE_COLUMNS 2		/* so few that nibbles are multiplied where they are in their bytes */
 #define SHORT_RUN_COLUMNS 4		/* of the K types: with more, runs are of two blocks */
 #define STRETCHES 128			/* room for so many stretches of one column's activations */
 
@@ -164,6 +165,62 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 	}
 }
 
+/*
+ * Are the codes nibbles and nothing else, and the columns so few that it pays to save what unpacking them takes?
+ * Not measured on processors with AMX.
+ */
+KERNEL_INLINE bool
+takes_nibbles_in_place(LlmTensorType type, bool to_first_level, int columns)
+{
+	return !to_first_level && columns <= NIBBLE_COLUMNS && low_bytes(type) == 256 && high_bytes(type) == 0;
+}
+
+/* The same group_step for them: upper nibbles stay where they are, and their sum is divided by 16 in the end. */
+KERNEL_INLINE void
+nibble_step(Formula formula, int panels, int columns, const PanelPointers *panel, int64_t group,
+			const StretchScales *scales, const ColumnStretch *x, int at, Accumulators *a)
+{
+	const __m512i nibble = _mm512_set1_epi8(0x0f);
+	__m512i		sum[MOST_PANELS][TILE_WIDTH];
+	__m512i		upper_sum[MOST_PANELS][TILE_WIDTH];
+
+#pragma GCC unroll 4
+	for (int q = 0; q < QUADS / 2; q++)
+	{
+		__m512i		lower[MOST_PANELS];
+		__m512i		upper[MOST_PANELS];
+
+#pragma GCC unroll 4
+		for (int p = 0; p < panels; p++)
+		{
+			__m512i		codes = _mm512_loadu_si512(panel[p].low + (group * 4 + q) * 64);
+
+			lower[p] = _mm512_and_si512(codes, nibble);
+			upper[p] = _mm512_andnot_si512(nibble, codes);
+		}
+#pragma GCC unroll 2
+		for (int c = 0; c < columns; c++)
+		{
+			const int8_t *column = x[c].q + at * LLM_GROUP + 4 * q;
+			__m512i		start = !has_offset(formula) ? _mm512_setzero_si512() : broadcast_dword(&x[c].start[0][at]);
+
+#pragma GCC unroll 4
+			for (int p = 0; p < panels; p++)
+			{
+				sum[p][c] = _mm512_dpbusd_epi32(q == 0 ? start : sum[p][c], lower[p], broadcast_dword(column));
+				upper_sum[p][c] = _mm512_dpbusd_epi32(q == 0 ? _mm512_setzero_si512() : upper_sum[p][c], upper[p],
+													  broadcast_dword(column + LLM_GROUP / 2));
+			}
+		}
+	}
+#pragma GCC unroll 2
+	for (int c = 0; c < columns; c++)
+#pragma GCC unroll 4
+		for (int p = 0; p < panels; p++)
+			sum[p][c] = _mm512_add_epi32(sum[p][c], _mm512_srai_epi32(upper_sum[p][c], 4));
+	add_part(formula, panels, columns, sum, scales, x, at, 0, a);
+}
+
 KERNEL_INLINE void
 load_accumulators(int panels, int columns, bool is_first, const float *y, int64_t y_stride, Accumulators *a)
 {
@@ -270,7 +327,10 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 				for (int p = 0; p < panels; p++)
 					begin_group(type, to_first_level, &panel[p], first + at - place, at, &ahead[p], ahead_first + at - place,
 								&scales[p]);
-				group_step(formula, type, panels, columns, panel, first + at - place, scales, x, at, &a);
+				if (takes_nibbles_in_place(type, to_first_level, columns))
+					nibble_step(formula, panels, columns, panel, first + at - place, scales, x, at, &a);
+				else
+					group_step(formula, type, panels, columns, panel, first + at - place, scales, x, at, &a);
 			}
 			if (is_of_blocks(formula))
 				end_block(panels, columns, scales, x, block, &a);

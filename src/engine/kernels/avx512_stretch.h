@@ -230,7 +230,7 @@ add_to_block(Formula formula, __m512i sum, const int32_t *s, __m512i u)
 {
 	const __m512i scale = _mm512_load_si512(s);
 
-	return is_wide(formula) ? _mm512_add_epi32(u, _mm512_mullo_epi32(sum, scale)) : _mm512_dpwssd_epi32(u, sum, scale);
+	return has_wide_sums(formula) ? _mm512_add_epi32(u, _mm512_mullo_epi32(sum, scale)) : _mm512_dpwssd_epi32(u, sum, scale);
 }
 
 /* A column's accumulator a, after the minimums of block b of a stretch have been added, if there are any. */

@@ -25,13 +25,24 @@ typedef struct BlockScales
 } BlockScales;
 
 /*
- * Do codes with minimums stand for themselves less an offset in the sums, only to make these fit into 16 bits?  What
- * that takes away is added for the whole block.
+ * Does a file that includes this take an offset from Q4_K's codes, which have minimums, only to make their sums fit
+ * into 16 bits?  What that takes away is added for the whole block.
  */
+#ifndef LEND_OFFSETS
+#define LEND_OFFSETS false
+#endif
+
 KERNEL_INLINE bool
 lends_offset(Formula formula)
 {
-	return formula == FORMULA_BLOCK_MINIMUM;
+	return LEND_OFFSETS && formula == FORMULA_BLOCK_MINIMUM;
+}
+
+/* Are a group's or half's sums too wide for VPDPWSSD? */
+KERNEL_INLINE bool
+has_wide_sums(Formula formula)
+{
+	return is_wide(formula) || (formula == FORMULA_BLOCK_MINIMUM && !LEND_OFFSETS);
 }
 
 /* Do sums begin with the offset's part? */
