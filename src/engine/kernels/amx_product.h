@@ -5,7 +5,7 @@
 #ifndef LLM_KERNELS_AMX_PRODUCT_H
 #define LLM_KERNELS_AMX_PRODUCT_H
 
-/* VPMULLD takes two steps where these tiles are, and what VPDPWSSD needs for it is less. */
+/* On processors with tiles VPMULLD takes two steps and VPDPWSSD one, which outweighs what offsets take. */
 #define LEND_OFFSETS true
 
 #include "engine/kernels/amx.h"

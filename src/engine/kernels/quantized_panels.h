@@ -18,7 +18,7 @@
 /*
  * How code sums enter the result: the formulas of kernels.h.  In those of blocks the sums of a group, or of its
  * halves, are multiplied with integer scales and added up for the whole block.  VPDPWSSD does both to sums
- * that fit into 16 bits; wide ones take three instructions.
+ * that fit into 16 bits.
  */
 typedef enum Formula
 {
