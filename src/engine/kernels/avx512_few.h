@@ -2,7 +2,7 @@
  * avx512_few.h
  *		Matrix products with quantized weights and few columns: VPDPBUSD straight from the panels.
  *
- * The core, group_step, multiplies one group of 32 weights of one to four panels with a tile of
+ * The core, group_step or nibble_step, multiplies one group of 32 weights of one to four panels with a tile of
  * columns, each dword of a column's q broadcast to all rows.
  *
  * Where memory is the limit, what matters is when the next weights are asked for and into which
