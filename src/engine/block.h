@@ -22,8 +22,8 @@ typedef struct LlmBlockLayout
 {
 	int32_t		weights;		/* in a block */
 	int32_t		sub_weights;	/* that share scale[s] and min[s] */
-	int32_t		low_bits;		/* of a code, in the plane "low" */
-	int32_t		high_bits;		/* in the plane "high" */
+	int32_t		low_bits;		/* of a code, in the vectors "low" */
+	int32_t		high_bits;		/* in the vectors "high" */
 	int32_t		offset;
 	int32_t		sub_bytes;		/* that hold scale[] and min[] */
 	bool		has_m;
@@ -59,7 +59,7 @@ extern void llm_block_values(LlmTensorType type, const LlmBlock *block, float *o
 
 /*
  * Where a packed group keeps the bits of quad q (matrix.h): the 64-byte vector,
- * and the shift within its bytes, of a plane with so many bits for each weight.
+ * and the shift within its bytes, of low or high vectors with so many bits of each weight.
  */
 static inline int
 llm_quad_vector(int bits, int q)

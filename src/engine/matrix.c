@@ -6,22 +6,18 @@
 
 #include <string.h>
 
-#include "engine/block.h"
 #include "engine/half.h"
 
 /* One row's share of a 64-byte vector. */
 #define QUAD 4
-#define VECTOR_BYTES (LLM_PANEL_ROWS * QUAD)
 #define QUADS_PER_GROUP (LLM_GROUP / QUAD)
 
 /* Inlined with a layout that is constant: loading a model takes its time here. */
 #define TEMPLATE static inline __attribute__((always_inline))
 
-static uint64_t add_plane(LlmPanelPlanes *planes, uint64_t bytes);
 static void pack_floats(int32_t cols, int32_t n_rows, const uint8_t *row_bytes, uint8_t *panel);
 static void pack_half_words(int32_t cols, int32_t n_rows, const uint8_t *row_bytes, uint8_t *panel);
-static void get_block(LlmBlockLayout layout, const LlmPanelPlanes *planes, const uint8_t *panel,
-					  int64_t index, int row, LlmBlock *block);
+static void get_block(LlmBlockLayout layout, const uint8_t *panel, int64_t index, int row, LlmBlock *block);
 static uint32_t every_byte(int bits);
 
 #define DECLARE_PACK(NAME, ...) \
@@ -29,30 +25,17 @@ static void pack_##NAME(int32_t cols, int32_t n_rows, const uint8_t *row_bytes, 
 
 LLM_QUANTIZED_TYPES(DECLARE_PACK)
 
-LlmPanelPlanes
-llm_panel_planes(LlmTensorType type, int32_t cols)
+uint64_t
+llm_panel_bytes(LlmTensorType type, int32_t cols)
 {
 	const LlmBlockLayout *layout = llm_block_layout(type);
-	LlmPanelPlanes planes = {0};
-	uint64_t	groups = (uint64_t) cols / LLM_GROUP;
-	uint64_t	blocks;
 
 	if (layout == NULL)
-	{
-		add_plane(&planes, (uint64_t) cols * LLM_PANEL_ROWS * llm_tensor_type_info(type)->block_bytes);
-		return planes;
-	}
-
-	blocks = (uint64_t) cols / layout->weights;
-	planes.low = add_plane(&planes, groups * layout->low_bits * VECTOR_BYTES);
-	if (layout->high_bits > 0)
-		planes.high = add_plane(&planes, groups * layout->high_bits * VECTOR_BYTES);
-	if (layout->sub_bytes > 0)
-		planes.sub = add_plane(&planes, blocks * layout->sub_bytes * LLM_PANEL_ROWS);
-	planes.d = add_plane(&planes, blocks * LLM_PANEL_ROWS * sizeof(uint16_t));
-	if (layout->has_m)
-		planes.m = add_plane(&planes, blocks * LLM_PANEL_ROWS * sizeof(uint16_t));
-	return planes;
+		return ((uint64_t) cols * LLM_PANEL_ROWS * llm_tensor_type_info(type)->block_bytes + LLM_PANEL_VECTOR - 1) /
+			LLM_PANEL_VECTOR * LLM_PANEL_VECTOR;
+	if (cols < layout->weights)
+		return 0;
+	return llm_block_place(*layout, (uint64_t) cols / layout->weights - 1) + llm_block_bytes(*layout);
 }
 
 void
@@ -67,7 +50,7 @@ llm_panel_pack(LlmTensorType type, int32_t cols, int32_t n_rows, const void *row
 	};
 #undef PACK
 
-	memset(panel, 0, llm_panel_planes(type, cols).panel_bytes);
+	memset(panel, 0, llm_panel_bytes(type, cols));
 	pack[type] (cols, n_rows, row_bytes, panel);
 }
 
@@ -76,7 +59,6 @@ llm_matrix_row(const LlmMatrix *matrix, int32_t row, float *out)
 {
 	const LlmTensorTypeInfo *info = llm_tensor_type_info(matrix->type);
 	const LlmBlockLayout *layout = llm_block_layout(matrix->type);
-	LlmPanelPlanes planes = llm_panel_planes(matrix->type, matrix->cols);
 	const uint8_t *panel = matrix->panels + row / LLM_PANEL_ROWS * matrix->panel_bytes;
 
 	row %= LLM_PANEL_ROWS;
@@ -90,19 +72,9 @@ llm_matrix_row(const LlmMatrix *matrix, int32_t row, float *out)
 									   panel + (b * LLM_PANEL_ROWS + row) * info->block_bytes);
 			continue;
 		}
-		get_block(*layout, &planes, panel, b, row, &block);
+		get_block(*layout, panel, b, row, &block);
 		llm_block_values(matrix->type, &block, out + b * info->block_weights);
 	}
-}
-
-/* Append a plane; returns its offset. */
-static uint64_t
-add_plane(LlmPanelPlanes *planes, uint64_t bytes)
-{
-	uint64_t	offset = planes->panel_bytes;
-
-	planes->panel_bytes += (bytes + VECTOR_BYTES - 1) / VECTOR_BYTES * VECTOR_BYTES;
-	return offset;
 }
 
 TEMPLATE void
@@ -127,7 +99,7 @@ pack_half_words(int32_t cols, int32_t n_rows, const uint8_t *row_bytes, uint8_t 
 	pack_elements(cols, n_rows, sizeof(uint16_t), row_bytes, panel);
 }
 
-/* One plane's share of a row's group: some bits of every code. */
+/* The low or the high vectors' share of a row's group: some bits of every code. */
 TEMPLATE void
 put_bits(int bits, int drop, const uint8_t *restrict codes, uint8_t *restrict vectors)
 {
@@ -141,40 +113,33 @@ put_bits(int bits, int drop, const uint8_t *restrict codes, uint8_t *restrict ve
 		words[llm_quad_vector(bits, q)] |= (quad >> drop & every_byte(bits)) << llm_quad_shift(bits, q);
 	}
 	for (int v = 0; v < bits; v++)
-		memcpy(vectors + v * VECTOR_BYTES, &words[v], QUAD);
+		memcpy(vectors + v * LLM_PANEL_VECTOR, &words[v], QUAD);
 }
 
 TEMPLATE void
-put_block(LlmBlockLayout layout, const LlmPanelPlanes *planes, uint8_t *restrict panel, int64_t index,
-		  int row, const LlmBlock *restrict block)
+put_block(LlmBlockLayout layout, uint8_t *restrict panel, int64_t index, int row, const LlmBlock *restrict block)
 {
-	int			n_groups = layout.weights / LLM_GROUP;
-	uint8_t    *low = panel + planes->low + index * n_groups * layout.low_bits * VECTOR_BYTES;
-	uint8_t    *high = panel + planes->high + index * n_groups * layout.high_bits * VECTOR_BYTES;
-	uint8_t    *sub = panel + planes->sub + index * layout.sub_bytes * LLM_PANEL_ROWS;
-	int64_t		scale = (index * LLM_PANEL_ROWS + row) * (int64_t) sizeof(uint16_t);
+	uint8_t    *sub = panel + llm_block_place(layout, index);
+	uint8_t    *group = sub + llm_sub_bytes(layout) + row * QUAD;
+	uint8_t    *halves = panel + llm_halves_place(layout, index) + row * sizeof(uint16_t);
 
-	for (int g = 0; g < n_groups; g++)
+	for (int k = 0; k < layout.weights; k += LLM_GROUP, group += llm_group_bytes(layout))
 	{
-		const uint8_t *codes = block->codes + g * LLM_GROUP;
-
-		put_bits(layout.low_bits, 0, codes, low + g * layout.low_bits * VECTOR_BYTES + row * QUAD);
+		put_bits(layout.low_bits, 0, block->codes + k, group);
 		if (layout.high_bits > 0)
-			put_bits(layout.high_bits, layout.low_bits, codes,
-					 high + g * layout.high_bits * VECTOR_BYTES + row * QUAD);
+			put_bits(layout.high_bits, layout.low_bits, block->codes + k, group + layout.low_bits * LLM_PANEL_VECTOR);
 	}
 	for (int i = 0; i < layout.sub_bytes; i++)
 		sub[i * LLM_PANEL_ROWS + row] = block->sub[i];
-	memcpy(panel + planes->d + scale, &block->d, sizeof(block->d));
+	memcpy(halves, &block->d, sizeof(block->d));
 	if (layout.has_m)
-		memcpy(panel + planes->m + scale, &block->m, sizeof(block->m));
+		memcpy(halves + llm_halves_bytes(), &block->m, sizeof(block->m));
 }
 
 TEMPLATE void
 pack_blocks(LlmTensorType type, LlmBlockLayout layout, int32_t cols, int32_t n_rows,
 			const uint8_t *row_bytes, uint8_t *panel)
 {
-	LlmPanelPlanes planes = llm_panel_planes(type, cols);
 	int64_t		size = llm_tensor_type_info(type)->block_bytes;
 	int64_t		n_blocks = cols / layout.weights;
 	LlmBlock	block;
@@ -183,7 +148,7 @@ pack_blocks(LlmTensorType type, LlmBlockLayout layout, int32_t cols, int32_t n_r
 		for (int row = 0; row < n_rows; row++)
 		{
 			llm_block_read(type, row_bytes + (row * n_blocks + b) * size, &block);
-			put_block(layout, &planes, panel, b, row, &block);
+			put_block(layout, panel, b, row, &block);
 		}
 }
 
@@ -203,38 +168,32 @@ get_bits(int bits, int q, const uint8_t *vectors)
 {
 	uint32_t	word;
 
-	memcpy(&word, vectors + llm_quad_vector(bits, q) * VECTOR_BYTES, QUAD);
+	memcpy(&word, vectors + llm_quad_vector(bits, q) * LLM_PANEL_VECTOR, QUAD);
 	return word >> llm_quad_shift(bits, q) & every_byte(bits);
 }
 
 static void
-get_block(LlmBlockLayout layout, const LlmPanelPlanes *planes, const uint8_t *panel,
-		  int64_t index, int row, LlmBlock *block)
+get_block(LlmBlockLayout layout, const uint8_t *panel, int64_t index, int row, LlmBlock *block)
 {
-	int			n_groups = layout.weights / LLM_GROUP;
-	const uint8_t *low = panel + planes->low + index * n_groups * layout.low_bits * VECTOR_BYTES;
-	const uint8_t *high = panel + planes->high + index * n_groups * layout.high_bits * VECTOR_BYTES;
-	const uint8_t *sub = panel + planes->sub + index * layout.sub_bytes * LLM_PANEL_ROWS;
-	int64_t		scale = (index * LLM_PANEL_ROWS + row) * (int64_t) sizeof(uint16_t);
+	const uint8_t *sub = panel + llm_block_place(layout, index);
+	const uint8_t *halves = panel + llm_halves_place(layout, index) + row * sizeof(uint16_t);
 
 	for (int i = 0; i < layout.weights / QUAD; i++)
 	{
-		int			g = i / QUADS_PER_GROUP;
 		int			q = i % QUADS_PER_GROUP;
-		uint32_t	quad = get_bits(layout.low_bits, q,
-									low + g * layout.low_bits * VECTOR_BYTES + row * QUAD);
+		const uint8_t *group = sub + llm_sub_bytes(layout) + i / QUADS_PER_GROUP * llm_group_bytes(layout) + row * QUAD;
+		uint32_t	quad = get_bits(layout.low_bits, q, group);
 
 		if (layout.high_bits > 0)
-			quad |= get_bits(layout.high_bits, q, high + g * layout.high_bits * VECTOR_BYTES +
-							 row * QUAD) << layout.low_bits;
+			quad |= get_bits(layout.high_bits, q, group + layout.low_bits * LLM_PANEL_VECTOR) << layout.low_bits;
 		memcpy(block->codes + i * QUAD, &quad, QUAD);
 	}
 	for (size_t i = 0; i < sizeof(block->sub); i++)
 		block->sub[i] = (int) i < layout.sub_bytes ? sub[i * LLM_PANEL_ROWS + row] : 0;
-	memcpy(&block->d, panel + planes->d + scale, sizeof(block->d));
+	memcpy(&block->d, halves, sizeof(block->d));
 	block->m = 0;
 	if (layout.has_m)
-		memcpy(&block->m, panel + planes->m + scale, sizeof(block->m));
+		memcpy(&block->m, halves + llm_halves_bytes(), sizeof(block->m));
 }
 
 /* A mask with the lowest bits of every byte set. */

@@ -11,12 +11,16 @@
  * Panels of float types (F32, F16, BF16):
  *		element[cols][16]
  *
- * Panels of quantized types are split in planes, each 64-byte aligned (a
- * plane's size is rounded up to 64), in this order where the type has them:
+ * Panels of quantized types lie in memory as a product reads them, so that reading is one stream.  They are cut into
+ * units of one of the file's blocks, of 32 or 256 weights, where the type has minimums, and of two where
+ * it has none; the last of these may have one alone.  Of a unit come, each at a multiple of 64 bytes,
  *
- *		low		[cols/32][L][16 rows][4]	the low bits
- *		high	[cols/32][H][16 rows][4]	the remaining high bits
- *		scale	see below
+ *		halves	half[2][16 rows]	d and m (dmin) of the block, or d of the two blocks
+ *		blocks	for each of them
+ *			sub		[bytes][16 rows]	the file's bytes of scales and minimums: K types alone
+ *			groups	for each 32 of the block's weights
+ *				low		[L][16 rows][4]		the low bits
+ *				high	[H][16 rows][4]		the remaining high bits
  *
  * The 32 weights of one group are numbered k = 0..31 and handled as eight
  * "quads" of four consecutive weights: quad q = k / 4, and byte [row][j] of a
@@ -35,16 +39,11 @@
  *	+2 bits (Q6_K: bits 4 and 5):
  *					high: H = 2 vectors; vector v holds quad 4v + i at bits 2i..2i+1.
  *
- * Scales, element [..][16 rows], all planes in file precision:
+ * The bytes of sub:
  *
- *	 Q4_0, Q5_0, Q8_0:	d half[cols/32][16]
- *	 Q4_1, Q5_1:		d half[cols/32][16], then a plane m half[cols/32][16]
- *	 Q4_K, Q5_K:		sub uint8[cols/256][12][16]: the file's 12 scale bytes; then planes
- *						d half[cols/256][16], dmin half[cols/256][16]
- *	 Q6_K:				sub int8[cols/256][16][16]; d half[cols/256][16]
- *	 Q3_K:				sub uint8[cols/256][12][16]: the file's 12 scale bytes; d half[cols/256][16]
- *	 Q2_K:				sub uint8[cols/256][16][16]: scale in the low nibble, minimum in the
- *						high; d half[cols/256][16]; dmin half[cols/256][16]
+ *	 Q3_K, Q4_K, Q5_K:	12, scales (and minimums) of 6 bits as ggml packs them
+ *	 Q6_K:				16 scales, signed
+ *	 Q2_K:				16, the scale in the low nibble, the minimum in the high
  *
  * A weight's value, c its code, s its sub-block (32 weights in Q4_K and Q5_K, 16 in
  * Q2_K, Q3_K and Q6_K):
@@ -56,9 +55,10 @@
 #ifndef LLM_MATRIX_H
 #define LLM_MATRIX_H
 
-#include "engine/tensor_type.h"
+#include "engine/block.h"
 
 #define LLM_PANEL_ROWS 16
+#define LLM_PANEL_VECTOR 64		/* bytes: four of each row */
 #define LLM_GROUP 32			/* weights that share an activation scale */
 
 typedef struct LlmMatrix
@@ -71,28 +71,87 @@ typedef struct LlmMatrix
 	const uint8_t *panels;		/* 64-byte aligned; not owned */
 } LlmMatrix;
 
-/* Byte offsets of the planes within one panel; 0 for a plane the type lacks. */
-typedef struct LlmPanelPlanes
-{
-	uint64_t	low;
-	uint64_t	high;
-	uint64_t	sub;
-	uint64_t	d;
-	uint64_t	m;				/* m of Q4_1 and Q5_1, dmin of the K types */
-	uint64_t	panel_bytes;
-} LlmPanelPlanes;
-
-extern LlmPanelPlanes llm_panel_planes(LlmTensorType type, int32_t cols);
+/* Of a panel of so many weights in a row; a multiple of 64. */
+extern uint64_t llm_panel_bytes(LlmTensorType type, int32_t cols);
 
 /*
  * Pack one panel: row_bytes are the file's bytes of n_rows (1..16) consecutive rows,
- * each of cols weights; panel receives llm_panel_planes().panel_bytes bytes,
- * padding included.  Bit-exact: no weight changes.
+ * each of cols weights; panel receives llm_panel_bytes() bytes, padding
+ * included.  Bit-exact: no weight changes.
  */
 extern void llm_panel_pack(LlmTensorType type, int32_t cols, int32_t n_rows,
 						   const void *row_bytes, void *panel);
 
 /* Row of the matrix as floats, out[cols]: the embedding look-up, and the kernels' oracle. */
 extern void llm_matrix_row(const LlmMatrix *matrix, int32_t row, float *out);
+
+/*
+ * Where in a panel of a quantized type block b has its sub, which its groups follow; its halves, d and then m; and where group g
+ * has its low bits, which its high ones follow.  Inlined with a layout that is constant.
+ */
+static inline uint64_t llm_block_place(LlmBlockLayout layout, uint64_t b);
+static inline uint64_t llm_halves_place(LlmBlockLayout layout, uint64_t b);
+static inline uint64_t llm_group_place(LlmBlockLayout layout, uint64_t g);
+
+/* Of a unit and of its parts. */
+static inline uint64_t
+llm_unit_blocks(LlmBlockLayout layout)
+{
+	return layout.has_m ? 1 : 2;
+}
+
+static inline uint64_t
+llm_halves_bytes(void)
+{
+	return LLM_PANEL_ROWS * sizeof(uint16_t);
+}
+
+static inline uint64_t
+llm_sub_bytes(LlmBlockLayout layout)
+{
+	return (uint64_t) layout.sub_bytes * LLM_PANEL_ROWS;
+}
+
+static inline uint64_t
+llm_group_bytes(LlmBlockLayout layout)
+{
+	return (uint64_t) (layout.low_bits + layout.high_bits) * LLM_PANEL_VECTOR;
+}
+
+static inline uint64_t
+llm_block_bytes(LlmBlockLayout layout)
+{
+	return llm_sub_bytes(layout) + (uint64_t) layout.weights / LLM_GROUP * llm_group_bytes(layout);
+}
+
+static inline uint64_t
+llm_unit_bytes(LlmBlockLayout layout)
+{
+	return 2 * llm_halves_bytes() + llm_unit_blocks(layout) * llm_block_bytes(layout);
+}
+
+static inline uint64_t
+llm_block_place(LlmBlockLayout layout, uint64_t b)
+{
+	const uint64_t blocks = llm_unit_blocks(layout);
+
+	return b / blocks * llm_unit_bytes(layout) + 2 * llm_halves_bytes() + b % blocks * llm_block_bytes(layout);
+}
+
+static inline uint64_t
+llm_halves_place(LlmBlockLayout layout, uint64_t b)
+{
+	const uint64_t blocks = llm_unit_blocks(layout);
+
+	return b / blocks * llm_unit_bytes(layout) + b % blocks * llm_halves_bytes();
+}
+
+static inline uint64_t
+llm_group_place(LlmBlockLayout layout, uint64_t g)
+{
+	const uint64_t groups = (uint64_t) layout.weights / LLM_GROUP;
+
+	return llm_block_place(layout, g / groups) + llm_sub_bytes(layout) + g % groups * llm_group_bytes(layout);
+}
 
 #endif							/* LLM_MATRIX_H */

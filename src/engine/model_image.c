@@ -108,7 +108,7 @@ fill_slot(LlmModel *model, int32_t slot, const uint8_t *image, const LlmImageEnt
 	matrix.rows = entry->rows;
 	matrix.cols = entry->cols;
 	matrix.n_panels = (entry->rows + LLM_PANEL_ROWS - 1) / LLM_PANEL_ROWS;
-	matrix.panel_bytes = llm_panel_planes(matrix.type, matrix.cols).panel_bytes;
+	matrix.panel_bytes = llm_panel_bytes(matrix.type, matrix.cols);
 	matrix.panels = data;
 	switch (role)
 	{

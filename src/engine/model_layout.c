@@ -74,5 +74,5 @@ llm_image_entry_size(LlmRole role, LlmTensorType type, int32_t rows, int32_t col
 	if (llm_role_is_norm(role))
 		return ((uint64_t) cols * sizeof(float) +
 				LLM_IMAGE_ALIGNMENT - 1) / LLM_IMAGE_ALIGNMENT * LLM_IMAGE_ALIGNMENT;
-	return n_panels * llm_panel_planes(type, cols).panel_bytes;
+	return n_panels * llm_panel_bytes(type, cols);
 }

@@ -266,7 +266,7 @@ load_piece(const Load *load, const Piece *piece, uint8_t *buffer, LlmError *erro
 		llm_dequantize_row(tensor->type, buffer, entry->cols, (float *) out);
 		return true;
 	}
-	panel_bytes = llm_panel_planes(tensor->type, entry->cols).panel_bytes;
+	panel_bytes = llm_panel_bytes(tensor->type, entry->cols);
 	out += (uint64_t) piece->first_row / LLM_PANEL_ROWS * panel_bytes;
 	for (int32_t row = 0; row < piece->n_rows; row += LLM_PANEL_ROWS, out += panel_bytes)
 	{

@@ -114,26 +114,28 @@ best_loop(bool takes_int8)
 static void
 fill_panel(LlmTensorType type, int32_t cols, uint8_t *panel)
 {
-	LlmPanelPlanes planes = llm_panel_planes(type, cols);
+	const uint64_t panel_bytes = llm_panel_bytes(type, cols);
+	const LlmBlockLayout *layout = llm_block_layout(type);
 	uint16_t   *halves = (uint16_t *) panel;
 	float	   *floats = (float *) panel;
 
-	for (uint64_t i = 0; i < planes.panel_bytes; i++)
+	for (uint64_t i = 0; i < panel_bytes; i++)
 		panel[i] = (uint8_t) rand();
 	switch (type)
 	{
 		case LLM_F32:
-			for (uint64_t i = 0; i < planes.panel_bytes / 4; i++)
+			for (uint64_t i = 0; i < panel_bytes / 4; i++)
 				floats[i] = (float) rand() / (float) RAND_MAX - 0.5f;
 			break;
 		case LLM_F16:
 		case LLM_BF16:
-			for (uint64_t i = 0; i < planes.panel_bytes / 2; i++)
+			for (uint64_t i = 0; i < panel_bytes / 2; i++)
 				halves[i] = (uint16_t) ((halves[i] & 0x83ff) | (type == LLM_F16 ? 0x2000 : 0x3c00));
 			break;
 		default:
-			for (uint64_t i = planes.d / 2; i < planes.panel_bytes / 2; i++)
-				halves[i] = 0x1c00;
+			for (int32_t b = 0; b < cols / layout->weights; b++)
+				for (int i = 0; i < LLM_PANEL_ROWS * (layout->has_m ? 2 : 1); i++)
+					halves[llm_halves_place(*layout, b) / 2 + i] = 0x1c00;
 			break;
 	}
 }
@@ -142,7 +144,7 @@ fill_panel(LlmTensorType type, int32_t cols, uint8_t *panel)
 static LlmMatrix *
 make_matrices(const Options *options, const LlmTensorTypeInfo *info, int *count)
 {
-	const uint64_t panel_bytes = llm_panel_planes(info->type, options->cols).panel_bytes;
+	const uint64_t panel_bytes = llm_panel_bytes(info->type, options->cols);
 	const int32_t n_panels = (options->rows + LLM_PANEL_ROWS - 1) / LLM_PANEL_ROWS;
 	const uint64_t bytes = panel_bytes * (uint64_t) n_panels;
 	LlmMatrix  *matrices;

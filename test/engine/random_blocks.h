@@ -119,7 +119,7 @@ random_matrix(LlmTensorType type, int32_t rows, int32_t cols, uint8_t **row_byte
 	for (int32_t r = 0; r < rows; r++)
 		random_row(type, cols, bytes + r * size);
 	matrix.n_panels = (rows + LLM_PANEL_ROWS - 1) / LLM_PANEL_ROWS;
-	matrix.panel_bytes = llm_panel_planes(type, cols).panel_bytes;
+	matrix.panel_bytes = llm_panel_bytes(type, cols);
 	panels = random_alloc(matrix.n_panels * matrix.panel_bytes);
 	for (int32_t p = 0; p < matrix.n_panels; p++)
 	{

@@ -42,51 +42,66 @@ rows_equal(LlmTensorType type, int rows, int cols)
 	return equal;
 }
 
-/* The planes of a panel and their sizes, as the header lists them. */
-static bool
-planes_as_described(LlmTensorType type, int cols)
+/* What the header says of a type: bits of a code, bytes of scales and minimums of a row's block, whether it has minimums. */
+typedef struct Described
 {
-	LlmPanelPlanes planes = llm_panel_planes(type, cols);
-	uint64_t	low[LLM_TENSOR_TYPE_LIMIT] = {
-		[LLM_Q4_0] = 4,[LLM_Q4_1] = 4,[LLM_Q5_0] = 4,[LLM_Q5_1] = 4,[LLM_Q8_0] = 8,[LLM_Q2_K] = 2,
-		[LLM_Q3_K] = 2,[LLM_Q4_K] = 4,[LLM_Q5_K] = 4,[LLM_Q6_K] = 4
-	};
-	uint64_t	high[LLM_TENSOR_TYPE_LIMIT] = {
-		[LLM_Q5_0] = 1,[LLM_Q5_1] = 1,[LLM_Q3_K] = 1,[LLM_Q5_K] = 1,[LLM_Q6_K] = 2
-	};
-	uint64_t	sub[LLM_TENSOR_TYPE_LIMIT] = {
-		[LLM_Q2_K] = 16,[LLM_Q3_K] = 12,[LLM_Q4_K] = 12,[LLM_Q5_K] = 12,[LLM_Q6_K] = 16
-	};
-	bool		has_m = type == LLM_Q4_1 || type == LLM_Q5_1 || type == LLM_Q2_K || type == LLM_Q4_K ||
-		type == LLM_Q5_K;
-	uint64_t	blocks = cols / llm_tensor_type_info(type)->block_weights;
-	uint64_t	halves = (blocks * 32 + 63) / 64 * 64;
-	uint64_t	at = 0;
+	uint64_t	weights;
+	uint64_t	low;
+	uint64_t	high;
+	uint64_t	sub;
+	bool		has_m;
+} Described;
 
-	at += cols / 32 * low[type] * 64;
-	if (planes.high != (high[type] > 0 ? at : 0))
-		return false;
-	at += cols / 32 * high[type] * 64;
-	if (planes.sub != (sub[type] > 0 ? at : 0))
-		return false;
-	at += blocks * sub[type] * 16;
-	if (planes.low != 0 || planes.d != at)
-		return false;
-	at += halves;
-	if (planes.m != (has_m ? at : 0))
-		return false;
-	at += has_m ? halves : 0;
-	return planes.panel_bytes == at;
+static Described
+described_type(LlmTensorType type)
+{
+	static const Described types[LLM_TENSOR_TYPE_LIMIT] = {
+		[LLM_Q4_0] = {32, 4, 0, 0, false},[LLM_Q4_1] = {32, 4, 0, 0, true},[LLM_Q5_0] = {32, 4, 1, 0, false},
+		[LLM_Q5_1] = {32, 4, 1, 0, true},[LLM_Q8_0] = {32, 8, 0, 0, false},[LLM_Q2_K] = {256, 2, 0, 16, true},
+		[LLM_Q3_K] = {256, 2, 1, 12, false},[LLM_Q4_K] = {256, 4, 0, 12, true},[LLM_Q5_K] = {256, 4, 1, 12, true},
+		[LLM_Q6_K] = {256, 4, 2, 16, false}
+	};
+
+	return types[type];
 }
 
-/* Bits `bits` wide of weight k of a row, from a plane: the header's words as an index. */
-static int
-code_bits(const uint8_t *plane, int bits, int row, int k)
+/* Walk over a panel: its parts follow each other as the header lists them, and nothing else is there. */
+static bool
+parts_as_described(LlmTensorType type, int cols)
 {
-	int			q = k % 32 / 4;
+	const Described t = described_type(type);
+	const LlmBlockLayout layout = *llm_block_layout(type);
+	const uint64_t unit = t.has_m ? 1 : 2;
+	uint64_t	at = 0;
+	uint64_t	halves = 0;
+	bool		good = true;
+
+	for (uint64_t b = 0; b < cols / t.weights; b++)
+	{
+		if (b % unit == 0)
+		{
+			halves = at;
+			at += 2 * 16 * 2;
+		}
+		good = good && llm_halves_place(layout, b) == halves + b % unit * 32;
+		good = good && llm_block_place(layout, b) == at;
+		at += t.sub * 16;
+		for (uint64_t g = b * t.weights / 32; g < (b + 1) * t.weights / 32; g++)
+		{
+			good = good && llm_group_place(layout, g) == at;
+			at += (t.low + t.high) * 64;
+		}
+	}
+	return good && llm_panel_bytes(type, cols) == at;
+}
+
+/* Bits `bits` wide of weight k of a row's group, from its low or high vectors: the header's words as an index. */
+static int
+code_bits(const uint8_t *vectors, int bits, int row, int k)
+{
+	int			q = k / 4;
 	int			vector = bits == 8 ? q : bits == 4 ? q % 4 : bits == 2 ? q / 4 : 0;
 	int			shift = bits == 8 ? 0 : bits == 4 ? q / 4 * 4 : bits == 2 ? q % 4 * 2 : q;
-	const uint8_t *vectors = plane + k / 32 * bits * 64;
 
 	return vectors[vector * 64 + row * 4 + k % 4] >> shift & ((1 << bits) - 1);
 }
@@ -96,14 +111,14 @@ code_bits(const uint8_t *plane, int bits, int row, int k)
  * must lie where the header says.
  */
 static bool
-codes_in_place(LlmTensorType type, int low_bits, int high_bits, int offset)
+codes_in_place(LlmTensorType type, int offset)
 {
 	const int	cols = 96;
+	const Described t = described_type(type);
 	const LlmTensorTypeInfo *info = llm_tensor_type_info(type);
 	size_t		row_size = cols / 32 * info->block_bytes;
 	uint8_t    *row_bytes = random_alloc(5 * row_size);
-	uint8_t    *panel = random_alloc(llm_panel_planes(type, cols).panel_bytes);
-	LlmPanelPlanes planes = llm_panel_planes(type, cols);
+	uint8_t    *panel = random_alloc(llm_panel_bytes(type, cols));
 	float		weights[96];
 	bool		good = true;
 
@@ -117,14 +132,17 @@ codes_in_place(LlmTensorType type, int low_bits, int high_bits, int offset)
 		llm_dequantize_row(type, row_bytes + r * row_size, cols, weights);
 		for (int k = 0; k < cols; k++)
 		{
-			int			code = code_bits(panel + planes.low, low_bits, r, k);
+			const uint64_t group = k / 32;
+			const uint64_t bytes = (t.low + t.high) * 64;
+			const uint8_t *unit = panel + group / 2 * (64 + 2 * bytes);
+			const uint8_t *vectors = unit + 64 + group % 2 * bytes;
+			int			code = code_bits(vectors, (int) t.low, r, k % 32);
 
-			if (high_bits > 0)
-				code |= code_bits(panel + planes.high, high_bits, r, k) << low_bits;
+			if (t.high > 0)
+				code |= code_bits(vectors + t.low * 64, (int) t.high, r, k % 32) << t.low;
 			good = good && code - offset == weights[k];
+			good = good && memcmp(unit + (group % 2 * 16 + r) * 2, "\x00\x3c", 2) == 0;
 		}
-		for (int g = 0; g < cols / 32; g++)
-			good = good && memcmp(panel + planes.d + (g * 16 + r) * 2, "\x00\x3c", 2) == 0;
 	}
 	free(row_bytes);
 	free(panel);
@@ -137,7 +155,7 @@ is_compact(const LlmTensorTypeInfo *info, int cols)
 {
 	double		in_file = 16.0 * cols / info->block_weights * info->block_bytes;
 
-	return llm_panel_planes(info->type, cols).panel_bytes <= 1.03 * in_file;
+	return llm_panel_bytes(info->type, cols) <= 1.03 * in_file;
 }
 
 int
@@ -159,16 +177,16 @@ main(void)
 		{
 			for (int r = 0; r < COUNT(row_counts); r++)
 				equal = equal && rows_equal(types[i].type, row_counts[r], cols[c]);
-			described = described && llm_panel_planes(types[i].type, cols[c]).panel_bytes % 64 == 0 &&
-				(weights == 1 || planes_as_described(types[i].type, cols[c]));
+			described = described && llm_panel_bytes(types[i].type, cols[c]) % 64 == 0 &&
+				(weights == 1 || parts_as_described(types[i].type, cols[c]));
 		}
 		ok(equal, "%s: rows survive packing bit for bit", types[i].name);
-		ok(described, "%s: planes are where the header puts them", types[i].name);
+		ok(described, "%s: a panel's parts are where the header puts them", types[i].name);
 		ok(is_compact(&types[i], 4096) && is_compact(&types[i], 11008), "%s: a panel is no larger than "
 		   "its rows", types[i].name);
 	}
-	ok(codes_in_place(LLM_Q4_0, 4, 0, 8), "Q4_0: codes are where the header puts them");
-	ok(codes_in_place(LLM_Q5_0, 4, 1, 16), "Q5_0: codes are where the header puts them");
-	ok(codes_in_place(LLM_Q8_0, 8, 0, 128), "Q8_0: codes are where the header puts them");
+	ok(codes_in_place(LLM_Q4_0, 8), "Q4_0: codes are where the header puts them");
+	ok(codes_in_place(LLM_Q5_0, 16), "Q5_0: codes are where the header puts them");
+	ok(codes_in_place(LLM_Q8_0, 128), "Q8_0: codes are where the header puts them");
 	return done_testing();
 }

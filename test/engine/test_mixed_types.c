@@ -26,7 +26,7 @@ as_floats(const LlmMatrix *matrix)
 	float	   *rows = random_alloc((size_t) LLM_PANEL_ROWS * (size_t) matrix->cols * sizeof(float));
 	uint8_t    *panels;
 
-	result.panel_bytes = llm_panel_planes(LLM_F32, matrix->cols).panel_bytes;
+	result.panel_bytes = llm_panel_bytes(LLM_F32, matrix->cols);
 	panels = random_alloc(result.panel_bytes * (size_t) result.n_panels);
 	for (int32_t p = 0; p < matrix->n_panels; p++)
 	{

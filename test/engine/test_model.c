@@ -515,7 +515,7 @@ test_image_size(void)
 		for (size_t j = 0; j < sizeof(widths) / sizeof(widths[0]); j++)
 		{
 			double		in_file = 16.0 * widths[j] / types[i].block_weights * types[i].block_bytes;
-			double		ratio = llm_panel_planes(types[i].type, widths[j]).panel_bytes / in_file;
+			double		ratio = llm_panel_bytes(types[i].type, widths[j]) / in_file;
 
 			worst = ratio > worst ? ratio : worst;
 		}

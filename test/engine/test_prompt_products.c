@@ -239,8 +239,7 @@ test_no_numbers(const LlmKernels *kernels, LlmTensorType type)
 	{
 	ROWS = 20, COLS = 256, N = 18};
 	LlmMatrix	w = random_matrix(type, ROWS, COLS, NULL);
-	LlmPanelPlanes planes = llm_panel_planes(type, COLS);
-	uint16_t   *d = (uint16_t *) (w.panels + planes.d);
+	uint16_t   *d = (uint16_t *) (w.panels + llm_halves_place(*llm_block_layout(type), 0));
 	LlmPrompts	x = {.n_cols = N, .width = COLS, .factor = random_alloc(N * sizeof(float))};
 	float	   *values = random_alloc(N * COLS * sizeof(float));
 	float	   *before = random_alloc(N * 32 * sizeof(float));

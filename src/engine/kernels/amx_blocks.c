@@ -46,7 +46,7 @@ typedef struct Sums
 /* A block of a panel, where it is packed. */
 typedef struct PackedBlock
 {
-	PanelPointers panel;
+	const uint8_t *panel;
 	int64_t		block;
 } PackedBlock;
 
@@ -124,7 +124,7 @@ unpack_groups(LlmTensorType type, const PackedBlock *from, int first, int last, 
 
 				scale = _mm512_ternarylogic_epi32(_mm512_slli_epi32(dwords, 16), dwords, _mm512_set1_epi32(0xffff), 0xf8);
 			}
-			unpack_quad(type, unpack_code(type, &from->panel, from->block * SCALE_GROUPS + g, q), scale, lower + q * 64,
+			unpack_quad(type, unpack_code(type, group_at(type, from->panel, from->block * SCALE_GROUPS + g), q), scale, lower + q * 64,
 						upper + q * 64);
 		}
 	}
@@ -136,9 +136,8 @@ fetch_groups(LlmTensorType type, const PackedBlock *from, int first, int last)
 	const int64_t group = from->block * SCALE_GROUPS + first;
 
 	if (first == 0)
-		prefetch_scales(type, false, &from->panel, group, SCALE_GROUPS);
-	prefetch_bytes(false, from->panel.low + group * low_bytes(type), (last - first) * low_bytes(type));
-	prefetch_bytes(false, from->panel.high + group * high_bytes(type), (last - first) * high_bytes(type));
+		prefetch_block_scales(type, false, from->panel, group);
+	prefetch_bytes(false, group_at(type, from->panel, group), (last - first) * group_bytes(type));
 }
 
 /* --- columns -------------------------------------------------------------------- */
@@ -236,8 +235,7 @@ add_sums(LlmTensorType type, const Sums *sums, const BlockScales *scales, const 
 
 /* The i-th of a stretch's blocks, panel by panel; after the last one it goes on with the first panel's next stretch. */
 KERNEL_INLINE PackedBlock
-packed_block(const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first, int32_t last, int64_t stretch_block,
-			 int blocks, int i)
+packed_block(const LlmMatrix *w, int32_t first, int32_t last, int64_t stretch_block, int blocks, int i)
 {
 	const int	n = (last - first) * blocks;
 	const int64_t next = stretch_block + blocks + i - n;
@@ -246,12 +244,12 @@ packed_block(const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first, in
 
 	if (i < n)
 	{
-		result.panel = panel_pointers(w, planes, first + i / blocks);
+		result.panel = panel_at(w, first + i / blocks);
 		result.block = stretch_block + i % blocks;
 	}
 	else
 	{
-		result.panel = panel_pointers(w, planes, first);
+		result.panel = panel_at(w, first);
 		result.block = next < n_blocks ? next : 0;
 	}
 	return result;
@@ -264,8 +262,8 @@ packed_block(const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first, in
  * under way while the sums of the one before are added: none of them waits for another.
  */
 KERNEL_INLINE void
-matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first, int32_t last,
-			 const LlmActivations *x, int32_t column, int columns, float *y, int64_t y_stride)
+matmul_block(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
+			 int32_t column, int columns, float *y, int64_t y_stride)
 {
 	const int64_t groups = w->cols / LLM_GROUP;
 	const int	n_tiles = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
@@ -280,10 +278,10 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 		const int	count = stretch_count(groups - g);
 		const int	blocks = count / SCALE_GROUPS;
 		const int	n = (last - first) * blocks;
-		PackedBlock ahead = packed_block(w, planes, first, last, g / SCALE_GROUPS, blocks, 0);
+		PackedBlock ahead = packed_block(w, first, last, g / SCALE_GROUPS, blocks, 0);
 
 		copy_stretch(type, x, column, columns, whole, g, count, activations);
-		unpack_block_scales(type, &ahead.panel, ahead.block, &weights[0].scales);
+		unpack_block_scales(type, ahead.panel, ahead.block, &weights[0].scales);
 		unpack_groups(type, &ahead, 0, SCALE_GROUPS, &weights[0]);
 		multiply_block(type, &weights[0], tile_columns(x, column, whole, activations, 0, g), 0, &sums[0]);
 
@@ -293,11 +291,11 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 			Weights    *next = &weights[(i + 1) % 2];
 			const int	b = i % blocks;
 			float	   *rows = y + column * y_stride + (int64_t) (first + i / blocks) * LLM_PANEL_ROWS;
-			PackedBlock to_unpack = packed_block(w, planes, first, last, g / SCALE_GROUPS, blocks, i + 1);
-			PackedBlock to_fetch = packed_block(w, planes, first, last, g / SCALE_GROUPS, blocks, i + 2);
+			PackedBlock to_unpack = packed_block(w, first, last, g / SCALE_GROUPS, blocks, i + 1);
+			PackedBlock to_fetch = packed_block(w, first, last, g / SCALE_GROUPS, blocks, i + 2);
 
 			if (i + 1 < n)
-				unpack_block_scales(type, &to_unpack.panel, to_unpack.block, &next->scales);
+				unpack_block_scales(type, to_unpack.panel, to_unpack.block, &next->scales);
 			for (int t = 0; t < n_tiles; t++)
 			{
 				const int	c = t * TILE_COLUMNS;

@@ -19,9 +19,8 @@
 /* What a file that includes this defines for its types: its tiles, and the product of at most BLOCK_COLUMNS columns. */
 KERNEL_INLINE TileShapes tile_shapes(int columns);
 
-KERNEL_INLINE void matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first,
-								int32_t last, const LlmActivations *x, int32_t column, int columns, float *y,
-								int64_t y_stride);
+KERNEL_INLINE void matmul_block(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last,
+								const LlmActivations *x, int32_t column, int columns, float *y, int64_t y_stride);
 
 /* The product of a type: by vectors up to `few` columns, from there on by tiles, but up to `rest` columns beyond whole tiles by vectors. */
 #define AMX_PRODUCT(name, type, few, rest) \
@@ -38,15 +37,13 @@ KERNEL_INLINE void
 matmul_tiles(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x, int32_t n_cols,
 			 float *y, int64_t y_stride)
 {
-	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
-
 	for (int32_t column = 0; column < n_cols; column += BLOCK_COLUMNS)
 	{
 		const int	columns = n_cols - column < BLOCK_COLUMNS ? n_cols - column : BLOCK_COLUMNS;
 		const TileShapes shapes = tile_shapes(columns);
 
 		load_shapes(&shapes);
-		matmul_block(type, w, &planes, first, last, x, column, columns, y, y_stride);
+		matmul_block(type, w, first, last, x, column, columns, y, y_stride);
 	}
 	_tile_release();
 }

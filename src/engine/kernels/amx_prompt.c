@@ -46,7 +46,6 @@ typedef struct PairSums
 typedef struct Reader
 {
 	const LlmMatrix *w;
-	LlmPanelPlanes planes;
 	__m512i		table;			/* of codes */
 	int64_t		groups;			/* of a panel */
 	int			most;			/* groups of a stretch */
@@ -54,8 +53,8 @@ typedef struct Reader
 	int32_t		panel;			/* the first of the two */
 	int64_t		group;			/* the stretch begins here */
 	int			count;			/* groups of the stretch; 0 behind the last panel */
-	PanelPointers now[PANELS];
-	PanelPointers next[PANELS];
+	const uint8_t *now[PANELS];
+	const uint8_t *next[PANELS];
 	RowFactors	factors[2][PANELS]; /* of these two and of the two before, in turns */
 	int			turn;
 	TileScales	scales[PANELS];
@@ -97,10 +96,10 @@ PRODUCT(q6_k, LLM_Q6_K)
 
 /* Where there is no second panel the first is read twice. */
 KERNEL_INLINE void
-point_to_pair(const Reader *reader, int32_t panel, PanelPointers *pointers)
+point_to_pair(const Reader *reader, int32_t panel, const uint8_t **pair)
 {
 	for (int p = 0; p < PANELS; p++)
-		pointers[p] = panel_pointers(reader->w, &reader->planes, panel + p < reader->last ? panel + p : reader->last - 1);
+		pair[p] = panel_at(reader->w, panel + p < reader->last ? panel + p : reader->last - 1);
 }
 
 KERNEL_INLINE void
@@ -112,7 +111,7 @@ begin_pair(LlmTensorType type, Reader *reader, int32_t panel)
 	point_to_pair(reader, panel, reader->now);
 	point_to_pair(reader, panel + PANELS, reader->next);
 	for (int p = 0; p < PANELS; p++)
-		find_row_factors(type, &reader->now[p], reader->groups, &reader->factors[reader->turn][p]);
+		find_row_factors(type, reader->now[p], reader->groups, &reader->factors[reader->turn][p]);
 }
 
 /* On to the next stretch. */
@@ -131,31 +130,26 @@ advance(LlmTensorType type, Reader *reader)
 	reader->count = reader->groups - reader->group < reader->most ? (int) (reader->groups - reader->group) : reader->most;
 }
 
-/* What is unpacked later, and the scales of the next two panels, which begin_pair reads first. */
+/* What is unpacked later, and the halves of the next two panels, which begin_pair reads first. */
 KERNEL_INLINE void
 fetch_ahead(LlmTensorType type, const Reader *reader, int p, int64_t group)
 {
 	const int64_t later = group + GROUPS_AHEAD;
-	const PanelPointers *panel = later < reader->groups ? &reader->now[p] : &reader->next[p];
+	const uint8_t *panel = later < reader->groups ? reader->now[p] : reader->next[p];
 	const int64_t at = later < reader->groups ? later : later - reader->groups < reader->groups ? later - reader->groups : 0;
 
-	prefetch_bytes(true, panel->low + at * low_bytes(type), low_bytes(type));
-	prefetch_bytes(true, panel->high + at * high_bytes(type), high_bytes(type));
-	if (at % SCALE_GROUPS == 0)
-		prefetch_bytes(true, panel->sub + at * sub_bytes(type), SCALE_GROUPS * sub_bytes(type));
-	if (group % (64 / d_bytes(type)) == 0)
-	{
-		prefetch_bytes(false, reader->next[p].d + group * d_bytes(type), 1);
-		if (has_minimum(formula_of(type)))
-			prefetch_bytes(false, reader->next[p].m + group * d_bytes(type), 1);
-	}
+	prefetch_bytes(true, group_at(type, panel, at), group_bytes(type));
+	if (is_of_blocks(formula_of(type)) && at % SCALE_GROUPS == 0)
+		prefetch_bytes(true, sub_at(type, panel, block_of(type, at)), (int64_t) llm_sub_bytes(layout_of(type)));
+	if (group % groups_of_unit(type) == 0)
+		prefetch_bytes(false, halves_at(type, reader->next[p], block_of(type, group)), 1);
 }
 
 /* Unpack the at-th group of the reader's stretch. */
 KERNEL_INLINE void
 read_group(LlmTensorType type, Reader *reader, int p, int at, Stretch *out)
 {
-	const PanelPointers *panel = &reader->now[p];
+	const uint8_t *panel = reader->now[p];
 	const RowFactors *factors = &reader->factors[reader->turn][p];
 	const int64_t group = reader->group + at;
 	const int	place = (int) (group % SCALE_GROUPS);
@@ -165,7 +159,7 @@ read_group(LlmTensorType type, Reader *reader, int p, int at, Stretch *out)
 	else if (place == 0)
 		unpack_tile_block_scales(type, panel, factors, group / SCALE_GROUPS, &reader->scales[p]);
 	fetch_ahead(type, reader, p, group);
-	unpack_tile(type, panel, &reader->scales[p], group, place, reader->table, out->tiles[p][at]);
+	unpack_tile(type, group_at(type, panel, group), &reader->scales[p], place, reader->table, out->tiles[p][at]);
 }
 
 /* --- multiplying ------------------------------------------------------------------- */
@@ -278,7 +272,6 @@ multiply_block(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t la
 	const Columns columns = {x->rounded + first_tile * tile_numbers, tile_numbers, group_numbers, n_tiles, (n_tiles + 1) / 2};
 	Reader		reader = {
 		.w = w,
-		.planes = llm_panel_planes(type, w->cols),
 		.table = code_values(type),
 		.groups = w->cols / LLM_GROUP,
 		.most = n_tiles > 2 * FEW_PAIRS ? MOST_GROUPS : FEW_GROUPS,

@@ -68,28 +68,29 @@ most_of_m(LlmTensorType type)
 	return type == LLM_Q2_K ? 15 : type == LLM_Q4_K || type == LLM_Q5_K ? 63 : 1;
 }
 
-/* The greatest magnitude of n vectors of 16 halves. */
+/* The greatest magnitude of all blocks' d or, the second, m. */
 KERNEL_INLINE __m512
-greatest_half(const uint8_t *halves, int64_t n)
+greatest_half(LlmTensorType type, const uint8_t *panel, int64_t groups, int which)
 {
+	const int64_t n = block_of(type, groups);
 	const __m256i magnitude = _mm256_set1_epi16(0x7fff);
 	__m256i		most = _mm256_setzero_si256();
 
-	for (int64_t i = 0; i < n; i++)
-		most = _mm256_max_epu16(most, _mm256_and_si256(_mm256_loadu_si256((const __m256i *) (halves + 32 * i)), magnitude));
+	for (int64_t b = 0; b < n; b++)
+		most = _mm256_max_epu16(most, _mm256_and_si256(_mm256_loadu_si256((const __m256i *) halves_at(type, panel, b) + which),
+													   magnitude));
 	return _mm512_cvtph_ps(most);
 }
 
 KERNEL_INLINE void
-find_row_factors(LlmTensorType type, const PanelPointers *panel, int64_t groups, RowFactors *out)
+find_row_factors(LlmTensorType type, const uint8_t *panel, int64_t groups, RowFactors *out)
 {
-	const int64_t n = is_of_blocks(formula_of(type)) ? groups / SCALE_GROUPS : groups;
-	__m512		most = _mm512_mul_ps(greatest_half(panel->d, n), _mm512_set1_ps(most_of_d(type)));
+	__m512		most = _mm512_mul_ps(greatest_half(type, panel, groups, 0), _mm512_set1_ps(most_of_d(type)));
 	__m512		exponent;
 	__mmask16	ordinary;
 
 	if (has_minimum(formula_of(type)))
-		most = _mm512_fmadd_ps(greatest_half(panel->m, n), _mm512_set1_ps(most_of_m(type)), most);
+		most = _mm512_fmadd_ps(greatest_half(type, panel, groups, 1), _mm512_set1_ps(most_of_m(type)), most);
 	ordinary = _mm512_cmp_ps_mask(most, _mm512_set1_ps(0x1p40f), _CMP_LT_OQ) &
 		_mm512_cmp_ps_mask(most, _mm512_setzero_ps(), _CMP_GT_OQ);
 	exponent = _mm512_maskz_getexp_ps(ordinary, most);
@@ -109,11 +110,11 @@ twice(__m512i halves, bool upper)
 	return _mm512_permutexvar_epi16(upper ? _mm512_add_epi16(index, _mm512_set1_epi16(16)) : index, halves);
 }
 
-/* Sixteen halves of a plane times the rows' factors. */
+/* Sixteen rows' d or, the second, m times the rows' factors. */
 KERNEL_INLINE __m256i
-scaled_halves(const uint8_t *plane, int64_t index, const RowFactors *factors)
+scaled_halves(const uint8_t *halves, int which, const RowFactors *factors)
 {
-	return _mm512_cvtps_ph(_mm512_mul_ps(load_halves(plane, index), _mm512_load_ps(factors->up)),
+	return _mm512_cvtps_ph(_mm512_mul_ps(load_halves(halves, which), _mm512_load_ps(factors->up)),
 						   _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
@@ -131,27 +132,30 @@ store_scales(const uint8_t *bytes, bool is_signed, __m512h d, uint16_t *first, u
 
 /* Those of group g where a group is all. */
 KERNEL_INLINE void
-unpack_tile_scales(LlmTensorType type, const PanelPointers *panel, const RowFactors *factors, int64_t group, int at,
+unpack_tile_scales(LlmTensorType type, const uint8_t *panel, const RowFactors *factors, int64_t group, int at,
 				   TileScales *out)
 {
-	_mm512_store_si512(out->scale[at][0], twice(_mm512_castsi256_si512(scaled_halves(panel->d, group, factors)), false));
+	const uint8_t *halves = halves_at(type, panel, group);
+
+	_mm512_store_si512(out->scale[at][0], twice(_mm512_castsi256_si512(scaled_halves(halves, 0, factors)), false));
 	if (has_minimum(formula_of(type)))
-		_mm512_store_si512(out->minimum[at][0], twice(_mm512_castsi256_si512(scaled_halves(panel->m, group, factors)), false));
+		_mm512_store_si512(out->minimum[at][0], twice(_mm512_castsi256_si512(scaled_halves(halves, 1, factors)), false));
 }
 
 /* Those of a block. */
 KERNEL_INLINE void
-unpack_tile_block_scales(LlmTensorType type, const PanelPointers *panel, const RowFactors *factors, int64_t block,
+unpack_tile_block_scales(LlmTensorType type, const uint8_t *panel, const RowFactors *factors, int64_t block,
 						 TileScales *out)
 {
-	const uint8_t *sub = panel->sub + block * sub_bytes(type) * SCALE_GROUPS;
-	const __m512h d = (__m512h) _mm512_broadcast_i64x4(scaled_halves(panel->d, block, factors));
+	const uint8_t *sub = sub_at(type, panel, block);
+	const uint8_t *halves = halves_at(type, panel, block);
+	const __m512h d = (__m512h) _mm512_broadcast_i64x4(scaled_halves(halves, 0, factors));
 	_Alignas(64) uint8_t scale[256];
 	_Alignas(64) uint8_t minimum[256];
 	__m512h		m = d;
 
 	if (has_minimum(formula_of(type)))
-		m = (__m512h) _mm512_xor_si512(_mm512_broadcast_i64x4(scaled_halves(panel->m, block, factors)),
+		m = (__m512h) _mm512_xor_si512(_mm512_broadcast_i64x4(scaled_halves(halves, 1, factors)),
 									   _mm512_set1_epi16((short) 0x8000));
 	switch (type)
 	{
@@ -190,35 +194,17 @@ unpack_tile_block_scales(LlmTensorType type, const PanelPointers *panel, const R
 
 /* --- codes ------------------------------------------------------------------------- */
 
-/* Bits of a code in its plane "low", and above them. */
-KERNEL_INLINE int
-bits_of_low(LlmTensorType type)
-{
-	return type == LLM_Q8_0 ? 8 : type == LLM_Q2_K || type == LLM_Q3_K ? 2 : 4;
-}
-
-KERNEL_INLINE int
-bits_of_high(LlmTensorType type)
-{
-	return type == LLM_Q6_K ? 2 : high_bytes(type) > 0 ? 1 : 0;
-}
-
-KERNEL_INLINE int
-code_offset(LlmTensorType type)
-{
-	return has_minimum(formula_of(type)) ? 0 : 1 << offset_shift(type);
-}
-
 /* VPERMW reads five bits of an index: those above a narrower code's find the same number in each copy of the table. */
 KERNEL_INLINE __m512i
 code_values(LlmTensorType type)
 {
-	const int	bits = bits_of_low(type) + bits_of_high(type);
+	const LlmBlockLayout layout = layout_of(type);
+	const int	bits = layout.low_bits + layout.high_bits;
 
 	_Alignas(64) _Float16 values[32];
 
 	for (int i = 0; i < 32; i++)
-		values[i] = (_Float16) ((bits < 5 ? i & ((1 << bits) - 1) : i) - code_offset(type));
+		values[i] = (_Float16) ((bits < 5 ? i & ((1 << bits) - 1) : i) - layout.offset);
 	return _mm512_load_si512(values);
 }
 
@@ -230,23 +216,32 @@ upper_nibbles(__m512i v)
 }
 
 /*
- * A quad's codes of weights 0 and 2, or odd: of 1 and 3, as halves less their offset.  Odd bytes are
- * even ones of a vector that begins a byte later: loads are cheaper than shifts.
+ * Vector i of a group's as words whose lower bytes are its even bytes, or its odd ones: those are the even ones of a vector that begins a
+ * byte later, as loads are cheaper than shifts.  Nothing is read beyond the group, which a panel may end with.
  */
-KERNEL_INLINE __m512h
-unpack_values(LlmTensorType type, const PanelPointers *panel, int64_t group, int quad, bool odd, __m512i table)
+KERNEL_INLINE __m512i
+load_words(LlmTensorType type, const uint8_t *group, int i, bool odd)
 {
-	const int	bits = bits_of_low(type);
-	const int	all_bits = bits + bits_of_high(type);
+	if (odd && (i + 1) * LLM_PANEL_VECTOR == group_bytes(type))
+		return _mm512_maskz_loadu_epi8(~(__mmask64) 0 >> 1, group + i * LLM_PANEL_VECTOR + 1);
+	return _mm512_loadu_si512(group + i * LLM_PANEL_VECTOR + odd);
+}
+
+/* A quad's codes of weights 0 and 2, or odd: of 1 and 3, as halves less their offset. */
+KERNEL_INLINE __m512h
+unpack_values(LlmTensorType type, const uint8_t *group, int quad, bool odd, __m512i table)
+{
+	const LlmBlockLayout layout = layout_of(type);
+	const int	bits = layout.low_bits;
+	const int	all_bits = bits + layout.high_bits;
 	const int	shift = llm_quad_shift(bits, quad);
-	const uint8_t *low = panel->low + (group * bits + llm_quad_vector(bits, quad)) * 64 + odd;
-	__m512i		code = _mm512_loadu_si512(low);
+	__m512i		code = load_words(type, group, llm_quad_vector(bits, quad), odd);
 
 	code = shift == 4 ? upper_nibbles(code) : shift_bytes(code, shift);
 	if (all_bits > bits)
 	{
-		const uint8_t *high = panel->high + (group * bits_of_high(type) + llm_quad_vector(bits_of_high(type), quad)) * 64 + odd;
-		__m512i		above = shift_bytes(_mm512_loadu_si512(high), llm_quad_shift(bits_of_high(type), quad) - bits);
+		const int	high = bits + llm_quad_vector(layout.high_bits, quad);
+		__m512i		above = shift_bytes(load_words(type, group, high, odd), llm_quad_shift(layout.high_bits, quad) - bits);
 
 		code = _mm512_ternarylogic_epi32(_mm512_set1_epi16((short) ((1 << all_bits) - (1 << bits))), above, code, 0xca);
 	}
@@ -255,7 +250,7 @@ unpack_values(LlmTensorType type, const PanelPointers *panel, int64_t group, int
 
 	/* 1024 + code is a half with the code in its lowest bits */
 	code = _mm512_ternarylogic_epi32(code, _mm512_set1_epi16((short) ((1 << all_bits) - 1)), _mm512_set1_epi16(0x6400), 0xea);
-	return _mm512_sub_ph((__m512h) code, _mm512_set1_ph((_Float16) (1024 + code_offset(type))));
+	return _mm512_sub_ph((__m512h) code, _mm512_set1_ph((_Float16) (1024 + layout.offset)));
 }
 
 /* The eighths that Q2_K's vectors add: lane j's in vector i is (3i + 5j) mod 8. */
@@ -289,31 +284,30 @@ to_bfloat16(LlmTensorType type, __m512h halves, int i)
 	return _mm512_and_si512(bits, _mm512_set1_epi16((short) 0x8fff));
 }
 
-/* Vector i of the tile of group `group`, the at-th of those whose scales are unpacked. */
+/* Vector i of the tile of the group at `group`, the at-th of those whose scales are unpacked. */
 KERNEL_INLINE __m512i
-unpack_vector(LlmTensorType type, const PanelPointers *panel, const TileScales *scales, int64_t group, int at, int i, __m512i table)
+unpack_vector(LlmTensorType type, const uint8_t *group, const TileScales *scales, int at, int i, __m512i table)
 {
 	const int	half = has_halves(formula_of(type)) ? i / 8 : 0;
 	const __m512h scale = (__m512h) _mm512_load_si512(scales->scale[at][half]);
-	const __m512h value = unpack_values(type, panel, group, i / 2, i % 2, table);
+	const __m512h value = unpack_values(type, group, i / 2, i % 2, table);
 
 	return to_bfloat16(type, has_minimum(formula_of(type)) ?
 					   _mm512_fmadd_ph(value, scale, (__m512h) _mm512_load_si512(scales->minimum[at][half])) :
 					   _mm512_mul_ph(value, scale), i);
 }
 
-/* Group `group` of a panel, the at-th of those whose scales are unpacked. */
+/* The group at `group`, the at-th of those whose scales are unpacked. */
 KERNEL_INLINE void
-unpack_tile(LlmTensorType type, const PanelPointers *panel, const TileScales *scales, int64_t group, int at, __m512i table,
-			uint16_t *out)
+unpack_tile(LlmTensorType type, const uint8_t *group, const TileScales *scales, int at, __m512i table, uint16_t *out)
 {
 #pragma GCC unroll 16
 	for (int n = 0; n < TILE_VECTORS; n++)
 	{
 		/* those of one vector of nibbles one after the other */
-		const int	i = bits_of_low(type) == 4 ? n / 4 * 2 + n / 2 % 2 + n % 2 * 8 : n;
+		const int	i = layout_of(type).low_bits == 4 ? n / 4 * 2 + n / 2 % 2 + n % 2 * 8 : n;
 
-		_mm512_store_si512(out + 32 * i, unpack_vector(type, panel, scales, group, at, i, table));
+		_mm512_store_si512(out + 32 * i, unpack_vector(type, group, scales, at, i, table));
 	}
 }
 

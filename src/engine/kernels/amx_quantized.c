@@ -55,26 +55,11 @@ typedef struct GroupSums
 
 /* Groups first .. first + count - 1 of a panel. */
 KERNEL_INLINE void
-unpack_weights(LlmTensorType type, const PanelPointers *panel, int64_t first, int count, Weights *out)
+unpack_weights(LlmTensorType type, const uint8_t *panel, int64_t first, int count, Weights *out)
 {
 	unpack_group_scales(type, panel, first, count, out->scales);
 	for (int g = 0; g < count; g++)
-		unpack_codes(type, true, panel, first + g, out->codes[g]);
-}
-
-/* What tile t of n_tiles fetches of the panel that comes next: its low bits, shared by the first tiles, and the rest at once. */
-KERNEL_INLINE Fetch
-share_of_panel(LlmTensorType type, const PanelPointers *panel, int64_t first, int count, int t, int n_tiles)
-{
-	const int	lines = (low_bytes(type) / 64 + n_tiles - 1) / n_tiles;
-	const int	done = t * count * lines * 64;
-
-	if (t == 0)
-	{
-		prefetch_scales(type, false, panel, first, count);
-		prefetch_bytes(false, panel->high + first * high_bytes(type), count * high_bytes(type));
-	}
-	return (Fetch) {panel->low + first * low_bytes(type) + done, lines * 64, done < count * low_bytes(type) ? lines : 0};
+		unpack_codes(type, true, group_at(type, panel, first + g), out->codes[g]);
 }
 
 /* Those groups of columns column .. column + n - 1; the others of sixteen stay as they are. */
@@ -256,8 +241,8 @@ add_last_tile(LlmTensorType type, const Step *step, float *y, int64_t y_stride)
  * them is computed from zeros, and not stored.
  */
 KERNEL_INLINE void
-matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first, int32_t last,
-			 const LlmActivations *x, int32_t column, int columns, float *y, int64_t y_stride)
+matmul_block(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
+			 int32_t column, int columns, float *y, int64_t y_stride)
 {
 	const int64_t groups = w->cols / LLM_GROUP;
 	const int	n_tiles = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
@@ -281,11 +266,10 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 		for (int32_t panel = first; panel < last; panel++)
 		{
 			const bool	more = panel + 1 < last;
-			const PanelPointers now = panel_pointers(w, planes, panel);
-			const PanelPointers next = panel_pointers(w, planes, more ? panel + 1 : first);
+			const uint8_t *next = panel_at(w, more ? panel + 1 : first);
 			float	   *rows = y + column * y_stride + (int64_t) panel * LLM_PANEL_ROWS;
 
-			unpack_weights(type, &now, g, count, &weights);
+			unpack_weights(type, panel_at(w, panel), g, count, &weights);
 			multiply_group(&weights, &tiles[0], n_tiles == 1, 0, &sums[0]);
 			for (int t = 0; t < n_tiles; t++)
 			{
@@ -298,7 +282,7 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 					.groups = count,
 					.first = t * count,
 					.adds = g > 0,
-					.fetch = share_of_panel(type, &next, more ? g : later, count, t, n_tiles),
+					.fetch = share_of_stretch(type, next, more ? g : later, count, t, n_tiles),
 					.next_y = is_last ? rows + LLM_PANEL_ROWS : at + TILE_COLUMNS * y_stride,
 					.sums = sums
 				};

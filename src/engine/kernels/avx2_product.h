@@ -44,11 +44,11 @@ typedef struct Accumulators
 	__m256i		block[HALVES][TILE_COLUMNS];
 } Accumulators;
 
-/* A tile's weights: the panel itself, or a scratch, whose codes (panel.low) are bytes and whose scales are unpacked. */
+/* A tile's weights: the panel itself, or the codes of a scratch, which are bytes and whose scales are unpacked. */
 typedef struct TileSource
 {
-	PanelPointers panel;
-	PanelPointers next;			/* the panel that comes after it */
+	const uint8_t *panel;
+	const uint8_t *next;		/* the panel that comes after it */
 	const StretchScales *scales;	/* NULL: the panel itself */
 	Fetch		fetch;			/* for a scratch */
 } TileSource;
@@ -82,10 +82,9 @@ code_vectors(LlmTensorType type)
 
 /* Vector i of a group of the panel itself. */
 KERNEL_INLINE __m256i
-code_vector(LlmTensorType type, const PanelPointers *panel, int64_t group, int half, int i)
+code_vector(LlmTensorType type, const uint8_t *group, int half, int i)
 {
-	__m256i		codes = quad_codes(type, panel->low + group * low_bytes(type) + half * 32,
-								   panel->high + group * high_bytes(type) + half * 32, i % QUADS);
+	__m256i		codes = quad_codes(type, group + half * 32, i % QUADS);
 
 	if (code_vectors(type) == QUADS)
 		return codes;
@@ -247,10 +246,9 @@ end_block(int columns, const StretchScales *scales, const ColumnStretch *x, int 
 			a->sum[half][c] = add_scaled(a->block[half][c], scales->blocks[b].d + half * LANES, &x[c].d[b], a->sum[half][c]);
 }
 
-/* Group `at` of a stretch, which is group `group` of the panel: both halves times `columns` columns. */
+/* Group `at` of a stretch, whose codes are at `group`: both halves times `columns` columns. */
 KERNEL_INLINE void
-add_group(LlmTensorType type, bool is_unpacked, int columns, const PanelPointers *panel, int64_t group,
-		  const StretchScales *scales, const ColumnStretch *x, int at, Accumulators *a)
+add_group(LlmTensorType type, bool is_unpacked, int columns, const uint8_t *group, const StretchScales *scales, const ColumnStretch *x, int at, Accumulators *a)
 {
 	const Formula formula = formula_of(type);
 	const int	run = quads_of_run(type);
@@ -269,8 +267,8 @@ add_group(LlmTensorType type, bool is_unpacked, int columns, const PanelPointers
 			__asm__("" : "+r"(x));
 #pragma GCC unroll 2
 		for (int half = 0; half < HALVES; half++)
-			codes[half] = !is_unpacked ? code_vector(type, panel, group, half, i) :
-				_mm256_load_si256((const __m256i *) (panel->low + (group * n_vectors + i) * 64 + half * 32));
+			codes[half] = !is_unpacked ? code_vector(type, group, half, i) :
+				_mm256_load_si256((const __m256i *) (group + i * 64 + half * 32));
 #pragma GCC unroll 4
 		for (int c = 0; c < columns; c++)
 		{
@@ -316,19 +314,21 @@ add_group(LlmTensorType type, bool is_unpacked, int columns, const PanelPointers
 
 /*
  * Groups first_group + at .. + at + count - 1 of the panel itself, a block's number or fewer, are about to be added: unpack
- * their scales, and fetch those of the groups `ahead`.
+ * their scales, and fetch those of the block `ahead`.
  */
 KERNEL_INLINE void
-begin_run(LlmTensorType type, const PanelPointers *panel, int64_t group, int at, int count,
-		  const PanelPointers *ahead, int64_t ahead_group, StretchScales *scales)
+begin_run(LlmTensorType type, const uint8_t *panel, int64_t group, int at, int count,
+		  const uint8_t *ahead, int64_t ahead_group, StretchScales *scales)
 {
 	const Formula formula = formula_of(type);
 
-	if (is_of_blocks(formula))
-		unpack_block_scales(type, !HAS_VNNI, panel, group / SCALE_GROUPS, &scales->blocks[at / SCALE_GROUPS]);
-	else
+	if (!is_of_blocks(formula))
+	{
 		unpack_group_scales(type, panel, group, count, scales->groups + at * scale_vectors(formula) * 16);
-	prefetch_scales(type, FETCH_TO_FIRST_LEVEL, ahead, ahead_group, SCALE_GROUPS);
+		return;
+	}
+	unpack_block_scales(type, !HAS_VNNI, panel, group / SCALE_GROUPS, &scales->blocks[at / SCALE_GROUPS]);
+	prefetch_block_scales(type, FETCH_TO_FIRST_LEVEL, ahead, ahead_group);
 }
 
 /*
@@ -355,11 +355,11 @@ tile(LlmTensorType type, bool is_unpacked, int columns, const TileSource *source
 		const int	at = (int) (done % STRETCH_GROUPS);
 		const int	count = groups - done < SCALE_GROUPS ? (int) (groups - done) : SCALE_GROUPS;
 		const bool	is_last = groups - done <= SCALE_GROUPS;
-		const PanelPointers *ahead = is_last ? &source->next : &source->panel;
+		const uint8_t *ahead = is_last ? source->next : source->panel;
 		const int64_t ahead_group = is_last ? first_group : group + SCALE_GROUPS;
 
 		if (!is_unpacked)
-			begin_run(type, &source->panel, group, at, count, ahead, ahead_group, &own_scales);
+			begin_run(type, source->panel, group, at, count, ahead, ahead_group, &own_scales);
 		if (is_of_blocks(formula))
 			begin_block(formula, columns, scales, x, at / SCALE_GROUPS, &a);
 		for (int g = 0; g < count; g++)
@@ -368,11 +368,9 @@ tile(LlmTensorType type, bool is_unpacked, int columns, const TileSource *source
 				for (int i = 0; i < source->fetch.lines; i++)
 					_mm_prefetch((const char *) source->fetch.bytes + (done + g) * source->fetch.stride + i * 64, AHEAD);
 			else
-			{
-				prefetch_bytes(FETCH_TO_FIRST_LEVEL, ahead->low + (ahead_group + g) * low_bytes(type), low_bytes(type));
-				prefetch_bytes(FETCH_TO_FIRST_LEVEL, ahead->high + (ahead_group + g) * high_bytes(type), high_bytes(type));
-			}
-			add_group(type, is_unpacked, columns, &source->panel, group + g, scales, x, at + g, &a);
+				prefetch_group(type, FETCH_TO_FIRST_LEVEL, ahead, ahead_group + g);
+			add_group(type, is_unpacked, columns, is_unpacked ? source->panel + (group + g) * code_vectors(type) * 64 :
+					  group_at(type, source->panel, group + g), scales, x, at + g, &a);
 		}
 		if (is_of_blocks(formula))
 			end_block(columns, scales, x, at / SCALE_GROUPS, &a);
@@ -458,8 +456,8 @@ copy_columns(LlmTensorType type, const LlmActivations *x, int columns, int64_t f
 
 /* All columns, of which there are one to TILE_COLUMNS. */
 KERNEL_INLINE void
-matmul_few(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first, int32_t last,
-		   const LlmActivations *x, float *y, int64_t y_stride)
+matmul_few(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
+		   float *y, int64_t y_stride)
 {
 	const int64_t groups = w->cols / LLM_GROUP;
 	const int64_t most = STRETCHES / x->n_cols * STRETCH_GROUPS;
@@ -473,8 +471,8 @@ matmul_few(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes,
 		for (int32_t panel = first; panel < last; panel++)
 		{
 			TileSource	source = {
-				.panel = panel_pointers(w, planes, panel),
-				.next = panel_pointers(w, planes, later_panel(w, panel + 1))
+				.panel = panel_at(w, panel),
+				.next = panel_at(w, later_panel(w, panel + 1))
 			};
 
 			tile_of(type, false, x->n_cols, &source, activations, g, count, g == 0,
@@ -485,7 +483,7 @@ matmul_few(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes,
 
 /* A stretch of a panel to the scratch. */
 KERNEL_INLINE void
-unpack_stretch(LlmTensorType type, const PanelPointers *panel, int64_t first, int count, Scratch *scratch)
+unpack_stretch(LlmTensorType type, const uint8_t *panel, int64_t first, int count, Scratch *scratch)
 {
 	const Formula formula = formula_of(type);
 
@@ -501,35 +499,14 @@ unpack_stretch(LlmTensorType type, const PanelPointers *panel, int64_t first, in
 #pragma GCC unroll 2
 			for (int half = 0; half < HALVES; half++)
 				_mm256_store_si256((__m256i *) (scratch->codes + (g * code_vectors(type) + i) * 64 + half * 32),
-								   code_vector(type, panel, first + g, half, i));
+								   code_vector(type, group_at(type, panel, first + g), half, i));
 	}
-}
-
-/*
- * What tile t of n_tiles fetches of the next panel: the tiles share the low bits, and the first of
- * them fetches the rest at once.
- */
-KERNEL_INLINE Fetch
-share_of_next(LlmTensorType type, const PanelPointers *next, int64_t first, int count, int t, int n_tiles)
-{
-	const int	lines = low_bytes(type) / 64;
-	const int	share = (lines + n_tiles - 1) / n_tiles;
-	const int	from = t * share;
-	Fetch		fetch = {.stride = low_bytes(type), .bytes = next->low + first * low_bytes(type) + from * 64};
-
-	fetch.lines = from >= lines ? 0 : lines - from < share ? lines - from : share;
-	if (t == 0)
-	{
-		prefetch_scales(type, false, next, first, count);
-		prefetch_bytes(false, next->high + first * high_bytes(type), count * high_bytes(type));
-	}
-	return fetch;
 }
 
 /* Columns column .. column + columns - 1, at most BLOCK_COLUMNS, by way of the scratch. */
 KERNEL_INLINE void
-matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t first, int32_t last,
-			 const LlmActivations *x, int32_t column, int columns, float *y, int64_t y_stride)
+matmul_block(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
+			 int32_t column, int columns, float *y, int64_t y_stride)
 {
 	const int64_t groups = w->cols / LLM_GROUP;
 	const int	n_tiles = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
@@ -544,15 +521,14 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 			copy_column(type, x, column + c, g, count, &activations[c]);
 		for (int32_t panel = first; panel < last; panel++)
 		{
-			const PanelPointers packed = panel_pointers(w, planes, panel);
-			const PanelPointers next = panel_pointers(w, planes, later_panel(w, panel + 1));
-			TileSource	source = {.panel.low = scratch.codes, .scales = &scratch.scales};
+			const uint8_t *next = panel_at(w, later_panel(w, panel + 1));
+			TileSource	source = {.panel = scratch.codes, .scales = &scratch.scales};
 
-			unpack_stretch(type, &packed, g, count, &scratch);
+			unpack_stretch(type, panel_at(w, panel), g, count, &scratch);
 			for (int t = 0, c = 0, width; t < n_tiles; t++, c += width)
 			{
 				width = (columns - c) / (n_tiles - t);
-				source.fetch = share_of_next(type, &next, g, count, t, n_tiles);
+				source.fetch = share_of_stretch(type, next, g, count, t, n_tiles);
 				tile_of(type, true, width, &source, activations + c, 0, count, g == 0,
 						y + (column + c) * y_stride + (int64_t) panel * LLM_PANEL_ROWS, y_stride);
 			}
@@ -564,17 +540,15 @@ KERNEL_INLINE void
 quantized_matmul(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
 				 float *y, int64_t y_stride)
 {
-	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
-
 	if (x->n_cols <= 0)
 		return;
 	if (x->n_cols <= TILE_COLUMNS)
 	{
-		matmul_few(type, w, &planes, first, last, x, y, y_stride);
+		matmul_few(type, w, first, last, x, y, y_stride);
 		return;
 	}
 	for (int32_t column = 0; column < x->n_cols; column += BLOCK_COLUMNS)
-		matmul_block(type, w, &planes, first, last, x, column,
+		matmul_block(type, w, first, last, x, column,
 					 x->n_cols - column < BLOCK_COLUMNS ? x->n_cols - column : BLOCK_COLUMNS, y, y_stride);
 }
 

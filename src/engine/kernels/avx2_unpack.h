@@ -50,10 +50,11 @@ shift_bits(__m256i bytes, int from, int to)
 	return bytes;
 }
 
-/* One quad's codes, eight rows of four bytes; low, high: the group's vectors of the half. */
+/* One quad's codes, eight rows of four bytes; low: the group's first vector, the half's part of it. */
 KERNEL_INLINE __m256i
-quad_codes(LlmTensorType type, const uint8_t *low, const uint8_t *high, int quad)
+quad_codes(LlmTensorType type, const uint8_t *low, int quad)
 {
+	const uint8_t *high = low + low_bytes(type);
 	bool		two_bits = type == LLM_Q2_K || type == LLM_Q3_K;
 	int			low_vector = type == LLM_Q8_0 ? quad : two_bits ? quad / 4 : quad % 4;
 	int			low_bit = two_bits ? 2 * (quad % 4) : 4 * (quad / 4);
@@ -62,7 +63,7 @@ quad_codes(LlmTensorType type, const uint8_t *low, const uint8_t *high, int quad
 	if (type == LLM_Q8_0)
 		return codes;
 	codes = _mm256_and_si256(shift_bits(codes, low_bit, 0), _mm256_set1_epi8(two_bits ? 3 : 15));
-	if (high_bytes(type) == 64)
+	if (layout_of(type).high_bits == 1)
 	{
 		__m256i		bits = _mm256_load_si256((const __m256i *) high);
 		int			to = two_bits ? 2 : 4;
@@ -70,7 +71,7 @@ quad_codes(LlmTensorType type, const uint8_t *low, const uint8_t *high, int quad
 		codes = _mm256_or_si256(codes, _mm256_and_si256(shift_bits(bits, quad, to),
 														_mm256_set1_epi8((char) (1 << to))));
 	}
-	if (high_bytes(type) == 128)
+	if (layout_of(type).high_bits == 2)
 	{
 		__m256i		bits = _mm256_load_si256((const __m256i *) (high + quad / 4 * 64));
 
@@ -80,19 +81,22 @@ quad_codes(LlmTensorType type, const uint8_t *low, const uint8_t *high, int quad
 	return codes;
 }
 
+/* The eight rows' halves: d or, the second, m. */
+KERNEL_INLINE __m256
+load_halves(const uint8_t *halves, int which, int half)
+{
+	return _mm256_cvtph_ps(_mm_load_si128((const __m128i *) halves + which * HALVES + half));
+}
+
 /* Scales of groups first .. first + count - 1 where a group is all, scale_vectors of each. */
 KERNEL_INLINE void
-unpack_group_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int count, float *out)
+unpack_group_scales(LlmTensorType type, const uint8_t *panel, int64_t first, int count, float *out)
 {
 	for (int g = 0; g < count; g++)
 		for (int v = 0; v < scale_vectors(formula_of(type)); v++)
 #pragma GCC unroll 2
 			for (int half = 0; half < HALVES; half++, out += LANES)
-			{
-				const uint8_t *plane = v == 0 ? panel->d : panel->m;
-
-				_mm256_store_ps(out, _mm256_cvtph_ps(_mm_load_si128((const __m128i *) (plane + (first + g) * 32) + half)));
-			}
+				_mm256_store_ps(out, load_halves(halves_at(type, panel, first + g), v, half));
 }
 
 /* Sixteen rows' bytes of a block: one scale or one minimum of each. */
@@ -225,20 +229,19 @@ store_scale(LlmTensorType type, bool pairs_alike, __m128i bytes, int32_t *out)
 }
 
 KERNEL_INLINE void
-unpack_block_scales(LlmTensorType type, bool pairs_alike, const PanelPointers *panel, int64_t block, BlockScales *out)
+unpack_block_scales(LlmTensorType type, bool pairs_alike, const uint8_t *panel, int64_t block, BlockScales *out)
 {
 	const Formula formula = formula_of(type);
-	const uint8_t *sub = panel->sub + block * sub_bytes(type) * SCALE_GROUPS;
+	const uint8_t *sub = sub_at(type, panel, block);
+	const uint8_t *halves = halves_at(type, panel, block);
 	const int	n_pairs = has_halves(formula) ? SCALE_GROUPS : SCALE_GROUPS / 2;
 
 #pragma GCC unroll 2
 	for (int half = 0; half < HALVES; half++)
 	{
-		_mm256_store_ps(out->d + half * LANES, _mm256_cvtph_ps(_mm_load_si128((const __m128i *) (panel->d + block * 32) + half)));
+		_mm256_store_ps(out->d + half * LANES, load_halves(halves, 0, half));
 		if (has_minimum(formula))
-			_mm256_store_ps(out->minimum + half * LANES,
-							_mm256_xor_ps(_mm256_cvtph_ps(_mm_load_si128((const __m128i *) (panel->m + block * 32) + half)),
-										  _mm256_set1_ps(-0.0f)));
+			_mm256_store_ps(out->minimum + half * LANES, _mm256_xor_ps(load_halves(halves, 1, half), _mm256_set1_ps(-0.0f)));
 	}
 #pragma GCC unroll 16
 	for (int s = 0; s < 2 * n_pairs; s++)

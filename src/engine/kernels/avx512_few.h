@@ -7,7 +7,8 @@
  *
  * Where memory is the limit, what matters is when the next weights are asked for and into which
  * cache.  Processors with AMX do best when they are fetched into the first level, AMD's when into the
- * second, whose queue is longer; so each set of kernels makes its own tiles.
+ * second, whose queue is longer, or, of very few columns, when they are left to read one panel after the other by
+ * themselves; so each set of kernels makes its own tiles.
  */
 #ifndef LLM_KERNELS_AVX512_FEW_H
 #define LLM_KERNELS_AVX512_FEW_H
@@ -21,6 +22,7 @@
 #define NARROW_TILE 4			/* so few that the sums of MOST_PANELS stay in registers */
 #define PANEL_COUNTS 3			/* 1, FEW_PANELS, MOST_PANELS */
 #define NIBBLE_COLUMNS 2		/* so few that nibbles are multiplied where they are in their bytes */
+#define STREAM_COLUMNS 2		/* so few that panels are read one by one */
 #define SHORT_RUN_COLUMNS 4		/* of the K types: with more, runs are of two blocks */
 #define STRETCHES 128			/* room for so many stretches of one column's activations */
 
@@ -28,7 +30,7 @@
  * Add groups first_group .. first_group + groups - 1 of the panels to the sums at y of one tile.
  * `next` are the panels that come after these.
  */
-typedef void (*DirectTile) (const PanelPointers *panel, const PanelPointers *next,
+typedef void (*DirectTile) (const uint8_t *const *panel, const uint8_t *const *next,
 							const ColumnStretch *x, int64_t first_group, int64_t groups,
 							bool is_first, float *y, int64_t y_stride);
 
@@ -41,7 +43,7 @@ typedef struct Accumulators
 
 #define DIRECT_TILE(name, type, to_first_level, panels, columns) \
 static void \
-name##_direct_##panels##_##columns(const PanelPointers *panel, const PanelPointers *next, \
+name##_direct_##panels##_##columns(const uint8_t *const *panel, const uint8_t *const *next, \
 								   const ColumnStretch *x, int64_t first_group, int64_t groups, \
 								   bool is_first, float *y, int64_t y_stride) \
 { \
@@ -122,14 +124,21 @@ add_part(Formula formula, int panels, int columns, __m512i sum[][TILE_WIDTH], co
 		}
 }
 
+/* So that the compiler reads anew what is there, rather than keep it in registers that sums need. */
+KERNEL_INLINE const uint8_t *
+forget(const uint8_t *p)
+{
+	__asm__("" : "+r"(p));
+	return p;
+}
+
 /*
- * Group `at` of a stretch: `panels` panels times `columns` columns.  Quads are the outer loop, so that neighbouring
+ * Group `at` of a stretch, whose codes are at group[p]: `panels` panels times `columns` columns.  Quads are the outer loop, so that neighbouring
  * instructions belong to different sums and need not wait for each other.
  */
 KERNEL_INLINE void
-group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
-		   const PanelPointers *panel, int64_t group, const StretchScales *scales,
-		   const ColumnStretch *x, int at, Accumulators *a)
+group_step(Formula formula, LlmTensorType code_type, int panels, int columns, const uint8_t **group,
+		   const StretchScales *scales, const ColumnStretch *x, int at, Accumulators *a)
 {
 	const int	quads = has_halves(formula) ? QUADS / 2 : QUADS;
 	__m512i		sum[MOST_PANELS][TILE_WIDTH];
@@ -141,7 +150,11 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 
 #pragma GCC unroll 4
 		for (int p = 0; p < panels; p++)
-			code[p] = unpack_code(code_type, &panel[p], group, q);
+		{
+			if (q == QUADS / 2)
+				group[p] = forget(group[p]);
+			code[p] = unpack_code(code_type, group[p], q);
+		}
 #pragma GCC unroll 8
 		for (int c = 0; c < columns; c++)
 		{
@@ -172,13 +185,13 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns,
 KERNEL_INLINE bool
 takes_nibbles_in_place(LlmTensorType type, bool to_first_level, int columns)
 {
-	return !to_first_level && columns <= NIBBLE_COLUMNS && low_bytes(type) == 256 && high_bytes(type) == 0;
+	return !to_first_level && columns <= NIBBLE_COLUMNS && layout_of(type).low_bits == 4 && layout_of(type).high_bits == 0;
 }
 
 /* The same group_step for them: upper nibbles stay where they are, and their sum is divided by 16 in the end. */
 KERNEL_INLINE void
-nibble_step(Formula formula, int panels, int columns, const PanelPointers *panel, int64_t group,
-			const StretchScales *scales, const ColumnStretch *x, int at, Accumulators *a)
+nibble_step(Formula formula, int panels, int columns, const uint8_t *const *group, const StretchScales *scales,
+			const ColumnStretch *x, int at, Accumulators *a)
 {
 	const __m512i nibble = _mm512_set1_epi8(0x0f);
 	__m512i		sum[MOST_PANELS][TILE_WIDTH];
@@ -193,7 +206,7 @@ nibble_step(Formula formula, int panels, int columns, const PanelPointers *panel
 #pragma GCC unroll 4
 		for (int p = 0; p < panels; p++)
 		{
-			__m512i		codes = _mm512_loadu_si512(panel[p].low + (group * 4 + q) * 64);
+			__m512i		codes = _mm512_loadu_si512(group[p] + q * 64);
 
 			lower[p] = _mm512_and_si512(codes, nibble);
 			upper[p] = _mm512_andnot_si512(nibble, codes);
@@ -254,52 +267,64 @@ groups_of_run(LlmTensorType type, bool to_first_level, int columns)
 	return is_of_blocks(formula_of(type)) && columns > SHORT_RUN_COLUMNS ? STRETCH_GROUPS : SCALE_GROUPS;
 }
 
+/*
+ * Are the columns so few that one panel at a time, as it lies in memory, is read the fastest, and nothing fetched?  With two columns
+ * the types whose codes take longest to unpack fall behind.  Not so on processors with AMX.
+ */
+KERNEL_INLINE bool
+is_one_stream(LlmTensorType type, bool to_first_level, int columns)
+{
+	const bool	is_slow = type == LLM_Q5_0 || type == LLM_Q5_K;
+
+	return !to_first_level && columns <= (is_slow ? 1 : STREAM_COLUMNS);
+}
+
 /* Panels that are multiplied at once. */
 KERNEL_INLINE int
 panels_at_once(LlmTensorType type, bool to_first_level, int columns)
 {
-	const bool	many_bytes = type == LLM_Q8_0 && (to_first_level || columns == 1);
+	const bool	many_bytes = type == LLM_Q8_0 && to_first_level;
 
+	if (is_one_stream(type, to_first_level, columns))
+		return 1;
 	return columns <= NARROW_TILE && !many_bytes && type != LLM_Q6_K ? MOST_PANELS : FEW_PANELS;
 }
 
-/* A run that begins at group `at` of its stretch.  Scales of blocks are unpacked here, those of groups with their group. */
+/* A run that begins at group `at` of its stretch: unpack the scales of its blocks.  Those of groups are unpacked with their group. */
 KERNEL_INLINE void
-begin_run(LlmTensorType type, bool to_first_level, int panels, int run_groups, const PanelPointers *panel, int64_t group,
-		  int at, int count, const PanelPointers *ahead, int64_t ahead_group, StretchScales *scales)
+begin_run(LlmTensorType type, int panels, const uint8_t *const *panel, int64_t group, int at, int count, StretchScales *scales)
 {
-	if (!is_of_blocks(formula_of(type)))
-		return;
-	for (int p = 0; p < panels; p++)
-	{
-		unpack_blocks(type, &panel[p], group, count, &scales[p].blocks[at / SCALE_GROUPS]);
-		prefetch_scales(type, to_first_level, &ahead[p], ahead_group, run_groups);
-	}
+	for (int p = 0; is_of_blocks(formula_of(type)) && p < panels; p++)
+		unpack_blocks(type, panel[p], group, count, &scales[p].blocks[at / SCALE_GROUPS]);
 }
 
-/* Group `at` of its stretch: unpack its scales, unless a block's are, and fetch the group that comes a run later. */
+/* Fetch the scales of the blocks of the run that begins with this group. */
 KERNEL_INLINE void
-begin_group(LlmTensorType type, bool to_first_level, const PanelPointers *panel, int64_t group, int at,
-			const PanelPointers *ahead, int64_t ahead_group, StretchScales *scales)
+fetch_run(LlmTensorType type, bool to_first_level, int panels, int run_groups, const uint8_t *const *panel, int64_t group)
+{
+	for (int p = 0; is_of_blocks(formula_of(type)) && p < panels; p++)
+		for (int g = 0; g < run_groups; g += SCALE_GROUPS)
+			prefetch_block_scales(type, to_first_level, panel[p], group + g);
+}
+
+/* Group `at` of its stretch: unpack its scales, unless a block's are. */
+KERNEL_INLINE void
+begin_group(LlmTensorType type, const uint8_t *panel, int64_t group, int at, StretchScales *scales)
 {
 	const Formula formula = formula_of(type);
 
-	prefetch_bytes(to_first_level, ahead->low + ahead_group * low_bytes(type), low_bytes(type));
-	prefetch_bytes(to_first_level, ahead->high + ahead_group * high_bytes(type), high_bytes(type));
 	if (!is_of_blocks(formula))
-	{
-		prefetch_scales(type, to_first_level, ahead, ahead_group, 1);
 		unpack_group_scales(type, panel, group, 1, scales->groups + at * scale_vectors(formula) * 16);
-	}
 }
 
 KERNEL_INLINE void
-direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, const PanelPointers *panel,
-			const PanelPointers *next, const ColumnStretch *x, int64_t first_group,
+direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, const uint8_t *const *panel,
+			const uint8_t *const *next, const ColumnStretch *x, int64_t first_group,
 			int64_t groups, bool is_first, float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
 	const int	run_groups = groups_of_run(type, to_first_level, columns);
+	const bool	fetches = !is_one_stream(type, to_first_level, columns);
 	StretchScales scales[MOST_PANELS];
 	Accumulators a;
 
@@ -310,10 +335,12 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 		const int	place = run_groups == STRETCH_GROUPS ? 0 : (int) (done % STRETCH_GROUPS);
 		const int	end = place + (groups - done < run_groups ? (int) (groups - done) : run_groups);
 		const bool	is_last = groups - done <= run_groups;
-		const PanelPointers *ahead = is_last ? next : panel;
+		const uint8_t *const *ahead = is_last ? next : panel;
 		const int64_t ahead_first = is_last ? first_group : first + run_groups;
 
-		begin_run(type, to_first_level, panels, run_groups, panel, first, place, end - place, ahead, ahead_first, scales);
+		begin_run(type, panels, panel, first, place, end - place, scales);
+		if (fetches)
+			fetch_run(type, to_first_level, panels, run_groups, ahead, ahead_first);
 		for (int at = place; at < end;)
 		{
 			const int	n = is_of_blocks(formula) ? SCALE_GROUPS : end - at;
@@ -323,14 +350,20 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 				begin_block(formula, panels, columns, scales, x, block, &a);
 			for (int i = 0; i < n; i++, at++)
 			{
+				const uint8_t *group[MOST_PANELS];
+
 #pragma GCC unroll 4
 				for (int p = 0; p < panels; p++)
-					begin_group(type, to_first_level, &panel[p], first + at - place, at, &ahead[p], ahead_first + at - place,
-								&scales[p]);
+				{
+					group[p] = group_at(type, panel[p], first + at - place);
+					begin_group(type, panel[p], first + at - place, at, &scales[p]);
+					if (fetches)
+						prefetch_group(type, to_first_level, ahead[p], ahead_first + at - place);
+				}
 				if (takes_nibbles_in_place(type, to_first_level, columns))
-					nibble_step(formula, panels, columns, panel, first + at - place, scales, x, at, &a);
+					nibble_step(formula, panels, columns, group, scales, x, at, &a);
 				else
-					group_step(formula, type, panels, columns, panel, first + at - place, scales, x, at, &a);
+					group_step(formula, type, panels, columns, group, scales, x, at, &a);
 			}
 			if (is_of_blocks(formula))
 				end_block(panels, columns, scales, x, block, &a);
@@ -365,7 +398,6 @@ KERNEL_INLINE void
 matmul_few(LlmTensorType type, bool to_first_level, const DirectTile (*tiles)[TILE_WIDTH], const LlmMatrix *w,
 		   int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {
-	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
 	const int	n_cols = x->n_cols;
 	const int	n_tiles = (n_cols + TILE_WIDTH - 1) / TILE_WIDTH;
 	const int	width = (n_cols + n_tiles - 1) / n_tiles;
@@ -384,18 +416,18 @@ matmul_few(LlmTensorType type, bool to_first_level, const DirectTile (*tiles)[TI
 
 		for (int32_t panel = first, panels; panel < last; panel += panels)
 		{
-			PanelPointers pointers[MOST_PANELS];
-			PanelPointers next[MOST_PANELS];
+			const uint8_t *now[MOST_PANELS];
+			const uint8_t *next[MOST_PANELS];
 
 			panels = last - panel >= most_panels ? most_panels : last - panel >= FEW_PANELS ? FEW_PANELS : 1;
 			for (int p = 0; p < panels; p++)
 			{
-				pointers[p] = panel_pointers(w, &planes, panel + p);
-				next[p] = panel_pointers(w, &planes, later_panel(w, panel + panels + p));
+				now[p] = panel_at(w, panel + p);
+				next[p] = panel_at(w, later_panel(w, panel + panels + p));
 			}
 			for (int column = 0; column < n_cols; column += width)
 				tiles[panels / 2][tile_width(n_cols, column, width) - 1]
-					(pointers, next, activations + column * n_stretches, g, count, g == 0,
+					(now, next, activations + column * n_stretches, g, count, g == 0,
 					 y + column * y_stride + (int64_t) panel * LLM_PANEL_ROWS, y_stride);
 		}
 	}

@@ -51,19 +51,15 @@ MATMUL(avx512_matmul_q6_k, LLM_Q6_K)
 
 /* --- the tiles ------------------------------------------------------------- */
 
-/* Codes in the scratch are bytes, as those of a Q8_0 panel. */
+/* Codes in the scratch are bytes, as those of a group of Q8_0. */
 KERNEL_INLINE void
 scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
 			 const ColumnStretch *x, int groups, Fetch fetch, bool is_first, float *y,
 			 int64_t y_stride)
 {
 	const int	run_groups = is_of_blocks(formula) ? SCALE_GROUPS : groups;
-	PanelPointers panel[TILE_PANELS];
 	Accumulators a;
 
-#pragma GCC unroll 3
-	for (int p = 0; p < panels; p++)
-		panel[p].low = scratch->codes[p];
 	load_accumulators(panels, columns, is_first, y, y_stride, &a);
 	for (int run = 0; run < groups; run += run_groups)
 	{
@@ -71,9 +67,14 @@ scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
 			begin_block(formula, panels, columns, scratch->scales, x, run / SCALE_GROUPS, &a);
 		for (int g = run; g < run + run_groups; g++)
 		{
+			const uint8_t *codes[TILE_PANELS];
+
+#pragma GCC unroll 3
+			for (int p = 0; p < panels; p++)
+				codes[p] = scratch->codes[p] + g * QUADS * 64;
 			for (int i = 0; i < fetch.lines; i++)
 				_mm_prefetch((const char *) fetch.bytes + g * fetch.stride + i * 64, AHEAD);
-			group_step(formula, LLM_Q8_0, panels, columns, panel, g, scratch->scales, x, g, &a);
+			group_step(formula, LLM_Q8_0, panels, columns, codes, scratch->scales, x, g, &a);
 		}
 		if (is_of_blocks(formula))
 			end_block(panels, columns, scratch->scales, x, run / SCALE_GROUPS, &a);
@@ -95,9 +96,8 @@ tile_panels(int32_t rest)
  * weights of the next tile of panels are fetched while one is multiplied.
  */
 KERNEL_INLINE void
-matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes,
-			 int32_t first, int32_t last, const LlmActivations *x, int32_t column, int columns,
-			 float *y, int64_t y_stride)
+matmul_block(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
+			 int32_t column, int columns, float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
 	const int64_t groups = w->cols / LLM_GROUP;
@@ -114,10 +114,10 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *plane
 
 		for (int32_t panel = first, panels; panel < last; panel += panels)
 		{
-			PanelPointers next[TILE_PANELS];
+			const uint8_t *next[TILE_PANELS];
 
 			panels = tile_panels(last - panel);
-			unpack_panels(type, w, planes, panel, panels, g, count, &scratch, next);
+			unpack_panels(type, w, panel, panels, g, count, &scratch, next);
 			for (int t = 0; t < n_tiles; t++)
 			{
 				const int	c = t * TILE_COLUMNS;
@@ -136,8 +136,6 @@ KERNEL_INLINE void
 matmul(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_WIDTH], const LlmMatrix *w,
 	   int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {
-	const LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
-
 	if (x->n_cols <= 0)
 		return;
 	if (x->n_cols <= FEW_COLUMNS)
@@ -146,9 +144,8 @@ matmul(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_WIDTH], const L
 		return;
 	}
 	for (int32_t column = 0; column < x->n_cols; column += BLOCK_COLUMNS)
-		matmul_block(type, w, &planes, first, last, x, column,
-					 x->n_cols - column < BLOCK_COLUMNS ? x->n_cols - column : BLOCK_COLUMNS,
-					 y, y_stride);
+		matmul_block(type, w, first, last, x, column,
+					 x->n_cols - column < BLOCK_COLUMNS ? x->n_cols - column : BLOCK_COLUMNS, y, y_stride);
 }
 
 #define SCRATCH_TILE(formula, panels, columns) \

@@ -34,44 +34,27 @@ typedef struct Scratch
 
 /* --- stretches of weights ------------------------------------------------------ */
 
-/*
- * What tile t of n_tiles fetches of the next tile of panels: the tiles share the low
- * bits of each panel, and the first of them fetches the rest at once.
- */
+/* What tile t of n_tiles fetches of the next tile of panels: the first ones do, each of one of the panels. */
 KERNEL_INLINE Fetch
-share_of_next(LlmTensorType type, const PanelPointers *next, int panels, int64_t first, int count,
-			  int t, int n_tiles)
+share_of_next(LlmTensorType type, const uint8_t *const *next, int panels, int64_t first, int count, int t, int n_tiles)
 {
-	const int	lines = low_bytes(type) / 64;
 	const int	p = t % TILE_PANELS;
 	const int	part = t / TILE_PANELS;
-	Fetch		fetch = {.stride = low_bytes(type)};
+	const int	parts = n_tiles < 2 * TILE_PANELS ? 1 : n_tiles < 4 * TILE_PANELS ? 2 : 4;
 
-	if (p >= panels)
-		return fetch;
-	fetch.lines = n_tiles < 2 * TILE_PANELS ? lines : n_tiles < 4 * TILE_PANELS ? (lines + 1) / 2 :
-		(lines + 3) / 4;
-	fetch.bytes = next[p].low + first * low_bytes(type) + part * fetch.lines * 64;
-	if (part * fetch.lines >= lines)
-		fetch.lines = 0;
-	if (part == 0)
-	{
-		prefetch_scales(type, false, &next[p], first, count);
-		prefetch_bytes(false, next[p].high + first * high_bytes(type), count * high_bytes(type));
-	}
-	return fetch;
+	return p < panels && part < parts ? share_of_stretch(type, next[p], first, count, part, parts) : (Fetch) {0};
 }
 
 /* The scales of `count` groups that are whole blocks. */
 KERNEL_INLINE void
-unpack_blocks(LlmTensorType type, const PanelPointers *panel, int64_t first, int count, BlockScales *out)
+unpack_blocks(LlmTensorType type, const uint8_t *panel, int64_t first, int count, BlockScales *out)
 {
 	for (int b = 0; b < count / SCALE_GROUPS; b++)
 		unpack_block_scales(type, panel, first / SCALE_GROUPS + b, &out[b]);
 }
 
 KERNEL_INLINE void
-unpack_stretch_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int count,
+unpack_stretch_scales(LlmTensorType type, const uint8_t *panel, int64_t first, int count,
 					  StretchScales *scales)
 {
 	if (!is_of_blocks(formula_of(type)))
@@ -82,7 +65,7 @@ unpack_stretch_scales(LlmTensorType type, const PanelPointers *panel, int64_t fi
 
 /* A group's codes as bytes, less their offset where the tiles want them signed. */
 KERNEL_INLINE void
-unpack_codes(LlmTensorType type, bool is_signed, const PanelPointers *panel, int64_t group, uint8_t *codes)
+unpack_codes(LlmTensorType type, bool is_signed, const uint8_t *group, uint8_t *codes)
 {
 	const __m512i offset = _mm512_set1_epi8((char) (1 << offset_shift(type)));
 	const bool	subtract = is_signed && offset_shift(type) > 0;
@@ -90,32 +73,30 @@ unpack_codes(LlmTensorType type, bool is_signed, const PanelPointers *panel, int
 #pragma GCC unroll 8
 	for (int q = 0; q < QUADS; q++)
 	{
-		__m512i		code = unpack_code(type, panel, group, q);
+		__m512i		code = unpack_code(type, group, q);
 
 		_mm512_store_si512(codes + q * 64, subtract ? _mm512_sub_epi8(code, offset) : code);
 	}
 }
 
 KERNEL_INLINE void
-unpack_stretch(LlmTensorType type, const PanelPointers *panel, int64_t first, int count,
+unpack_stretch(LlmTensorType type, const uint8_t *panel, int64_t first, int count,
 			   uint8_t *codes, StretchScales *scales)
 {
 	unpack_stretch_scales(type, panel, first, count, scales);
 	for (int g = 0; g < count; g++)
-		unpack_codes(type, false, panel, first + g, codes + g * QUADS * 64);
+		unpack_codes(type, false, group_at(type, panel, first + g), codes + g * QUADS * 64);
 }
 
 /* A stretch of `panels` panels from `panel` on to the scratch; next: the panels that come after them. */
 KERNEL_INLINE void
-unpack_panels(LlmTensorType type, const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t panel,
-			  int panels, int64_t first, int count, Scratch *scratch, PanelPointers *next)
+unpack_panels(LlmTensorType type, const LlmMatrix *w, int32_t panel, int panels, int64_t first, int count, Scratch *scratch,
+			  const uint8_t **next)
 {
 	for (int p = 0; p < panels; p++)
 	{
-		PanelPointers pointers = panel_pointers(w, planes, panel + p);
-
-		unpack_stretch(type, &pointers, first, count, scratch->codes[p], &scratch->scales[p]);
-		next[p] = panel_pointers(w, planes, later_panel(w, panel + panels + p));
+		unpack_stretch(type, panel_at(w, panel + p), first, count, scratch->codes[p], &scratch->scales[p]);
+		next[p] = panel_at(w, later_panel(w, panel + panels + p));
 	}
 }
 

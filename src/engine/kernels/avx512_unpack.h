@@ -71,25 +71,26 @@ or_masked(__m512i code, __m512i bits, int mask)
 }
 
 /*
- * The codes of one quad of a group.  Nothing is kept from one quad to the
+ * The codes of one quad of a group, which is at `group`.  Nothing is kept from one quad to the
  * next: a second load of the same vector costs less than a register.
  */
 KERNEL_INLINE __m512i
-unpack_code(LlmTensorType type, const PanelPointers *panel, int64_t group, int quad)
+unpack_code(LlmTensorType type, const uint8_t *group, int quad)
 {
+	const uint8_t *high = group + low_bytes(type);
 	__m512i		code;
 
 	switch (type)
 	{
 		case LLM_Q8_0:
-			return _mm512_loadu_si512(panel->low + (group * QUADS + quad) * 64);
+			return _mm512_loadu_si512(group + quad * 64);
 		case LLM_Q2_K:
 		case LLM_Q3_K:
-			code = _mm512_loadu_si512(panel->low + (group * 2 + quad / 4) * 64);
+			code = _mm512_loadu_si512(group + quad / 4 * 64);
 			code = _mm512_and_si512(shift_bytes(code, 2 * (quad % 4)), _mm512_set1_epi8(0x03));
 			break;
 		default:
-			code = _mm512_loadu_si512(panel->low + (group * 4 + quad % 4) * 64);
+			code = _mm512_loadu_si512(group + quad % 4 * 64);
 			code = _mm512_and_si512(shift_bytes(code, quad / 4 * 4), _mm512_set1_epi8(0x0f));
 			break;
 	}
@@ -99,23 +100,21 @@ unpack_code(LlmTensorType type, const PanelPointers *panel, int64_t group, int q
 		case LLM_Q5_0:
 		case LLM_Q5_1:
 		case LLM_Q5_K:
-			return or_masked(code, shift_bytes(_mm512_loadu_si512(panel->high + group * 64), quad - 4),
-							 0x10);
+			return or_masked(code, shift_bytes(_mm512_loadu_si512(high), quad - 4), 0x10);
 		case LLM_Q3_K:
-			return or_masked(code, shift_bytes(_mm512_loadu_si512(panel->high + group * 64), quad - 2),
-							 0x04);
+			return or_masked(code, shift_bytes(_mm512_loadu_si512(high), quad - 2), 0x04);
 		case LLM_Q6_K:
-			return or_masked(code, shift_bytes(_mm512_loadu_si512(panel->high + (group * 2 + quad / 4) * 64),
-											   2 * (quad % 4) - 4), 0x30);
+			return or_masked(code, shift_bytes(_mm512_loadu_si512(high + quad / 4 * 64), 2 * (quad % 4) - 4), 0x30);
 		default:
 			return code;
 	}
 }
 
+/* Sixteen rows' halves: d or, the second, m. */
 KERNEL_INLINE __m512
-load_halves(const uint8_t *plane, int64_t index)
+load_halves(const uint8_t *halves, int which)
 {
-	return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) (plane + index * 32)));
+	return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) halves + which));
 }
 
 /* Sixteen rows' bytes as int32. */
@@ -178,31 +177,25 @@ unpack_q3_k_bytes(const uint8_t *sub, uint8_t *scale)
 
 /* Scales of groups first .. first + count - 1 where a group is all, scale_vectors of each. */
 KERNEL_INLINE void
-unpack_group_scales(LlmTensorType type, const PanelPointers *panel, int64_t first, int count, float *out)
+unpack_group_scales(LlmTensorType type, const uint8_t *panel, int64_t first, int count, float *out)
 {
 	for (int g = 0; g < count; g++)
-	{
-		_mm512_store_ps(out, load_halves(panel->d, first + g));
-		out += 16;
-		if (formula_of(type) == FORMULA_MINIMUM)
-		{
-			_mm512_store_ps(out, load_halves(panel->m, first + g));
-			out += 16;
-		}
-	}
+		for (int v = 0; v < scale_vectors(formula_of(type)); v++, out += 16)
+			_mm512_store_ps(out, load_halves(halves_at(type, panel, first + g), v));
 }
 
 KERNEL_INLINE void
-unpack_block_scales(LlmTensorType type, const PanelPointers *panel, int64_t block, BlockScales *out)
+unpack_block_scales(LlmTensorType type, const uint8_t *panel, int64_t block, BlockScales *out)
 {
 	const __m512i nibble = _mm512_set1_epi32(0x0f);
-	const uint8_t *sub = panel->sub + block * sub_bytes(type) * SCALE_GROUPS;
+	const uint8_t *sub = sub_at(type, panel, block);
+	const uint8_t *halves = halves_at(type, panel, block);
 	_Alignas(64) uint8_t scale[256];
 	_Alignas(64) uint8_t minimum[128];
 
-	_mm512_store_ps(out->d, load_halves(panel->d, block));
+	_mm512_store_ps(out->d, load_halves(halves, 0));
 	if (has_minimum(formula_of(type)))
-		_mm512_store_ps(out->minimum, _mm512_xor_ps(load_halves(panel->m, block), _mm512_set1_ps(-0.0f)));
+		_mm512_store_ps(out->minimum, _mm512_xor_ps(load_halves(halves, 1), _mm512_set1_ps(-0.0f)));
 	switch (type)
 	{
 		case LLM_Q4_K:

@@ -91,13 +91,13 @@ matmul_floats(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t las
 	}
 }
 
-/* The bits of quad q as four codes in each lane; vectors is a group's share of a plane. */
+/* The bits of quad q as four codes in each lane; vectors are a group's low or high ones. */
 TEMPLATE uint32_t
 quad_bits(const uint8_t *vectors, int bits, int q, int lane)
 {
 	uint32_t	word;
 
-	memcpy(&word, vectors + llm_quad_vector(bits, q) * 4 * LANES + 4 * lane, sizeof(word));
+	memcpy(&word, vectors + llm_quad_vector(bits, q) * LLM_PANEL_VECTOR + 4 * lane, sizeof(word));
 	return word >> llm_quad_shift(bits, q) & 0x01010101u * ((1u << bits) - 1);
 }
 
@@ -117,21 +117,19 @@ unpack_codes(LlmBlockLayout layout, const uint8_t *low, const uint8_t *high, int
 }
 
 TEMPLATE void
-unpack_group(LlmTensorType type, LlmBlockLayout layout, const LlmPanelPlanes *planes,
-			 const uint8_t *panel, int64_t g, Group *group)
+unpack_group(LlmTensorType type, LlmBlockLayout layout, const uint8_t *panel, int64_t g, Group *group)
 {
 	int64_t		block = g * LLM_GROUP / layout.weights;
 	int			s = g * LLM_GROUP % layout.weights / layout.sub_weights;
-	const uint8_t *sub = panel + planes->sub + block * layout.sub_bytes * LANES;
-	const uint16_t *d = (const uint16_t *) (panel + planes->d) + block * LANES;
-	const uint16_t *m = (const uint16_t *) (panel + planes->m) + block * LANES;
+	const uint8_t *sub = panel + llm_block_place(layout, block);
+	const uint16_t *d = (const uint16_t *) (panel + llm_halves_place(layout, block));
+	const uint8_t *low = panel + llm_group_place(layout, g);
 
-	unpack_codes(layout, panel + planes->low + g * layout.low_bits * 4 * LANES,
-				 panel + planes->high + g * layout.high_bits * 4 * LANES, group->codes);
+	unpack_codes(layout, low, low + layout.low_bits * LLM_PANEL_VECTOR, group->codes);
 	for (int r = 0; r < LANES; r++)
 	{
 		group->d[r] = llm_half_value(d[r]);
-		group->m[r] = layout.has_m ? llm_half_value(m[r]) : 0;
+		group->m[r] = layout.has_m ? llm_half_value(d[LANES + r]) : 0;
 	}
 	for (int half = 0; half < LLM_GROUP / layout.sub_weights; half++)
 		for (int r = 0; r < LANES; r++)
@@ -224,7 +222,6 @@ TEMPLATE void
 matmul_quantized(LlmTensorType type, LlmBlockLayout layout, const LlmMatrix *w, int32_t first,
 				 int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {
-	LlmPanelPlanes planes = llm_panel_planes(type, w->cols);
 	int64_t		x_groups = x->width / LLM_GROUP;
 
 	for (int32_t p = first; p < last; p++)
@@ -237,7 +234,7 @@ matmul_quantized(LlmTensorType type, LlmBlockLayout layout, const LlmMatrix *w, 
 		{
 			Group		group;
 
-			unpack_group(type, layout, &planes, panel, g, &group);
+			unpack_group(type, layout, panel, g, &group);
 			for (int64_t c = 0; c < x->n_cols; c++)
 			{
 				int64_t		i = c * x_groups + g;

@@ -1,7 +1,7 @@
 /*
  * quantized_panels.h
- *		What the kernels on vectors know about quantized types: which formula of kernels.h is theirs, and how many bytes of a
- *		panel belong to a group.
+ *		What the kernels on vectors know about quantized types: which formula of kernels.h is theirs, and where a panel
+ *		has what.
  *
  * `type` is a constant at every call, so that each switch below leaves one branch.
  */
@@ -35,15 +35,6 @@ typedef enum Formula
 
 /* Most scale vectors that a group has where a group is all. */
 #define MAX_SCALES 2
-
-typedef struct PanelPointers
-{
-	const uint8_t *low;
-	const uint8_t *high;
-	const uint8_t *sub;
-	const uint8_t *d;
-	const uint8_t *m;
-} PanelPointers;
 
 KERNEL_INLINE Formula
 formula_of(LlmTensorType type)
@@ -122,65 +113,78 @@ scale_vectors(Formula formula)
 	return formula == FORMULA_MINIMUM ? 2 : 1;
 }
 
-/* Bytes of one group in the planes of low bits, high bits, block scales and d. */
+KERNEL_INLINE LlmBlockLayout
+layout_of(LlmTensorType type)
+{
+#define LAYOUT(NAME, ...) \
+		case LLM_##NAME: \
+			return (LlmBlockLayout) {__VA_ARGS__};
+
+	switch (type)
+	{
+			LLM_QUANTIZED_TYPES(LAYOUT)
+		default:
+			return (LlmBlockLayout) {0};
+	}
+#undef LAYOUT
+}
+
+/* --- panels: engine/matrix.h has their layout -------------------------------------- */
+
+KERNEL_INLINE const uint8_t *
+panel_at(const LlmMatrix *w, int32_t panel)
+{
+	return w->panels + (uint64_t) panel * w->panel_bytes;
+}
+
+/* Bytes of a group's low vectors, which its high ones follow. */
 KERNEL_INLINE int
 low_bytes(LlmTensorType type)
 {
-	return type == LLM_Q8_0 ? 512 : type == LLM_Q2_K || type == LLM_Q3_K ? 128 : 256;
+	return layout_of(type).low_bits * LLM_PANEL_VECTOR;
 }
 
 KERNEL_INLINE int
-high_bytes(LlmTensorType type)
+group_bytes(LlmTensorType type)
 {
-	switch (type)
-	{
-		case LLM_Q5_0:
-		case LLM_Q5_1:
-		case LLM_Q5_K:
-		case LLM_Q3_K:
-			return 64;
-		case LLM_Q6_K:
-			return 128;
-		default:
-			return 0;
-	}
+	return (int) llm_group_bytes(layout_of(type));
+}
+
+KERNEL_INLINE const uint8_t *
+group_at(LlmTensorType type, const uint8_t *panel, int64_t group)
+{
+	return panel + llm_group_place(layout_of(type), (uint64_t) group);
+}
+
+/* d and then m of a block, or of a group where that is a block, of sixteen rows. */
+KERNEL_INLINE const uint8_t *
+halves_at(LlmTensorType type, const uint8_t *panel, int64_t block)
+{
+	return panel + llm_halves_place(layout_of(type), (uint64_t) block);
+}
+
+KERNEL_INLINE const uint8_t *
+sub_at(LlmTensorType type, const uint8_t *panel, int64_t block)
+{
+	return panel + llm_block_place(layout_of(type), (uint64_t) block);
 }
 
 KERNEL_INLINE int
-sub_bytes(LlmTensorType type)
+groups_of_block(LlmTensorType type)
 {
-	switch (type)
-	{
-		case LLM_Q4_K:
-		case LLM_Q5_K:
-		case LLM_Q3_K:
-			return 192 / SCALE_GROUPS;
-		case LLM_Q2_K:
-		case LLM_Q6_K:
-			return 256 / SCALE_GROUPS;
-		default:
-			return 0;
-	}
+	return layout_of(type).weights / LLM_GROUP;
 }
 
 KERNEL_INLINE int
-d_bytes(LlmTensorType type)
+groups_of_unit(LlmTensorType type)
 {
-	return sub_bytes(type) > 0 ? 32 / SCALE_GROUPS : 32;
+	return (int) llm_unit_blocks(layout_of(type)) * groups_of_block(type);
 }
 
-KERNEL_INLINE PanelPointers
-panel_pointers(const LlmMatrix *w, const LlmPanelPlanes *planes, int32_t panel)
+KERNEL_INLINE int64_t
+block_of(LlmTensorType type, int64_t group)
 {
-	const uint8_t *base = w->panels + (uint64_t) panel * w->panel_bytes;
-	PanelPointers pointers;
-
-	pointers.low = base + planes->low;
-	pointers.high = base + planes->high;
-	pointers.sub = base + planes->sub;
-	pointers.d = base + planes->d;
-	pointers.m = base + planes->m;
-	return pointers;
+	return group / groups_of_block(type);
 }
 
 #endif							/* LLM_KERNELS_QUANTIZED_PANELS_H */

@@ -66,14 +66,38 @@ later_panel(const LlmMatrix *w, int32_t panel)
 	return panel < w->n_panels ? panel : w->n_panels - 1;
 }
 
-/* The scales of a stretch. */
+/* A group's codes, and its halves where a group is a block. */
 KERNEL_INLINE void
-prefetch_scales(LlmTensorType type, bool to_first_level, const PanelPointers *panel, int64_t first, int count)
+prefetch_group(LlmTensorType type, bool to_first_level, const uint8_t *panel, int64_t group)
 {
-	prefetch_bytes(to_first_level, panel->sub + first * sub_bytes(type), count * sub_bytes(type));
-	prefetch_bytes(to_first_level, panel->d + first * d_bytes(type), count * d_bytes(type));
-	if (has_minimum(formula_of(type)))
-		prefetch_bytes(to_first_level, panel->m + first * d_bytes(type), count * d_bytes(type));
+	prefetch_bytes(to_first_level, group_at(type, panel, group), group_bytes(type));
+	if (!is_of_blocks(formula_of(type)))
+		prefetch_bytes(to_first_level, halves_at(type, panel, group), 1);
+}
+
+/* The scales of the block of a K type that begins with this group. */
+KERNEL_INLINE void
+prefetch_block_scales(LlmTensorType type, bool to_first_level, const uint8_t *panel, int64_t group)
+{
+	prefetch_bytes(to_first_level, halves_at(type, panel, block_of(type, group)), 1);
+	prefetch_bytes(to_first_level, sub_at(type, panel, block_of(type, group)), (int64_t) llm_sub_bytes(layout_of(type)));
+}
+
+/*
+ * What the tile that is the `part`th of `parts` fetches of a stretch, groups first .. first + count - 1 of a panel: the parts share its
+ * lines, the tiles' groups those of a part.
+ */
+KERNEL_INLINE Fetch
+share_of_stretch(LlmTensorType type, const uint8_t *panel, int64_t first, int count, int part, int parts)
+{
+	const int	unit = groups_of_unit(type);
+	const int	lines = (count + unit - 1) / unit * (int) llm_unit_bytes(layout_of(type)) / 64;
+	const int	of_group = (lines + parts * count - 1) / (parts * count);
+	const int	done = part * count * of_group;
+
+	const uint8_t *begin = halves_at(type, panel, block_of(type, first));
+
+	return (Fetch) {begin + done * 64, of_group * 64, done < lines ? of_group : 0};
 }
 
 #endif							/* LLM_KERNELS_QUANTIZED_STRETCH_H */
