@@ -216,8 +216,8 @@ upper_nibbles(__m512i v)
 }
 
 /*
- * Vector i of a group's as words whose lower bytes are its even bytes, or its odd ones: those are the even ones of a vector that begins a
- * byte later, as loads are cheaper than shifts.  Nothing is read beyond the group, which a panel may end with.
+ * Vector i of a group as words whose lower bytes are its even bytes, or its odd ones: those are the even ones of a vector
+ * that begins a byte later, as loads are cheaper than shifts.  Nothing is read beyond the group, which a panel may end with.
  */
 KERNEL_INLINE __m512i
 load_words(LlmTensorType type, const uint8_t *group, int i, bool odd)

@@ -248,7 +248,8 @@ end_block(int columns, const StretchScales *scales, const ColumnStretch *x, int 
 
 /* Group `at` of a stretch, whose codes are at `group`: both halves times `columns` columns. */
 KERNEL_INLINE void
-add_group(LlmTensorType type, bool is_unpacked, int columns, const uint8_t *group, const StretchScales *scales, const ColumnStretch *x, int at, Accumulators *a)
+add_group(LlmTensorType type, bool is_unpacked, int columns, const uint8_t *group, const StretchScales *scales,
+		  const ColumnStretch *x, int at, Accumulators *a)
 {
 	const Formula formula = formula_of(type);
 	const int	run = quads_of_run(type);
@@ -265,6 +266,8 @@ add_group(LlmTensorType type, bool is_unpacked, int columns, const uint8_t *grou
 		/* Read the activations anew: the compiler would keep the first quads' on the stack. */
 		if (i == QUADS)
 			__asm__("" : "+r"(x));
+		if (i == QUADS / 2)
+			group = forget(group);
 #pragma GCC unroll 2
 		for (int half = 0; half < HALVES; half++)
 			codes[half] = !is_unpacked ? code_vector(type, group, half, i) :
@@ -313,22 +316,36 @@ add_group(LlmTensorType type, bool is_unpacked, int columns, const uint8_t *grou
 /* --- tiles ----------------------------------------------------------------------- */
 
 /*
- * Groups first_group + at .. + at + count - 1 of the panel itself, a block's number or fewer, are about to be added: unpack
- * their scales, and fetch those of the block `ahead`.
+ * So few columns that a panel is read the fastest as it lies in memory, with nothing fetched.  For the types whose codes take
+ * long to unpack these are fewer.
  */
+KERNEL_INLINE int
+stream_columns(LlmTensorType type)
+{
+	switch (type)
+	{
+		case LLM_Q5_0:
+		case LLM_Q8_0:
+			return 0;
+		case LLM_Q5_1:
+		case LLM_Q5_K:
+		case LLM_Q6_K:
+			return 1;
+		default:
+			return 2;
+	}
+}
+
+/* The scales of a group that is a block, or of the block that begins with it; it is group `at` of its stretch. */
 KERNEL_INLINE void
-begin_run(LlmTensorType type, const uint8_t *panel, int64_t group, int at, int count,
-		  const uint8_t *ahead, int64_t ahead_group, StretchScales *scales)
+unpack_scales(LlmTensorType type, const uint8_t *panel, int64_t group, int at, StretchScales *scales)
 {
 	const Formula formula = formula_of(type);
 
-	if (!is_of_blocks(formula))
-	{
-		unpack_group_scales(type, panel, group, count, scales->groups + at * scale_vectors(formula) * 16);
-		return;
-	}
-	unpack_block_scales(type, !HAS_VNNI, panel, group / SCALE_GROUPS, &scales->blocks[at / SCALE_GROUPS]);
-	prefetch_block_scales(type, FETCH_TO_FIRST_LEVEL, ahead, ahead_group);
+	if (is_of_blocks(formula))
+		unpack_block_scales(type, !HAS_VNNI, panel, group / SCALE_GROUPS, &scales->blocks[at / SCALE_GROUPS]);
+	else
+		unpack_group_scales(type, panel, group, 1, scales->groups + at * scale_vectors(formula) * 16);
 }
 
 /*
@@ -339,6 +356,7 @@ tile(LlmTensorType type, bool is_unpacked, int columns, const TileSource *source
 	 int64_t first_group, int64_t groups, bool is_first, float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
+	const bool	fetches = !is_unpacked && columns > stream_columns(type);
 	StretchScales own_scales;
 	const StretchScales *scales = is_unpacked ? source->scales : &own_scales;
 	Accumulators a;
@@ -358,8 +376,10 @@ tile(LlmTensorType type, bool is_unpacked, int columns, const TileSource *source
 		const uint8_t *ahead = is_last ? source->next : source->panel;
 		const int64_t ahead_group = is_last ? first_group : group + SCALE_GROUPS;
 
-		if (!is_unpacked)
-			begin_run(type, source->panel, group, at, count, ahead, ahead_group, &own_scales);
+		if (!is_unpacked && is_of_blocks(formula))
+			unpack_scales(type, source->panel, group, at, &own_scales);
+		if (fetches && is_of_blocks(formula))
+			prefetch_block_scales(type, FETCH_TO_FIRST_LEVEL, ahead, ahead_group);
 		if (is_of_blocks(formula))
 			begin_block(formula, columns, scales, x, at / SCALE_GROUPS, &a);
 		for (int g = 0; g < count; g++)
@@ -367,7 +387,9 @@ tile(LlmTensorType type, bool is_unpacked, int columns, const TileSource *source
 			if (is_unpacked)
 				for (int i = 0; i < source->fetch.lines; i++)
 					_mm_prefetch((const char *) source->fetch.bytes + (done + g) * source->fetch.stride + i * 64, AHEAD);
-			else
+			else if (!is_of_blocks(formula))
+				unpack_scales(type, source->panel, group + g, at + g, &own_scales);
+			if (fetches)
 				prefetch_group(type, FETCH_TO_FIRST_LEVEL, ahead, ahead_group + g);
 			add_group(type, is_unpacked, columns, is_unpacked ? source->panel + (group + g) * code_vectors(type) * 64 :
 					  group_at(type, source->panel, group + g), scales, x, at + g, &a);

@@ -124,17 +124,9 @@ add_part(Formula formula, int panels, int columns, __m512i sum[][TILE_WIDTH], co
 		}
 }
 
-/* So that the compiler reads anew what is there, rather than keep it in registers that sums need. */
-KERNEL_INLINE const uint8_t *
-forget(const uint8_t *p)
-{
-	__asm__("" : "+r"(p));
-	return p;
-}
-
 /*
- * Group `at` of a stretch, whose codes are at group[p]: `panels` panels times `columns` columns.  Quads are the outer loop, so that neighbouring
- * instructions belong to different sums and need not wait for each other.
+ * Group `at` of a stretch, whose codes are at group[p]: `panels` panels times `columns` columns.  Quads are the outer
+ * loop, so that neighbouring instructions belong to different sums and need not wait for each other.
  */
 KERNEL_INLINE void
 group_step(Formula formula, LlmTensorType code_type, int panels, int columns, const uint8_t **group,
@@ -268,8 +260,8 @@ groups_of_run(LlmTensorType type, bool to_first_level, int columns)
 }
 
 /*
- * Are the columns so few that one panel at a time, as it lies in memory, is read the fastest, and nothing fetched?  With two columns
- * the types whose codes take longest to unpack fall behind.  Not so on processors with AMX.
+ * Are the columns so few that a panel is read the fastest as it lies in memory, one at a time, with nothing fetched?  With two
+ * columns the types whose codes take longest to unpack fall behind.  Not measured on processors with AMX.
  */
 KERNEL_INLINE bool
 is_one_stream(LlmTensorType type, bool to_first_level, int columns)
@@ -290,7 +282,7 @@ panels_at_once(LlmTensorType type, bool to_first_level, int columns)
 	return columns <= NARROW_TILE && !many_bytes && type != LLM_Q6_K ? MOST_PANELS : FEW_PANELS;
 }
 
-/* A run that begins at group `at` of its stretch: unpack the scales of its blocks.  Those of groups are unpacked with their group. */
+/* A run that begins at group `at` of its stretch: unpack its blocks' scales.  Those of groups are unpacked with their group. */
 KERNEL_INLINE void
 begin_run(LlmTensorType type, int panels, const uint8_t *const *panel, int64_t group, int at, int count, StretchScales *scales)
 {

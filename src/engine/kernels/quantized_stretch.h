@@ -41,6 +41,14 @@ typedef struct Fetch
 	int			lines;
 } Fetch;
 
+/* So that the compiler reads anew what is there, rather than keep it in registers that sums need. */
+KERNEL_INLINE const uint8_t *
+forget(const uint8_t *p)
+{
+	__asm__("" : "+r"(p));
+	return p;
+}
+
 KERNEL_INLINE int
 stretch_count(int64_t groups)
 {
@@ -84,8 +92,8 @@ prefetch_block_scales(LlmTensorType type, bool to_first_level, const uint8_t *pa
 }
 
 /*
- * What the tile that is the `part`th of `parts` fetches of a stretch, groups first .. first + count - 1 of a panel: the parts share its
- * lines, the tiles' groups those of a part.
+ * What a tile, the `part`th of `parts`, fetches of a stretch, groups first .. first + count - 1 of a panel: the parts share
+ * its lines, and the tile's groups those of a part.
  */
 KERNEL_INLINE Fetch
 share_of_stretch(LlmTensorType type, const uint8_t *panel, int64_t first, int count, int part, int parts)
