@@ -261,14 +261,14 @@ groups_of_run(LlmTensorType type, bool to_first_level, int columns)
 
 /*
  * Are the columns so few that a panel is read the fastest as it lies in memory, one at a time, with nothing fetched?  With two
- * columns the types whose codes take longest to unpack fall behind.  Not measured on processors with AMX.
+ * columns types whose codes take long to unpack fall behind, Q6_K with one.  Not measured on processors with AMX.
  */
 KERNEL_INLINE bool
 is_one_stream(LlmTensorType type, bool to_first_level, int columns)
 {
 	const bool	is_slow = type == LLM_Q5_0 || type == LLM_Q5_K;
 
-	return !to_first_level && columns <= (is_slow ? 1 : STREAM_COLUMNS);
+	return !to_first_level && type != LLM_Q6_K && columns <= (is_slow ? 1 : STREAM_COLUMNS);
 }
 
 /* Panels that are multiplied at once. */
