@@ -32,13 +32,6 @@ typedef union StretchScales
 	BlockScales blocks[STRETCH_BLOCKS];
 } StretchScales;
 
-/* What the codes of a type exceed its weights by; 0 for the types with minimums. */
-KERNEL_INLINE int
-code_offset(LlmTensorType type)
-{
-	return has_minimum(formula_of(type)) ? 0 : 1 << offset_shift(type);
-}
-
 /* Move bit `from` of every byte to bit `to`; what comes along of neighbours must be masked. */
 KERNEL_INLINE __m256i
 shift_bits(__m256i bytes, int from, int to)
@@ -254,7 +247,7 @@ unpack_block_scales(LlmTensorType type, bool pairs_alike, const uint8_t *panel, 
 			store_pairs(out->pairs[i], block_minimum(type, sub, 2 * i), block_minimum(type, sub, 2 * i + 1));
 		else
 			store_offsets(out->pairs[i], block_scale(type, sub, 2 * i), block_scale(type, sub, 2 * i + 1),
-						  -code_offset(type));
+						  -layout_of(type).offset);
 	}
 }
 

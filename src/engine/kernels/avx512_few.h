@@ -22,7 +22,6 @@
 #define NARROW_TILE 4			/* so few that the sums of MOST_PANELS stay in registers */
 #define PANEL_COUNTS 3			/* 1, FEW_PANELS, MOST_PANELS */
 #define NIBBLE_COLUMNS 2		/* so few that nibbles are multiplied where they are in their bytes */
-#define STREAM_COLUMNS 2		/* so few that panels are read one by one */
 #define SHORT_RUN_COLUMNS 4		/* of the K types: with more, runs are of two blocks */
 #define STRETCHES 128			/* room for so many stretches of one column's activations */
 
@@ -260,15 +259,24 @@ groups_of_run(LlmTensorType type, bool to_first_level, int columns)
 }
 
 /*
- * Are the columns so few that a panel is read the fastest as it lies in memory, one at a time, with nothing fetched?  With two
- * columns types whose codes take long to unpack fall behind, Q6_K with one.  Not measured on processors with AMX.
+ * So few columns that a panel is read the fastest as it lies in memory, one at a time, with nothing fetched, as measured on Zen 4;
+ * not measured on processors with AMX.
  */
-KERNEL_INLINE bool
-is_one_stream(LlmTensorType type, bool to_first_level, int columns)
+KERNEL_INLINE int
+stream_columns(LlmTensorType type, bool to_first_level)
 {
-	const bool	is_slow = type == LLM_Q5_0 || type == LLM_Q5_K;
-
-	return !to_first_level && type != LLM_Q6_K && columns <= (is_slow ? 1 : STREAM_COLUMNS);
+	if (to_first_level)
+		return 0;
+	switch (type)
+	{
+		case LLM_Q6_K:
+			return 0;
+		case LLM_Q5_0:
+		case LLM_Q5_K:
+			return 1;
+		default:
+			return 2;
+	}
 }
 
 /* Panels that are multiplied at once. */
@@ -277,7 +285,7 @@ panels_at_once(LlmTensorType type, bool to_first_level, int columns)
 {
 	const bool	many_bytes = type == LLM_Q8_0 && to_first_level;
 
-	if (is_one_stream(type, to_first_level, columns))
+	if (columns <= stream_columns(type, to_first_level))
 		return 1;
 	return columns <= NARROW_TILE && !many_bytes && type != LLM_Q6_K ? MOST_PANELS : FEW_PANELS;
 }
@@ -316,7 +324,7 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 {
 	const Formula formula = formula_of(type);
 	const int	run_groups = groups_of_run(type, to_first_level, columns);
-	const bool	fetches = !is_one_stream(type, to_first_level, columns);
+	const bool	fetches = columns > stream_columns(type, to_first_level);
 	StretchScales scales[MOST_PANELS];
 	Accumulators a;
 
