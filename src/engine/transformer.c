@@ -25,7 +25,6 @@
 #define NARROW_COLUMNS 4		/* with so many, those of AVX-512 multiply four panels at once */
 #define FETCH_BYTES 16384		/* of each stream, while a thread waits */
 #define FEW_COLUMNS 8			/* with so many, memory bounds a product */
-#define SOME_COLUMNS 32			/* with so many, the kernels' tiles have two panels */
 
 /*
  * What a product's panels are given out in: units that suit the kernels' tiles, so many
@@ -614,9 +613,7 @@ work_unit(const LlmThread *w, LlmTensorType type, bool blas)
 		return (WorkUnit) {4, INT32_MAX};
 	if (n_tokens <= FEW_COLUMNS)
 		return (WorkUnit) {2, INT32_MAX};
-	if (n_tokens <= SOME_COLUMNS || w->transformer->kernels->round_prompts != NULL)
-		return (WorkUnit) {2, 24};
-	return (WorkUnit) {3, 16};
+	return (WorkUnit) {2, 24};
 }
 
 static int32_t

@@ -164,7 +164,7 @@ claim_rows(Cursor *cursor, int32_t n_rows, uint64_t width)
 {
 	LlmRows		rows;
 
-	rows.stride = (int64_t) round_up(width, LLM_GROUP);
+	rows.stride = (int64_t) (round_up(width, LLM_GROUP) + ALIGNMENT / sizeof(float));
 	rows.values = claim(cursor, (uint64_t) n_rows, (uint64_t) rows.stride * sizeof(float));
 	return rows;
 }

@@ -2,9 +2,8 @@
  * transformer_buffers.h
  *		Everything that a step writes, claimed in one piece before the first.
  *
- * Rows belong to tokens of the step.  A stride (floats from one row to the next) is a
- * multiple of 32, so that a row begins on a cache line and has room for the
- * padding rows of a matrix's last panel.
+ * Rows belong to tokens of the step.  A stride (floats from one row to the next) is an odd number of cache lines, so that
+ * the same features of many tokens spread over the caches' sets, and has room for the padding rows of a matrix's last panel.
  */
 #ifndef LLM_TRANSFORMER_BUFFERS_H
 #define LLM_TRANSFORMER_BUFFERS_H

@@ -15,7 +15,6 @@
 
 #include "engine/kernels/avx512_stretch.h"
 
-#define FEW_COLUMNS 32			/* straight from the panels */
 #define TILE_WIDTH 8			/* widest tile of them: sums of FEW_PANELS stay in registers */
 #define FEW_PANELS 2			/* streams from memory, and how often a column's numbers are used */
 #define MOST_PANELS 4			/* the same for NARROW_TILE columns at the most */
@@ -23,7 +22,7 @@
 #define PANEL_COUNTS 3			/* 1, FEW_PANELS, MOST_PANELS */
 #define NIBBLE_COLUMNS 2		/* so few that nibbles are multiplied where they are in their bytes */
 #define SHORT_RUN_COLUMNS 4		/* of the K types: with more, runs are of two blocks */
-#define STRETCHES 128			/* room for so many stretches of one column's activations */
+#define STRETCHES 256			/* room for so many stretches of one column's activations */
 
 /*
  * Add groups first_group .. first_group + groups - 1 of the panels to the sums at y of one tile.
@@ -390,8 +389,28 @@ copy_columns(LlmTensorType type, const LlmActivations *x, int column, int column
 			copy_column(type, x, column + c, first_group + done, stretch_count(groups - done), out++);
 }
 
+/* So many columns as are multiplied straight from the panels: the more, the less it takes to unpack the type's codes. */
+KERNEL_INLINE int
+few_columns(LlmTensorType type)
+{
+	switch (type)
+	{
+		case LLM_Q4_0:
+		case LLM_Q4_1:
+		case LLM_Q8_0:
+			return 64;
+		case LLM_Q4_K:
+			return 48;
+		case LLM_Q3_K:
+		case LLM_Q6_K:
+			return 16;
+		default:
+			return 32;
+	}
+}
+
 /*
- * All columns, of which there are one to FEW_COLUMNS.  Where one tile is too narrow, others of about
+ * All columns, of which there are one to few_columns(type).  Where one tile is too narrow, others of about
  * the same width find the panels in the cache.
  */
 KERNEL_INLINE void

@@ -138,7 +138,7 @@ matmul(LlmTensorType type, const DirectTile (*direct_tiles)[TILE_WIDTH], const L
 {
 	if (x->n_cols <= 0)
 		return;
-	if (x->n_cols <= FEW_COLUMNS)
+	if (x->n_cols <= few_columns(type))
 	{
 		matmul_few(type, false, direct_tiles, w, first, last, x, y, y_stride);
 		return;
