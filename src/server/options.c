@@ -37,8 +37,7 @@ static void read_argument(FunctionCallInfo fcinfo, int argument, const Llama2Opt
 						  Llama2Options *options);
 static void set_number(const Llama2OptionEntry *entry, double number, Llama2Options *options);
 static void check_range(const Llama2OptionEntry *entry, double number);
-static void set_seed(Llama2Options *options, int64 seed);
-static void set_random_seed(Llama2Options *options);
+static void set_seed(Llama2Options *options, int64 seed, bool is_given);
 static void refuse_others(const Llama2Options *options, int allowed);
 
 void
@@ -58,7 +57,7 @@ Llama2ReadOptionsFor(FunctionCallInfo fcinfo, int first_argument, int allowed, L
 			read_argument(fcinfo, first_argument + i,
 						  &Llama2OptionTable[Llama2FindOption(Llama2ArgumentNames[i])], options);
 	if (!options->seed_given)
-		set_random_seed(options);
+		set_seed(options, Llama2RandomNumber(), false);
 	if (!PG_ARGISNULL(first_argument + LLAMA2_ARG_SYSTEM))
 		options->system = PG_GETARG_TEXT_PP(first_argument + LLAMA2_ARG_SYSTEM);
 	refuse_others(options, options->system ? allowed & ~LLAMA2_ALLOW_ECHO : allowed);
@@ -88,7 +87,7 @@ Llama2DefaultOptions(Llama2Options *options)
 	options->n_keep = -1;
 	options->n = 1;
 	if (llama2_seed >= 0)
-		set_seed(options, llama2_seed);
+		set_seed(options, llama2_seed, true);
 }
 
 JsonbIterator *
@@ -202,8 +201,8 @@ read_json_option(const Llama2OptionEntry *entry, JsonbValue *value, Llama2Option
 			break;
 		case LLAMA2_OPTION_BIGINT:
 			check_range(entry, Llama2JsonNumber(value, entry->name));
-			set_seed(options, DatumGetInt64(DirectFunctionCall1(numeric_int8,
-																NumericGetDatum(value->val.numeric))));
+			set_seed(options,
+					 DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric))), true);
 			break;
 		case LLAMA2_OPTION_BOOL:
 			if (value->type != jbvBool)
@@ -228,7 +227,7 @@ read_argument(FunctionCallInfo fcinfo, int argument, const Llama2OptionEntry *en
 			set_number(entry, PG_GETARG_FLOAT8(argument), options);
 			break;
 		case LLAMA2_OPTION_BIGINT:
-			set_seed(options, PG_GETARG_INT64(argument));
+			set_seed(options, PG_GETARG_INT64(argument), true);
 			break;
 		case LLAMA2_OPTION_VALUE:
 			Llama2ReadStopArray(PG_GETARG_ARRAYTYPE_P(argument), options);
@@ -270,24 +269,11 @@ check_range(const Llama2OptionEntry *entry, double number)
 }
 
 static void
-set_seed(Llama2Options *options, int64 seed)
+set_seed(Llama2Options *options, int64 seed, bool is_given)
 {
 	options->seed = seed;
-	options->seed_given = true;
+	options->seed_given = is_given;
 	options->sampling.seed = (uint64) seed;
-}
-
-static void
-set_random_seed(Llama2Options *options)
-{
-	int64		seed;
-
-	if (!pg_strong_random(&seed, sizeof(seed)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate a random seed")));
-	set_seed(options, seed & PG_INT64_MAX);
-	options->seed_given = false;
 }
 
 /* What a function cannot do must not be asked of it in vain. */

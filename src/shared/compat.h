@@ -13,6 +13,9 @@
 #error "llama2 needs PostgreSQL 14 or newer"
 #endif
 
+#if PG_VERSION_NUM >= 150000
+#include "common/pg_prng.h"
+#endif
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -68,6 +71,23 @@
 /* 15: the function that guards a prefix against misspelt parameters was renamed; before, it warned only. */
 #if PG_VERSION_NUM < 150000
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/* 15: the server has one generator of pseudorandom numbers.  Not negative. */
+#if PG_VERSION_NUM >= 150000
+#define Llama2RandomNumber() pg_prng_int64p(&pg_global_prng_state)
+#else
+static inline int64
+Llama2RandomNumber(void)
+{
+	int64		number;
+
+	if (!pg_strong_random(&number, sizeof(number)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate a random number")));
+	return number & PG_INT64_MAX;
+}
 #endif
 
 /* 15: set-returning functions that materialize got a helper. */
