@@ -54,6 +54,7 @@ KERNEL_INLINE void add_values(PageForm form, int count, int vectors, __mmask16 l
 							  int32_t feature, int32_t first, int32_t last,
 							  const float (*p)[LLM_KV_PAGE], const float *correction);
 KERNEL_INLINE void fetch_next(PageForm form, bool is_value, const PageStep *step, int64_t offset, int bytes);
+KERNEL_INLINE const float *load_anew(PageForm form, const float *p);
 KERNEL_INLINE __m512 load_elements(PageForm form, const void *from, int64_t index, __mmask16 lanes);
 KERNEL_INLINE __m512 load_scales(PageForm form, const void *scales, int64_t index);
 
@@ -338,6 +339,8 @@ score_features(PageForm form, int count, int chains, const PageStep *step, int32
 		{
 			const int64_t feature = j + c * n;
 			const int64_t element = feature * LLM_KV_PAGE;
+			const float *queries = step->queries + feature * count;
+			const float *anew = load_anew(form, queries);
 			__m512		k0 = load_elements(form, step->keys.elements, element, 0xffff);
 			__m512		k1 = load_elements(form, step->keys.elements, element + AVX512_LANES, 0xffff);
 
@@ -345,10 +348,8 @@ score_features(PageForm form, int count, int chains, const PageStep *step, int32
 #pragma GCC unroll 8
 			for (int i = 0; i < count; i++)
 			{
-				__m512		q = _mm512_set1_ps(step->queries[feature * count + i]);
-
-				sums[c * count + i][0] = _mm512_fmadd_ps(q, k0, sums[c * count + i][0]);
-				sums[c * count + i][1] = _mm512_fmadd_ps(q, k1, sums[c * count + i][1]);
+				sums[c * count + i][0] = _mm512_fmadd_ps(_mm512_set1_ps(queries[i]), k0, sums[c * count + i][0]);
+				sums[c * count + i][1] = _mm512_fmadd_ps(_mm512_set1_ps(anew[i]), k1, sums[c * count + i][1]);
 			}
 		}
 	}
@@ -532,6 +533,8 @@ add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageSte
 	for (int64_t t = first; t < last; t++)
 	{
 		const int64_t index = t * step->head_dim + feature;
+		const float *weight = &weights[0][t];
+		const float *anew = load_anew(form, weight);
 		__m512		v[SUMS / 2];
 
 #pragma GCC unroll 8
@@ -542,8 +545,11 @@ add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageSte
 		for (int i = 0; i < count; i++)
 #pragma GCC unroll 8
 			for (int j = 0; j < vectors; j++)
-				o[i][j] = _mm512_fmadd_ps(_mm512_set1_ps(weights[i * groups + (scaled ? j / per_group : 0)][t]), v[j],
-										  o[i][j]);
+			{
+				const int	row = i * groups + (scaled ? j / per_group : 0);
+
+				o[i][j] = _mm512_fmadd_ps(_mm512_set1_ps((j % 2 ? anew : weight)[row * LLM_KV_PAGE]), v[j], o[i][j]);
+			}
 	}
 
 #pragma GCC unroll 8
@@ -554,26 +560,34 @@ add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageSte
 }
 
 /*
- * While bytes of a page's keys or values are read, from `offset` on, as many of the next page are fetched: by turns from both
- * halves, which memory serves sooner than one behind the other.  Q8_0's halves are too short for that to pay.
+ * While bytes of a page's keys or values are read, from `offset` on, as many of the next page are fetched: a line of each half
+ * by turns, which memory serves sooner than one half behind the other.
  */
 KERNEL_INLINE void
 fetch_next(PageForm form, bool is_value, const PageStep *step, int64_t offset, int bytes)
 {
-	const int64_t half_lines = (int64_t) step->head_dim * LLM_KV_PAGE * element_bytes(form) / LINE;
+	const int64_t half_bytes = (int64_t) step->head_dim * LLM_KV_PAGE * element_bytes(form);
+	const int64_t done = offset + (is_value ? half_bytes : 0);
 
-	if (is_converted(form))
+	if (is_converted(form) || (bytes < 2 * LINE && done % (2 * LINE) != 0))
 		return;
-	for (int byte = 0; byte < bytes; byte += LINE)
+	for (int byte = 0; byte < bytes; byte += 2 * LINE)
 	{
-		const int64_t line = (offset + byte) / LINE + (is_value ? half_lines : 0);
-		const bool	odd = line % 2 == 1;
-
-		if (form == FORM_Q8_0)
-			_mm_prefetch((is_value ? step->values.next : step->keys.next) + offset + byte, _MM_HINT_T1);
-		else
-			_mm_prefetch((odd ? step->values.next : step->keys.next) + line / 2 * LINE, _MM_HINT_T1);
+		_mm_prefetch(step->keys.next + (done + byte) / 2, _MM_HINT_T1);
+		_mm_prefetch(step->values.next + (done + byte) / 2, _MM_HINT_T1);
 	}
+}
+
+/*
+ * What p points to, to be loaded once more: where elements are converted to floats besides, processors of AMD multiply sooner
+ * with what the multiplication itself broadcasts from memory.
+ */
+KERNEL_INLINE const float *
+load_anew(PageForm form, const float *p)
+{
+	if (form == FORM_F16 || form == FORM_Q8_0)
+		__asm__("" : "+r"(p));
+	return p;
 }
 
 KERNEL_INLINE __m512
