@@ -59,7 +59,19 @@ theirs()
 	"$1/llama-bench" -t "$threads" -r 1 -o csv -m "$3" "${@:4}" 2>/dev/null |
 		sed 's/^"//; s/"$//; s/","/\t/g; 1 s/,/\t/g' | awk -F'\t' -v name="$2" '
 			NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
-			{ print name, ($column["n_gen"] + 0 > 0 ? "decode-1" : "prefill"), $column["avg_ts"], 0 }'
+			"avg_ts" in column && $column["avg_ts"] + 0 > 0 {
+				print name, ($column["n_gen"] + 0 > 0 ? "decode-1" : "prefill"), $column["avg_ts"], 0
+			}'
+}
+
+# The same after $depth tokens: descendants of older versions have another option for it.
+theirs_deep()
+{
+	local rates
+
+	rates=$(theirs "$@" -p 0 -n "$tokens" -d "$depth")
+	[ -n "$rates" ] || rates=$(theirs "$@" -p 0 -n 0 -gp "$depth,$tokens")
+	sed -n 's/decode-1/deep-1/p' <<<"$rates"
 }
 
 theirs_batched()
@@ -80,7 +92,7 @@ measure()
 		name=$(peer_name "$peer")
 		theirs "$peer" "$name" "$model" -p "$prompt" -n "$tokens"
 		[ -z "$widths" ] || theirs_batched "$peer" "$name" "$model"
-		[ "$depth" = 0 ] || theirs "$peer" "$name" "$model" -p 0 -n "$tokens" -d "$depth" | sed 's/decode-1/deep-1/'
+		[ "$depth" = 0 ] || theirs_deep "$peer" "$name" "$model"
 	done
 }
 
