@@ -26,7 +26,7 @@ typedef struct Expected
 	double		bound;
 } Expected;
 
-static const int column_counts[] = {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 16, 17, 19, 21, 24, 25, 31, 32, 33, 40, 41, 64, 130};
+static const int column_counts[] = {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 16, 17, 19, 21, 24, 25, 31, 32, 33, 40, 41, 48, 49, 64, 65, 130};
 
 #define COUNT(array) ((int) (sizeof(array) / sizeof(array[0])))
 
