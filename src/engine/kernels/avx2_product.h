@@ -267,7 +267,7 @@ add_group(LlmTensorType type, bool is_unpacked, int columns, const uint8_t *grou
 		if (i == QUADS)
 			__asm__("" : "+r"(x));
 		if (i == QUADS / 2)
-			group = forget(group);
+			group = llm_load_anew(group);
 #pragma GCC unroll 2
 		for (int half = 0; half < HALVES; half++)
 			codes[half] = !is_unpacked ? code_vector(type, group, half, i) :

@@ -54,7 +54,7 @@ KERNEL_INLINE void add_values(PageForm form, int count, int vectors, __mmask16 l
 							  int32_t feature, int32_t first, int32_t last,
 							  const float (*p)[LLM_KV_PAGE], const float *correction);
 KERNEL_INLINE void fetch_next(PageForm form, bool is_value, const PageStep *step, int64_t offset, int bytes);
-KERNEL_INLINE const float *load_anew(PageForm form, const float *p);
+KERNEL_INLINE const float *beside_conversion(PageForm form, const float *p);
 KERNEL_INLINE __m512 load_elements(PageForm form, const void *from, int64_t index, __mmask16 lanes);
 KERNEL_INLINE __m512 load_scales(PageForm form, const void *scales, int64_t index);
 
@@ -340,7 +340,7 @@ score_features(PageForm form, int count, int chains, const PageStep *step, int32
 			const int64_t feature = j + c * n;
 			const int64_t element = feature * LLM_KV_PAGE;
 			const float *queries = step->queries + feature * count;
-			const float *anew = load_anew(form, queries);
+			const float *anew = beside_conversion(form, queries);
 			__m512		k0 = load_elements(form, step->keys.elements, element, 0xffff);
 			__m512		k1 = load_elements(form, step->keys.elements, element + AVX512_LANES, 0xffff);
 
@@ -534,7 +534,7 @@ add_values(PageForm form, int count, int vectors, __mmask16 lanes, const PageSte
 	{
 		const int64_t index = t * step->head_dim + feature;
 		const float *weight = &weights[0][t];
-		const float *anew = load_anew(form, weight);
+		const float *anew = beside_conversion(form, weight);
 		__m512		v[SUMS / 2];
 
 #pragma GCC unroll 8
@@ -579,15 +579,13 @@ fetch_next(PageForm form, bool is_value, const PageStep *step, int64_t offset, i
 }
 
 /*
- * What p points to, to be loaded once more: where elements are converted to floats besides, processors of AMD multiply sooner
- * with what the multiplication itself broadcasts from memory.
+ * Where the second of two multiplications reads its factor: where elements are converted to floats besides, from memory once
+ * more, as Zen 4 multiplies sooner with what the multiplication itself broadcasts.  Not measured on Intel's processors.
  */
 KERNEL_INLINE const float *
-load_anew(PageForm form, const float *p)
+beside_conversion(PageForm form, const float *p)
 {
-	if (form == FORM_F16 || form == FORM_Q8_0)
-		__asm__("" : "+r"(p));
-	return p;
+	return form == FORM_F16 || form == FORM_Q8_0 ? llm_load_anew(p) : p;
 }
 
 KERNEL_INLINE __m512

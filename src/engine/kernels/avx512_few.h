@@ -142,7 +142,7 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns, co
 		for (int p = 0; p < panels; p++)
 		{
 			if (q == QUADS / 2)
-				group[p] = forget(group[p]);
+				group[p] = llm_load_anew(group[p]);
 			code[p] = unpack_code(code_type, group[p], q);
 		}
 #pragma GCC unroll 8
@@ -389,7 +389,10 @@ copy_columns(LlmTensorType type, const LlmActivations *x, int column, int column
 			copy_column(type, x, column + c, first_group + done, stretch_count(groups - done), out++);
 }
 
-/* So many columns as are multiplied straight from the panels: the more, the less it takes to unpack the type's codes. */
+/*
+ * So many columns as are multiplied straight from the panels, as measured on Zen 4: the more, the less it takes to unpack the
+ * type's codes.
+ */
 KERNEL_INLINE int
 few_columns(LlmTensorType type)
 {

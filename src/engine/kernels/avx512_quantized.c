@@ -4,12 +4,12 @@
  *
  * One template serves all types.  Around its core, group_step:
  *
- *	 few columns:	one tile, whose codes are unpacked as they are needed (avx512_few.h).
+ *	 few columns:	tiles whose codes are unpacked as they are needed (avx512_few.h).
  *	 many columns:	a stretch of three panels is unpacked to a scratch in the first-level
  *					cache and then used by all tiles of a block of columns.
  *
  * In both cases the columns' activations are first copied in the order in which the tiles
- * read them, and the weights that come next are prefetched.  An output's own operations are
+ * read them, and the weights that come next are prefetched, unless there are one or two columns.  An output's own operations are
  * the same on every way, so its bits are too; between stretches the sums rest in y, which
  * loses nothing.
  */

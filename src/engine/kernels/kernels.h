@@ -26,6 +26,14 @@
 /* Templates of kernels are functions whose constants the compiler must see. */
 #define KERNEL_INLINE static inline __attribute__((always_inline))
 
+/* The same pointer, of which the compiler does not know it: what is there is loaded anew, not kept in registers that sums need. */
+KERNEL_INLINE const void *
+llm_load_anew(const void *p)
+{
+	__asm__("" : "+r"(p));
+	return p;
+}
+
 /*
  * Activations of n_cols tokens as a matrix product reads them.  The floats
  * are always there.  The int8 half is filled by quantize for products with

@@ -41,14 +41,6 @@ typedef struct Fetch
 	int			lines;
 } Fetch;
 
-/* So that the compiler reads anew what is there, rather than keep it in registers that sums need. */
-KERNEL_INLINE const uint8_t *
-forget(const uint8_t *p)
-{
-	__asm__("" : "+r"(p));
-	return p;
-}
-
 KERNEL_INLINE int
 stretch_count(int64_t groups)
 {
