@@ -10,7 +10,7 @@
  *					a block of columns.
  *
  * In both cases the columns' activations are first copied in the order in which the tiles read them, and the weights that
- * come next are prefetched.  An output's own operations are the same on every way, so its bits are too; between
+ * come next are prefetched, unless a tile has very few columns.  An output's own operations are the same on every way, so its bits are too; between
  * stretches the sums rest in y, which loses nothing.
  */
 #ifndef LLM_KERNELS_AVX2_PRODUCT_H
@@ -27,6 +27,7 @@
 #endif
 
 #define TILE_COLUMNS 4			/* of both halves of a panel: their sums fill half of the registers */
+#define STREAM_COLUMNS 3		/* so few that nothing is fetched (Zen 4) */
 #define MAX_CODE_VECTORS (2 * QUADS)	/* of a group: see code_vectors */
 #define STRETCHES 128			/* room for so many stretches of one column's activations */
 
@@ -315,24 +316,6 @@ add_group(LlmTensorType type, bool is_unpacked, int columns, const uint8_t *grou
 
 /* --- tiles ----------------------------------------------------------------------- */
 
-/* So few columns that a panel is read the fastest as it lies in memory, with nothing fetched, as measured on Zen 4. */
-KERNEL_INLINE int
-stream_columns(LlmTensorType type)
-{
-	switch (type)
-	{
-		case LLM_Q5_0:
-		case LLM_Q8_0:
-			return 0;
-		case LLM_Q5_1:
-		case LLM_Q5_K:
-		case LLM_Q6_K:
-			return 1;
-		default:
-			return 2;
-	}
-}
-
 /*
  * Add `groups` groups from first_group on to the sums at y.  A scratch is one stretch, and begins with its own group 0.
  */
@@ -341,7 +324,8 @@ tile(LlmTensorType type, bool is_unpacked, int columns, const TileSource *source
 	 int64_t first_group, int64_t groups, bool is_first, float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
-	const bool	fetches = !is_unpacked && columns > stream_columns(type);
+	const bool	fetches = !is_unpacked && columns > STREAM_COLUMNS;
+	const bool	in_order = !is_unpacked && columns <= STREAM_COLUMNS && type != LLM_Q8_0;
 	StretchScales own_scales;
 	const StretchScales *scales = is_unpacked ? source->scales : &own_scales;
 	Accumulators a;
@@ -369,6 +353,9 @@ tile(LlmTensorType type, bool is_unpacked, int columns, const TileSource *source
 			begin_block(formula, columns, scales, x, at / SCALE_GROUPS, &a);
 		for (int g = 0; g < count; g++)
 		{
+			const uint8_t *codes = is_unpacked ? source->panel + (group + g) * code_vectors(type) * 64 :
+				group_at(type, source->panel, group + g);
+
 			if (is_unpacked)
 				for (int i = 0; i < source->fetch.lines; i++)
 					_mm_prefetch((const char *) source->fetch.bytes + (done + g) * source->fetch.stride + i * 64, AHEAD);
@@ -376,8 +363,9 @@ tile(LlmTensorType type, bool is_unpacked, int columns, const TileSource *source
 				unpack_group_scales(type, source->panel, group + g, 1, own_scales.groups + (at + g) * scale_vectors(formula) * 16);
 			if (fetches)
 				prefetch_group(type, FETCH_TO_FIRST_LEVEL, ahead, ahead_group + g);
-			add_group(type, is_unpacked, columns, is_unpacked ? source->panel + (group + g) * code_vectors(type) * 64 :
-					  group_at(type, source->panel, group + g), scales, x, at + g, &a);
+			if (in_order)
+				codes = read_lines(type, codes);
+			add_group(type, is_unpacked, columns, codes, scales, x, at + g, &a);
 		}
 		if (is_of_blocks(formula))
 			end_block(columns, scales, x, at / SCALE_GROUPS, &a);

@@ -258,8 +258,8 @@ groups_of_run(LlmTensorType type, bool to_first_level, int columns)
 }
 
 /*
- * So few columns that a panel is read the fastest as it lies in memory, one at a time, with nothing fetched, as measured on Zen 4;
- * not measured on processors with AMX.
+ * So few columns that a panel is read the fastest as it lies in memory, one at a time, with nothing fetched, as measured on Zen 4
+ * (see read_lines); not measured on processors with AMX.
  */
 KERNEL_INLINE int
 stream_columns(LlmTensorType type, bool to_first_level)
@@ -268,10 +268,9 @@ stream_columns(LlmTensorType type, bool to_first_level)
 		return 0;
 	switch (type)
 	{
-		case LLM_Q6_K:
-			return 0;
-		case LLM_Q5_0:
+		case LLM_Q8_0:
 		case LLM_Q5_K:
+		case LLM_Q6_K:
 			return 1;
 		default:
 			return 2;
@@ -324,6 +323,7 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 	const Formula formula = formula_of(type);
 	const int	run_groups = groups_of_run(type, to_first_level, columns);
 	const bool	fetches = columns > stream_columns(type, to_first_level);
+	const bool	in_place = takes_nibbles_in_place(type, to_first_level, columns);
 	StretchScales scales[MOST_PANELS];
 	Accumulators a;
 
@@ -358,8 +358,10 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 					begin_group(type, panel[p], first + at - place, at, &scales[p]);
 					if (fetches)
 						prefetch_group(type, to_first_level, ahead[p], ahead_first + at - place);
+					else if (!in_place)
+						group[p] = read_lines(type, group[p]);
 				}
-				if (takes_nibbles_in_place(type, to_first_level, columns))
+				if (in_place)
 					nibble_step(formula, panels, columns, group, scales, x, at, &a);
 				else
 					group_step(formula, type, panels, columns, group, scales, x, at, &a);

@@ -26,11 +26,14 @@
 /* Templates of kernels are functions whose constants the compiler must see. */
 #define KERNEL_INLINE static inline __attribute__((always_inline))
 
-/* The same pointer, of which the compiler does not know it: what is there is loaded anew, not kept in registers that sums need. */
+/*
+ * The same pointer, of which the compiler does not know it: what is there is loaded anew, not kept in registers that sums need, nor
+ * before what a volatile pointer reads.
+ */
 KERNEL_INLINE const void *
 llm_load_anew(const void *p)
 {
-	__asm__("" : "+r"(p));
+	__asm__ volatile ("" : "+r"(p));
 	return p;
 }
 

@@ -75,6 +75,19 @@ prefetch_group(LlmTensorType type, bool to_first_level, const uint8_t *panel, in
 		prefetch_bytes(to_first_level, halves_at(type, panel, group), 1);
 }
 
+/*
+ * The codes of a group at `group`, after their cache lines have been asked for in their order.  Products use them in another (low
+ * bits and high bits in turns), or only as fast as they multiply, and the processor's own fetching does not follow that so well.
+ */
+KERNEL_INLINE const uint8_t *
+read_lines(LlmTensorType type, const uint8_t *group)
+{
+#pragma GCC unroll 8
+	for (int i = 0; i < group_bytes(type); i += 64)
+		(void) *(const volatile uint8_t *) (group + i);
+	return llm_load_anew(group);
+}
+
 /* The scales of the block of a K type that begins with this group. */
 KERNEL_INLINE void
 prefetch_block_scales(LlmTensorType type, bool to_first_level, const uint8_t *panel, int64_t group)
