@@ -10,8 +10,8 @@
  *					a block of columns.
  *
  * In both cases the columns' activations are first copied in the order in which the tiles read them, and the weights that
- * come next are prefetched, unless a tile has very few columns.  An output's own operations are the same on every way, so its bits are too; between
- * stretches the sums rest in y, which loses nothing.
+ * come next are prefetched, unless a tile has very few columns.  An output's own operations are the same on every way, so
+ * its bits are too; between stretches the sums rest in y, which loses nothing.
  */
 #ifndef LLM_KERNELS_AVX2_PRODUCT_H
 #define LLM_KERNELS_AVX2_PRODUCT_H

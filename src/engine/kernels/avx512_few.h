@@ -7,8 +7,8 @@
  *
  * Where memory is the limit, what matters is when the next weights are asked for and into which
  * cache.  Processors with AMX do best when they are fetched into the first level, AMD's when into the
- * second, whose queue is longer, or, of very few columns, when they are left to read one panel after the other by
- * themselves; so each set of kernels makes its own tiles.
+ * second, whose queue is longer, or, of very few columns, when they are left to read one panel after the other, line by line
+ * (read_lines); so each set of kernels makes its own tiles.
  */
 #ifndef LLM_KERNELS_AVX512_FEW_H
 #define LLM_KERNELS_AVX512_FEW_H
