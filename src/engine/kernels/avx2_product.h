@@ -325,7 +325,7 @@ tile(LlmTensorType type, bool is_unpacked, int columns, const TileSource *source
 {
 	const Formula formula = formula_of(type);
 	const bool	fetches = !is_unpacked && columns > STREAM_COLUMNS;
-	const bool	in_order = !is_unpacked && columns <= STREAM_COLUMNS && type != LLM_Q8_0;
+	const bool	in_order = !is_unpacked && !fetches && type != LLM_Q8_0;	/* in order anyway */
 	StretchScales own_scales;
 	const StretchScales *scales = is_unpacked ? source->scales : &own_scales;
 	Accumulators a;
