@@ -52,10 +52,11 @@ ENGINE_LIBS = -lopenblas -lm
 
 $(BUILD)/engine/block.o $(BUILD)/engine/matrix.o: OPTIMIZE = $(KERNEL_O)
 $(BUILD)/engine/kernels/%.o: OPTIMIZE = $(KERNEL_O)
-$(BUILD)/engine/kernels/avx2.o $(BUILD)/engine/kernels/avx2_%.o $(BUILD)/engine/kernels/avxvnni_%.o: OPTIMIZE = $(KERNEL_O) -mavx2 -mfma -mf16c
+AVX2 = -mavx2 -mfma -mf16c
+AVX512 = $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
+$(BUILD)/engine/kernels/avx2.o $(BUILD)/engine/kernels/avx2_%.o $(BUILD)/engine/kernels/avxvnni_%.o: OPTIMIZE = $(KERNEL_O) $(AVX2)
 $(BUILD)/engine/kernels/avxvnni_%.o: OPTIMIZE += -mavxvnni
-$(BUILD)/engine/kernels/avx512.o $(BUILD)/engine/kernels/avx512_%.o $(BUILD)/engine/kernels/amx_%.o: OPTIMIZE = $(KERNEL_O) -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
-	-mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
+$(BUILD)/engine/kernels/avx512.o $(BUILD)/engine/kernels/avx512_%.o $(BUILD)/engine/kernels/amx_%.o: OPTIMIZE = $(KERNEL_O) $(AVX512)
 $(BUILD)/engine/kernels/avx512_bf16.o: OPTIMIZE += -mavx512bf16
 $(BUILD)/engine/kernels/amx_%.o: OPTIMIZE += -mamx-tile -mamx-int8
 $(BUILD)/engine/kernels/amx_prompt.o $(BUILD)/engine/kernels/amx_prompt_round.o: OPTIMIZE += -mamx-bf16 -mavx512vbmi -mavx512bf16 -mavx512fp16
@@ -238,15 +239,34 @@ IMPORT_FUZZERS = $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard test
 FUZZERS = $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
 IMPORT_BENCHES = $(addprefix $(BUILD)/bench/,quantize_bench make_checkpoint model_sizes)
 BENCHES = $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard test/bench/*.c)))
-PROGRAMS = $(ENGINE_TESTS) $(IMPORT_TESTS) $(FUZZERS) $(BENCHES)
+PROGRAMS = $(ENGINE_TESTS) $(EMULATED_TESTS) $(IMPORT_TESTS) $(FUZZERS) $(BENCHES)
+
+# The sets of kernels that few processors run are tested on all that have AVX-512, with the instructions emulated that
+# they lack; that also shows AddressSanitizer what tiles read.
+EMULATED_TESTS = $(patsubst %,$(BUILD)/test/test_%_emulated,architecture embed engine logits matmul mixed_types \
+	prompt_products reproducible)
+EMULATED_SRCS = $(sort $(wildcard src/engine/kernels/amx_*.c src/engine/kernels/avxvnni_*.c)) src/engine/kernels/select.c
+EMULATED_OBJS = $(patsubst src/engine/kernels/%.c,$(BUILD)/emulated/%.o,$(EMULATED_SRCS))
+EMULATE = -include test/engine/emulate_amx.h
 
 define LINK_PROGRAM
 @mkdir -p $(@D)
-$(CC) $(ENGINE_CFLAGS) -MMD -MP $< -o $@ $(filter %/libimport.a,$^) $(BUILD)/libllm.a \
+$(CC) $(ENGINE_CFLAGS) -MMD -MP $< -o $@ $(filter %.o %/libimport.a,$^) $(BUILD)/libllm.a \
 	$(if $(filter %/libimport.a,$^),$(IMPORT_LIBS)) $(ENGINE_LIBS)
 endef
 
 $(IMPORT_TESTS) $(IMPORT_FUZZERS) $(IMPORT_BENCHES): $(BUILD)/libimport.a
+
+$(EMULATED_OBJS): OPTIMIZE = $(KERNEL_O) $(AVX512) -mavx512bf16 -mavx512vbmi -mamx-tile -mamx-int8 -mamx-bf16
+$(BUILD)/emulated/select.o: OPTIMIZE = $(KERNEL_O)
+
+$(EMULATED_OBJS): $(BUILD)/emulated/%.o: src/engine/kernels/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ENGINE_CFLAGS) $(OPTIMIZE) $(EMULATE) -MMD -MP -c $< -o $@
+
+$(EMULATED_TESTS): private ENGINE_CFLAGS += $(EMULATE)
+$(EMULATED_TESTS): $(BUILD)/test/%_emulated: test/engine/%.c $(EMULATED_OBJS) $(BUILD)/libllm.a
+	$(LINK_PROGRAM)
 
 $(IMPORT_TESTS): $(BUILD)/test/%: test/import/%.c $(BUILD)/libllm.a
 	$(LINK_PROGRAM)
@@ -262,11 +282,11 @@ $(FUZZERS): $(BUILD)/fuzz/%: test/fuzz/%.c $(BUILD)/libllm.a
 $(BENCHES): $(BUILD)/bench/%: test/bench/%.c $(BUILD)/libllm.a
 	$(LINK_PROGRAM)
 
-engine-programs: $(ENGINE_TESTS) $(IMPORT_TESTS)
+engine-programs: $(ENGINE_TESTS) $(EMULATED_TESTS) $(IMPORT_TESTS)
 fuzz-programs: $(FUZZERS)
 
-engine-test: $(ENGINE_TESTS) $(IMPORT_TESTS) ## run the C tests alone
-	prove -e '' $(ENGINE_TESTS) $(IMPORT_TESTS)
+engine-test: $(ENGINE_TESTS) $(EMULATED_TESTS) $(IMPORT_TESTS) ## run the C tests alone
+	prove -e '' $^
 
 fuzz-test: $(FUZZERS)
 	$(if $(FUZZERS),prove -e '' $(FUZZERS))
@@ -281,7 +301,7 @@ bench: $(BENCHES) install-for-tests ## tokens per second of the engine and of SQ
 
 .PHONY: engine-programs fuzz-programs engine-test fuzz-test asan bench
 
--include $(patsubst %.o,%.d,$(OBJS) $(WORKER_OBJS) $(ENGINE_OBJS) $(IMPORT_OBJS) $(IMPORT_MAIN)) $(addsuffix .d,$(PROGRAMS))
+-include $(patsubst %.o,%.d,$(OBJS) $(WORKER_OBJS) $(ENGINE_OBJS) $(IMPORT_OBJS) $(IMPORT_MAIN) $(EMULATED_OBJS)) $(addsuffix .d,$(PROGRAMS))
 
 # --- formatting ----------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 /*
  * kernel_sets.h
- *		Runs a test for every kernel set that this processor can run.
+ *		Runs a test for every kernel set that this processor can run, or, with emulate_amx.h, that it emulates.
  */
 #ifndef KERNEL_SETS_H
 #define KERNEL_SETS_H
@@ -14,7 +14,12 @@
 static inline void
 each_kernel_set(void (*test) (const LlmKernels *kernels))
 {
-	static const char *const names[] = {"generic", "avx2", "avxvnni", "avx512", "amx", "amx_prompts", "amx_bf16"};
+	static const char *const names[] = {
+#ifndef EMULATE_AMX_H
+		"generic", "avx2", "avx512",
+#endif
+		"avxvnni", "amx", "amx_prompts", "amx_bf16"
+	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 	{

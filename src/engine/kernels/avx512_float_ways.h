@@ -13,7 +13,7 @@
  */
 typedef struct FloatHabits
 {
-	bool		to_first_level; /* fetch into it, or else the second */
+	bool		to_first_level; /* or else to the second, or nothing */
 	int32_t		direct_columns; /* with more, panels are unpacked */
 } FloatHabits;
 
