@@ -29,7 +29,8 @@ kernels=(${KERNELS:+-k "$KERNELS"})
 IFS=: read -ra peers <<<"${LLAMA_CPP_BIN:-}"
 
 samples=$(mktemp)
-trap 'rm -f "$samples"' EXIT
+peer_folder=$(mktemp -d)		# where they leave their logs
+trap 'rm -rf "$samples" "$peer_folder"' EXIT
 
 # The models of the arguments: files, and what is in folders.
 list_models()
@@ -56,7 +57,7 @@ ours()
 # FOLDER NAME MODEL OPTION...
 theirs()
 {
-	"$1/llama-bench" -t "$threads" -r 1 -o csv -m "$3" "${@:4}" 2>/dev/null |
+	(cd "$peer_folder" && exec "$1/llama-bench" -t "$threads" -r 1 -o csv -m "$3" "${@:4}" 2>/dev/null) |
 		sed 's/^"//; s/"$//; s/","/\t/g; 1 s/,/\t/g' | awk -F'\t' -v name="$2" '
 			NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
 			"avg_ts" in column && $column["avg_ts"] + 0 > 0 {
@@ -76,7 +77,7 @@ theirs_deep()
 
 theirs_batched()
 {
-	"$1/llama-batched-bench" -t "$threads" -c 8192 -npp 64 -ntg 32 -npl "$widths" -m "$3" 2>/dev/null |
+	(cd "$peer_folder" && exec "$1/llama-batched-bench" -t "$threads" -c 8192 -npp 64 -ntg 32 -npl "$widths" -m "$3" 2>/dev/null) |
 		awk -F'|' -v name="$2" '$2 + 0 == 64 { print name, "decode-" ($4 + 0), $9 + 0, 0 }'
 }
 
@@ -90,6 +91,8 @@ measure()
 	[ "$depth" = 0 ] || measured=decode ours "$model" -p 0 -d "$depth" -n "$tokens" -b 1 | sed 's/decode-1/deep-1/'
 	for peer in "${peers[@]}"; do
 		name=$(peer_name "$peer")
+		peer=$(realpath "$peer")
+		model=$(realpath "$model")
 		theirs "$peer" "$name" "$model" -p "$prompt" -n "$tokens"
 		[ -z "$widths" ] || theirs_batched "$peer" "$name" "$model"
 		[ "$depth" = 0 ] || theirs_deep "$peer" "$name" "$model"
