@@ -52,6 +52,9 @@ ENGINE_LIBS = -lopenblas -lm
 
 $(BUILD)/engine/block.o $(BUILD)/engine/matrix.o: OPTIMIZE = $(KERNEL_O)
 $(BUILD)/engine/kernels/%.o: OPTIMIZE = $(KERNEL_O)
+
+# On other machines these files are empty.
+ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
 AVX2 = -mavx2 -mfma -mf16c
 AVX512 = $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 $(BUILD)/engine/kernels/avx2.o $(BUILD)/engine/kernels/avx2_%.o $(BUILD)/engine/kernels/avxvnni_%.o: OPTIMIZE = $(KERNEL_O) $(AVX2)
@@ -60,6 +63,7 @@ $(BUILD)/engine/kernels/avx512.o $(BUILD)/engine/kernels/avx512_%.o $(BUILD)/eng
 $(BUILD)/engine/kernels/avx512_bf16.o: OPTIMIZE += -mavx512bf16
 $(BUILD)/engine/kernels/amx_%.o: OPTIMIZE += -mamx-tile -mamx-int8
 $(BUILD)/engine/kernels/amx_prompt.o $(BUILD)/engine/kernels/amx_prompt_round.o: OPTIMIZE += -mamx-bf16 -mavx512vbmi -mavx512bf16 -mavx512fp16
+endif
 
 $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -82,7 +86,7 @@ $(IMPORT_OBJS) $(IMPORT_MAIN): ENGINE_CFLAGS += -I$(GENERATED)
 # vectors wider than the processor's are passed to inlined functions only
 $(BUILD)/import/quantize_%.o: OPTIMIZE = $(KERNEL_O) -Wno-psabi
 $(addprefix $(BUILD)/import/,checkpoint.o source.o import_model.o): OPTIMIZE = $(KERNEL_O)
-$(BUILD)/import/quantize_avx2.o: OPTIMIZE = $(KERNEL_O) -mavx2
+$(BUILD)/import/quantize_avx2.o: OPTIMIZE = $(KERNEL_O) $(if $(AVX2),-mavx2)
 
 $(GENERATED)/$(PROTOBUF).pb-c.c: src/$(PROTOBUF).proto
 	@mkdir -p $(@D)
@@ -243,10 +247,12 @@ PROGRAMS = $(ENGINE_TESTS) $(EMULATED_TESTS) $(IMPORT_TESTS) $(FUZZERS) $(BENCHE
 
 # The sets of kernels that few processors run are tested on all that have AVX-512, with the instructions emulated that
 # they lack; that also shows AddressSanitizer what tiles read.
+ifneq ($(AVX512),)
 EMULATED_TESTS = $(patsubst %,$(BUILD)/test/test_%_emulated,architecture embed engine logits matmul mixed_types \
 	prompt_products reproducible)
 EMULATED_SRCS = $(sort $(wildcard src/engine/kernels/amx_*.c src/engine/kernels/avxvnni_*.c)) src/engine/kernels/select.c
 EMULATED_OBJS = $(patsubst src/engine/kernels/%.c,$(BUILD)/emulated/%.o,$(EMULATED_SRCS))
+endif
 EMULATE = -include test/engine/emulate_amx.h
 
 define LINK_PROGRAM
