@@ -245,8 +245,8 @@ IMPORT_BENCHES = $(addprefix $(BUILD)/bench/,quantize_bench make_checkpoint mode
 BENCHES = $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard test/bench/*.c)))
 PROGRAMS = $(ENGINE_TESTS) $(EMULATED_TESTS) $(IMPORT_TESTS) $(FUZZERS) $(BENCHES)
 
-# The sets of kernels that few processors run are tested on all that have AVX-512, with the instructions emulated that
-# they lack; that also shows AddressSanitizer what tiles read.
+# The sets of kernels that few processors run are tested on all that have AVX-512 with VBMI and BF16, with the
+# instructions emulated that they lack; that also shows AddressSanitizer what tiles read.
 ifneq ($(AVX512),)
 EMULATED_TESTS = $(patsubst %,$(BUILD)/test/test_%_emulated,architecture embed engine logits matmul mixed_types \
 	prompt_products reproducible)

@@ -27,6 +27,9 @@ small=$((4 << 20))
 large=$((400 << 20))
 kernels=(${KERNELS:+-k "$KERNELS"})
 IFS=: read -ra peers <<<"${LLAMA_CPP_BIN:-}"
+for i in "${!peers[@]}"; do
+	peers[i]=$(realpath "${peers[i]}")
+done
 
 samples=$(mktemp)
 peer_folder=$(mktemp -d)		# where they leave their logs
@@ -84,15 +87,14 @@ theirs_batched()
 # Ours and every peer's, once.
 measure()
 {
-	local model=$1 peer name
+	local model peer name
 
+	model=$(realpath "$1")
 	measured='' ours "$model" -p "$prompt" -n "$tokens" -b 1
 	[ -z "$widths" ] || measured=decode ours "$model" -p 0 -d 64 -n 32 -b "$widths"
 	[ "$depth" = 0 ] || measured=decode ours "$model" -p 0 -d "$depth" -n "$tokens" -b 1 | sed 's/decode-1/deep-1/'
 	for peer in "${peers[@]}"; do
 		name=$(peer_name "$peer")
-		peer=$(realpath "$peer")
-		model=$(realpath "$model")
 		theirs "$peer" "$name" "$model" -p "$prompt" -n "$tokens"
 		[ -z "$widths" ] || theirs_batched "$peer" "$name" "$model"
 		[ "$depth" = 0 ] || theirs_deep "$peer" "$name" "$model"
@@ -102,7 +104,7 @@ measure()
 # llama.cpp of .../llama.cpp/build/bin
 peer_name()
 {
-	realpath "$1" | sed 's,/bin$,,; s,/build$,,; s,.*/,,'
+	echo "$1" | sed 's,/bin$,,; s,/build$,,; s,.*/,,'
 }
 
 [ $# -gt 0 ] || read -ra places <<<"${BENCH_MODELS:-models}"

@@ -203,7 +203,6 @@ emulate_dot_products(int sum, int a, int b, EmulatedProduct product)
 
 #define __m512h __m512i
 
-#undef _mm512_set1_ph
 #define _mm512_set1_ph(x) emulate_set1_ph(x)
 #define _mm512_cvtepi16_ph(x) emulate_cvtepi16_ph(x)
 #define _mm512_mul_ph(a, b) emulate_halves(a, b, _mm512_set1_epi16((short) 0x8000))

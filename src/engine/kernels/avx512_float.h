@@ -161,8 +161,8 @@ multiply_add(TileFormat format, __m512 weights, __m512 x, __m512 sum)
 }
 
 /*
- * So few columns that panels are read the fastest as they come, with nothing fetched, as measured on Zen 4: those whose
- * arithmetic reading hides, which what has to be widened to floats leaves less of.
+ * So few columns that reading hides their arithmetic: panels are read the fastest as they come then, with nothing fetched,
+ * as measured on Zen 4.  Weights that have to be widened to floats take more of it.
  */
 KERNEL_INLINE int32_t
 unfetched_columns(TileFormat format)
