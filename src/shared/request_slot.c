@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 static Llama2RequestSlot *take_slot(int n_left);
+static bool comes_before(const Llama2SessionTurn *session, const Llama2SessionTurn *other);
 static Llama2RequestSlot *begins_alike(Llama2RequestSlot *oldest, uint32 beginning);
 static dsa_pointer free_slot(Llama2RequestSlot *slot);
 static void free_payload(dsa_pointer payload);
@@ -147,6 +148,7 @@ Llama2SlotRelease(Llama2RequestSlot *slot)
 Llama2RequestSlot *
 Llama2SlotClaim(int model, Llama2SessionTurn *sessions)
 {
+	static uint64 n_claims = 0;
 	Llama2RequestSlot *best = NULL;
 
 	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
@@ -155,13 +157,14 @@ Llama2SlotClaim(int model, Llama2SessionTurn *sessions)
 		Llama2RequestSlot *slot = &llama2_control->slots[i];
 
 		if (slot->model == model &&
-			(best == NULL || sessions[slot->session].n_running < sessions[best->session].n_running))
+			(best == NULL || comes_before(&sessions[slot->session], &sessions[best->session])))
 			best = slot;
 	}
 	if (best)
 	{
 		best = begins_alike(best, sessions[best->session].beginning);
 		sessions[best->session].beginning = best->beginning;
+		sessions[best->session].last_turn = ++n_claims;
 		unlink_from_queue(best);
 		best->state = LLAMA2_SLOT_RUNNING;
 		best->started_at = GetCurrentTimestamp();
@@ -220,6 +223,15 @@ Llama2SlotsFail(int model, uint64 generation, bool queued_too, const Llama2Failu
 			Llama2SlotFinish(slot);
 		}
 	}
+}
+
+/* A session that keeps the queue full is not before others whenever it has nothing running. */
+static bool
+comes_before(const Llama2SessionTurn *session, const Llama2SessionTurn *other)
+{
+	if (session->n_running != other->n_running)
+		return session->n_running < other->n_running;
+	return session->last_turn < other->last_turn;
 }
 
 /* The first after a session's oldest slot that begins so, or the oldest.  The caller holds the lock. */

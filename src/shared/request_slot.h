@@ -36,12 +36,13 @@ typedef struct Llama2SessionTurn
 {
 	uint16		n_running;
 	uint32		beginning;		/* of the request that was claimed last */
+	uint64		last_turn;		/* when that was, in claims of this worker */
 } Llama2SessionTurn;
 
 /*
  * Worker side.  claim takes, of the model's queued slots, one of the session that has the
- * fewest requests running; NULL for none.  Of that session's it takes one that begins like the one before,
- * so that who shares a prefix meets while it is there, or the oldest.
+ * fewest requests running, among equals of the one whose last turn is longest ago; NULL for none.  Of that session's
+ * it takes one that begins like the one before, so that who shares a prefix meets while it is there, or the oldest.
  */
 extern PGDLLEXPORT Llama2RequestSlot *Llama2SlotClaim(int model, Llama2SessionTurn *sessions);
 extern PGDLLEXPORT void Llama2SlotFinish(Llama2RequestSlot *slot);

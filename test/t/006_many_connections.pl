@@ -11,6 +11,7 @@ use Llama2Server;
 use PostgreSQL::Test::Utils;
 use RawClient;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 plan skip_all => 'needs /proc' unless -r '/proc/self/smaps_rollup';
 
@@ -87,8 +88,35 @@ $_->vanish for @clients[ 0 .. 19 ];
 is_deeply([ map { answer($_) } @clients[ 20 .. 39 ] ], [ @alone[ 20 .. 39 ] ], 'when half of the sessions vanish, the others are answered');
 is($watcher->query($array)->[0][0], $array_alone, 'and every place is free again');
 
+# Who keeps the queue full does not make others wait for all of it, even where one request runs at a time.
+$watcher->query('ALTER SYSTEM SET llama2.max_batch = 1');
+$watcher->query(q{SELECT pg_reload_conf(), pg_sleep(0.3), llama2_generate('x', max_tokens => 1)});
+my ($greedy, $late) = @clients[ 20, 21 ];
+my ($worker) = @{ $watcher->query('SELECT worker_pid FROM llama2_status')->[0] };
+kill 'STOP', $worker;
+$greedy->send_query(q{SELECT llama2_generate(array_agg('Once upon a time ' || n), max_tokens => 400, options => '{"ignore_eos": true}') FROM generate_series(1, 4) n});
+wait_for_requests(4);
+$late->send_query(sprintf q{WITH late AS MATERIALIZED (SELECT llama2_generate('x', max_tokens => 1) AS text)
+	SELECT count(*) FROM late, llama2_requests WHERE text IS NOT NULL AND pid = %d}, $greedy->pid);
+wait_for_requests(5);
+kill 'CONT', $worker;
+cmp_ok(answer($late), '>=', 2, 'a request does not wait for all that another session has queued before');
+$greedy->query('SELECT 1');
+
 $node->stop;
 done_testing();
+
+sub wait_for_requests
+{
+	my ($number) = @_;
+
+	for (1 .. 600)
+	{
+		return if $watcher->query('SELECT count(*) FROM llama2_requests')->[0][0] == $number;
+		usleep(100_000);
+	}
+	die "there are never $number requests";
+}
 
 sub answer
 {
