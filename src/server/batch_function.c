@@ -100,7 +100,10 @@ look_up(Oid oid)
 	return NULL;
 }
 
-/* The name of a C function of our library, or NULL for any other. */
+/*
+ * The name of a C function of our library, or NULL for any other.  One that was altered to run with other settings, as its owner or
+ * not for NULL is another: that is what the function manager does around it.
+ */
 static char *
 own_symbol(Oid oid)
 {
@@ -114,7 +117,8 @@ own_symbol(Oid oid)
 		return NULL;
 	form = (Form_pg_proc) GETSTRUCT(tuple);
 	value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &is_null);
-	if (form->prolang == ClanguageId && !is_null && is_library(TextDatumGetCString(value)))
+	if (form->prolang == ClanguageId && !is_null && is_library(TextDatumGetCString(value)) &&
+		!form->prosecdef && !form->proisstrict && heap_attisnull(tuple, Anum_pg_proc_proconfig, NULL))
 	{
 		value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &is_null);
 		symbol = is_null ? NULL : TextDatumGetCString(value);

@@ -526,6 +526,8 @@ initialize(Llama2BatchScan *scan, List *qual, List *targetlist)
 
 	scan->given_params = given;
 	estate->es_param_list_info = ours;
+	/* those of the expressions that are compiled anew here */
+	ps->subPlan = NIL;
 	for (int i = 0; i < scan->n_calls; i++)
 	{
 		Llama2ScanCall *call = &scan->calls[i];

@@ -3,7 +3,7 @@
  *		What EXPLAIN shows of a batch scan, and the counters of parallel workers.
  *
  * A worker adds its counters to those in the statement's shared memory when it is through; the leader takes
- * the sum while that memory is there.
+ * the sum while that memory is there, and forgets where it was.
  */
 #include "server/batch_scan.h"
 
@@ -46,7 +46,10 @@ Llama2BatchScanInitializeWorker(CustomScanState *node, shm_toc *toc, void *coord
 	((Llama2BatchScan *) node)->shared = coordinate;
 }
 
-/* In a worker give the counters away, in the leader take them. */
+/*
+ * In a worker give the counters away, in the leader take them.  The executor may shut a node down more than once, in the leader
+ * also after the memory is gone.
+ */
 void
 Llama2ShareCounters(Llama2BatchScan *scan)
 {
@@ -60,8 +63,10 @@ Llama2ShareCounters(Llama2BatchScan *scan)
 			scan->counters[i] = 0;
 		}
 		else
-			scan->from_workers[i] = pg_atomic_read_u64(&scan->shared->counters[i]);
+			scan->from_workers[i] += pg_atomic_read_u64(&scan->shared->counters[i]);
 	}
+	if (!IsParallelWorker())
+		scan->shared = NULL;
 }
 
 void

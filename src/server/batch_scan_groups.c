@@ -27,6 +27,7 @@ typedef struct Substitute
 
 static Node *replace_aggregates(Node *node, void *context);
 static bool is_summary(Oid aggregate, Substitute *substitute);
+static bool is_free(Oid function);
 static Oid	function_of_schema(Oid schema, const char *name, Oid argument);
 
 void
@@ -62,7 +63,7 @@ replace_aggregates(Node *node, void *context)
 }
 
 /*
- * Is it ours, and free for everybody to use?  Who may not call it must not find that it was never called.
+ * Is it ours, and free for everybody to use, as what stands for it is?  Who may not call it must not find that it was never called.
  */
 static bool
 is_summary(Oid aggregate, Substitute *substitute)
@@ -71,7 +72,6 @@ is_summary(Oid aggregate, Substitute *substitute)
 	Oid			final;
 	Oid			schema;
 	bool		is_ours;
-	bool		is_free;
 
 	if (aggregate == substitute->aggregate)
 		return true;
@@ -84,17 +84,28 @@ is_summary(Oid aggregate, Substitute *substitute)
 	if (!is_ours)
 		return false;
 
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(aggregate));
-	is_free = HeapTupleIsValid(tuple) && heap_attisnull(tuple, Anum_pg_proc_proacl, NULL);
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
 	schema = get_func_namespace(aggregate);
 	substitute->collect = function_of_schema(schema, "llama2_texts_agg", TEXTOID);
 	substitute->summarize = function_of_schema(schema, "llama2_summarize_texts", TEXTARRAYOID);
-	if (!is_free || !OidIsValid(substitute->collect) || !OidIsValid(substitute->summarize))
+	if (!is_free(aggregate) || !is_free(substitute->collect) || !is_free(substitute->summarize) ||
+		Llama2FindBatchFunction(substitute->summarize) == NULL)
 		return false;
 	substitute->aggregate = aggregate;
 	return true;
+}
+
+/* Is it there, and has nobody granted or revoked anything on it? */
+static bool
+is_free(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool		free;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	free = heap_attisnull(tuple, Anum_pg_proc_proacl, NULL);
+	ReleaseSysCache(tuple);
+	return free;
 }
 
 static Oid

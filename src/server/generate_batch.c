@@ -9,6 +9,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 
+#include "server/option_table.h"
 #include "server/parameters.h"
 #include "server/text_output.h"
 #include "server/work.h"
@@ -31,7 +32,8 @@ static Llama2Work *ask(const Llama2Call *call, bool chat, text *prompt);
 static text *take_answer(Llama2Work *work, Llama2Duplicates *duplicates, Llama2Progress *progress);
 static Llama2PromptKind prompt_kind(bool chat);
 static Jsonb *settings_word(const char *word);
-static bool is_json_value(const char *value);
+static Llama2OptionKind kind_of_setting(const char *name);
+static bool is_json(Llama2OptionKind kind, const char *value);
 static void append_changed(StringInfo json, const char *name, double value, double unchanged);
 static Jsonb *concat(Jsonb *first, Jsonb *second);
 static JsonbValue *take_key(Jsonb **options, const char *key, JsonbValue *value);
@@ -252,7 +254,7 @@ settings_word(const char *word)
 	appendStringInfoChar(&json, '{');
 	escape_json(&json, name);
 	appendStringInfoChar(&json, ':');
-	if (strcmp(name, "system") != 0 && strcmp(name, "model") != 0 && strcmp(name, "on_error") != 0 && is_json_value(equals))
+	if (is_json(kind_of_setting(name), equals))
 		appendStringInfoString(&json, equals);
 	else
 		escape_json(&json, equals);
@@ -260,11 +262,26 @@ settings_word(const char *word)
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
 }
 
+static Llama2OptionKind
+kind_of_setting(const char *name)
+{
+	int			option = Llama2LookUpOption(name);
+
+	if (option >= 0)
+		return Llama2OptionTable[option].kind;
+	return strcmp(name, "system") == 0 || strcmp(name, "model") == 0 ? LLAMA2_OPTION_TEXT : LLAMA2_OPTION_VALUE;
+}
+
+/* Is the value written as JSON?  What can only be a string is the string as it stands. */
 static bool
-is_json_value(const char *value)
+is_json(Llama2OptionKind kind, const char *value)
 {
 	char	   *end;
 
+	if (kind == LLAMA2_OPTION_TEXT)
+		return false;
+	if (kind == LLAMA2_OPTION_TEXTS)
+		return *value == '[' || *value == '"';
 	if (*value == '[' || *value == '{' || *value == '"' || strcmp(value, "true") == 0 ||
 		strcmp(value, "false") == 0 || strcmp(value, "null") == 0)
 		return true;

@@ -42,6 +42,7 @@ static void scan_databases(void);
 static void visit_scanned(void);
 static long start_workers(void);
 static Oid	next_to_start(TimestampTz now, long *sleep_ms);
+static void wake_workers(void);
 static bool database_exists(Oid database);
 static void forget_database(Oid database);
 static void starting_failed(Oid database);
@@ -203,7 +204,7 @@ start_workers(void)
 
 /*
  * A database that waits for a worker, marked as starting; the one that has waited longest.  Of those that work no more than
- * llama2.job_workers are allowed; n_waiting makes them take turns.
+ * llama2.job_workers are allowed; n_waiting makes them take turns, and who is idle learns of it at once.
  */
 static Oid
 next_to_start(TimestampTz now, long *sleep_ms)
@@ -240,6 +241,8 @@ next_to_start(TimestampTz now, long *sleep_ms)
 			first = entry;
 	}
 	llama2_job_table->n_waiting = llama2_job_workers > 0 && n_workers >= llama2_job_workers ? n_waiting : 0;
+	if (llama2_job_table->n_waiting > 0)
+		wake_workers();
 	if (first && n_workers < llama2_job_workers)
 	{
 		first->starting_since = now;
@@ -249,6 +252,17 @@ next_to_start(TimestampTz now, long *sleep_ms)
 		*sleep_ms = Min(*sleep_ms, START_TIMEOUT_MS);
 	LWLockRelease(llama2_job_table->lock);
 	return result;
+}
+
+/* The caller holds the lock. */
+static void
+wake_workers(void)
+{
+	for (int i = 0; i < LLAMA2_JOB_DATABASES; i++)
+	{
+		if (llama2_job_table->databases[i].worker_latch)
+			SetLatch(llama2_job_table->databases[i].worker_latch);
+	}
 }
 
 static bool

@@ -148,7 +148,7 @@ llama2_options(PG_FUNCTION_ARGS)
 
 		if (descriptions[i].is_parameter)
 			by_default = GetConfigOption(parameter, false, false);
-		else if (by_default == NULL && entry->kind != LLAMA2_OPTION_VALUE)
+		else if (by_default == NULL && entry->read == NULL)
 			by_default = default_of(entry);
 		values[0] = CStringGetTextDatum(entry->name);
 		values[1] = list_aliases(entry);
@@ -188,6 +188,8 @@ type_of(const Llama2OptionEntry *entry)
 			return "number";
 		case LLAMA2_OPTION_BOOL:
 			return "boolean";
+		case LLAMA2_OPTION_TEXT:
+		case LLAMA2_OPTION_TEXTS:
 		case LLAMA2_OPTION_VALUE:
 			break;
 	}

@@ -22,6 +22,8 @@
 #define NUMBER(field, min, max) LLAMA2_OPTION_FLOAT, PLACE(field), min, max, false, NULL
 #define POSITIVE(field, max) LLAMA2_OPTION_FLOAT, PLACE(field), 0, max, true, NULL
 #define BOOLEAN(field) LLAMA2_OPTION_BOOL, PLACE(field), 0, 0, false, NULL
+#define TEXT(function) LLAMA2_OPTION_TEXT, 0, 0, 0, false, function
+#define TEXTS(function) LLAMA2_OPTION_TEXTS, 0, 0, 0, false, function
 #define VALUE(function) LLAMA2_OPTION_VALUE, 0, 0, 0, false, function
 
 pg_noreturn static void unknown_option(const char *name);
@@ -53,11 +55,11 @@ const Llama2OptionEntry Llama2OptionTable[] = {
 	{"dry_base", {NULL}, NUMBER(sampling.dry_base, 1, 100)},
 	{"dry_allowed_length", {NULL}, INTEGER(sampling.dry_allowed_length, 1, INT_MAX)},
 	{"dry_penalty_last_n", {NULL}, INTEGER(sampling.dry_penalty_last_n, -1, INT_MAX)},
-	{"dry_sequence_breakers", {"dry_sequence_breaker"}, VALUE(Llama2ReadDryBreakers)},
+	{"dry_sequence_breakers", {"dry_sequence_breaker"}, TEXTS(Llama2ReadDryBreakers)},
 	{"logit_bias", {NULL}, VALUE(Llama2ReadLogitBias)},
 	{"ignore_eos", {NULL}, BOOLEAN(sampling.ignore_eos)},
 	{"min_tokens", {"min_new_tokens"}, INTEGER(sampling.min_tokens, 0, INT_MAX)},
-	{"stop", {"stop_sequences", "stop_strings"}, VALUE(Llama2ReadStop)},
+	{"stop", {"stop_sequences", "stop_strings"}, TEXTS(Llama2ReadStop)},
 	{"context_length", {"num_ctx", "n_ctx", "ctx_size", "max_model_len"}, INTEGER(context_length, 2, INT_MAX)},
 	{"context_shift", {"shift"}, BOOLEAN(context_shift)},
 	{"n_keep", {"num_keep"}, INTEGER(n_keep, -1, INT_MAX)},
@@ -66,14 +68,14 @@ const Llama2OptionEntry Llama2OptionTable[] = {
 	{"echo", {"return_full_text"}, BOOLEAN(echo)},
 	{"logprobs", {NULL}, VALUE(Llama2ReadLogprobs)},
 	{"top_logprobs", {"n_probs"}, INTEGER(top_logprobs, 0, LLM_MAX_TOP_LOGPROBS)},
-	{"grammar", {"guided_grammar"}, VALUE(Llama2ReadGrammarOption)},
-	{"regex", {"guided_regex"}, VALUE(Llama2ReadGrammarOption)},
+	{"grammar", {"guided_grammar"}, TEXT(Llama2ReadGrammarOption)},
+	{"regex", {"guided_regex"}, TEXT(Llama2ReadGrammarOption)},
 	{"choices", {"guided_choice"}, VALUE(Llama2ReadGrammarOption)},
 	{"json_schema", {"guided_json"}, VALUE(Llama2ReadGrammarOption)},
 	{"json", {NULL}, VALUE(Llama2ReadGrammarOption)},
 	{"format", {"response_format"}, VALUE(Llama2ReadFormat)},
-	{"on_limit", {NULL}, VALUE(Llama2ReadGrammarOption)},
-	{"on_error", {NULL}, VALUE(Llama2ReadOnErrorOption)},
+	{"on_limit", {NULL}, TEXT(Llama2ReadGrammarOption)},
+	{"on_error", {NULL}, TEXT(Llama2ReadOnErrorOption)},
 };
 
 const int	Llama2OptionCount = lengthof(Llama2OptionTable);
@@ -81,7 +83,7 @@ const int	Llama2OptionCount = lengthof(Llama2OptionTable);
 StaticAssertDecl(lengthof(Llama2OptionTable) <= LLAMA2_MAX_OPTIONS, "too many options");
 
 int
-Llama2FindOption(const char *name)
+Llama2LookUpOption(const char *name)
 {
 	for (int i = 0; i < Llama2OptionCount; i++)
 	{
@@ -93,7 +95,17 @@ Llama2FindOption(const char *name)
 			if (strcmp(entry->aliases[k], name) == 0)
 				return i;
 	}
-	unknown_option(name);
+	return -1;
+}
+
+int
+Llama2FindOption(const char *name)
+{
+	int			option = Llama2LookUpOption(name);
+
+	if (option < 0)
+		unknown_option(name);
+	return option;
 }
 
 /* Name the option that was probably meant: at most half of the letters are wrong, and at most three. */

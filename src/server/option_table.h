@@ -14,7 +14,10 @@ typedef enum Llama2OptionKind
 	LLAMA2_OPTION_BIGINT,		/* the seed */
 	LLAMA2_OPTION_FLOAT,
 	LLAMA2_OPTION_BOOL,
-	LLAMA2_OPTION_VALUE			/* read by its own function */
+	/* read by their own functions */
+	LLAMA2_OPTION_TEXT,			/* a string */
+	LLAMA2_OPTION_TEXTS,		/* a string or an array of them */
+	LLAMA2_OPTION_VALUE			/* others */
 } Llama2OptionKind;
 
 typedef void (*Llama2ReadValue) (const char *name, const JsonbValue *value, Llama2Options *options);
@@ -30,12 +33,15 @@ typedef struct Llama2OptionEntry
 	double		min;
 	double		max;
 	bool		min_exclusive;
-	Llama2ReadValue read;		/* of LLAMA2_OPTION_VALUE */
+	Llama2ReadValue read;		/* NULL: a number or a boolean */
 	bool		or_minus_one;	/* -1 is possible, too */
 } Llama2OptionEntry;
 
 extern const Llama2OptionEntry Llama2OptionTable[];
 extern const int Llama2OptionCount;
+
+/* The number of the option that has this name or alias; -1 where none has. */
+extern int	Llama2LookUpOption(const char *name);
 
 /* The number of the option that has this name or alias; raises an error with the nearest one where none has. */
 extern int	Llama2FindOption(const char *name);

@@ -209,6 +209,8 @@ read_json_option(const Llama2OptionEntry *entry, JsonbValue *value, Llama2Option
 				Llama2WrongOption(entry->name, "true or false");
 			*(bool *) ((char *) options + entry->offset) = value->val.boolean;
 			break;
+		case LLAMA2_OPTION_TEXT:
+		case LLAMA2_OPTION_TEXTS:
 		case LLAMA2_OPTION_VALUE:
 			entry->read(entry->name, value, options);
 			break;
@@ -229,10 +231,12 @@ read_argument(FunctionCallInfo fcinfo, int argument, const Llama2OptionEntry *en
 		case LLAMA2_OPTION_BIGINT:
 			set_seed(options, PG_GETARG_INT64(argument), true);
 			break;
-		case LLAMA2_OPTION_VALUE:
+		case LLAMA2_OPTION_TEXTS:
 			Llama2ReadStopArray(PG_GETARG_ARRAYTYPE_P(argument), options);
 			break;
 		case LLAMA2_OPTION_BOOL:
+		case LLAMA2_OPTION_TEXT:
+		case LLAMA2_OPTION_VALUE:
 			elog(ERROR, "option \"%s\" is no argument", entry->name);
 	}
 }

@@ -42,7 +42,7 @@ struct Llama2Request
 
 static Llama2Request *make_request(const Llama2RequestSpec *spec, bool may_fail);
 static Llama2RequestSlot *take_slot(bool may_fail);
-static bool collect_one(void);
+static bool collect_one(bool may_wait);
 static void collect(Llama2Request *request);
 static void drop(Llama2Request *request);
 static int32 most_results(const Llama2RequestSpec *spec);
@@ -295,7 +295,7 @@ make_request(const Llama2RequestSpec *spec, bool may_fail)
 
 /*
  * The queue is bounded: where every slot is taken the process first takes the answers that it has not read
- * yet, which need nobody's help to come, and waits for others only when it holds no slot but its streams'.
+ * yet, which need nobody's help to come, and waits for others only when it holds no slot but those of streams that still run.
  */
 static Llama2RequestSlot *
 take_slot(bool may_fail)
@@ -307,30 +307,29 @@ take_slot(bool may_fail)
 		return Llama2SlotTakeSpare(n_held);
 	while ((slot = Llama2SlotTake()) == NULL)
 	{
-		if (!collect_one())
+		if (!collect_one(true))
 			break;
 	}
 	if (slot)
 		return slot;
-	if (n_held >= llama2_control->n_slots)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("this session holds all %d requests that the server allows", n_held),
-				 errhint("Read or close its streams, or increase \"llama2.max_requests\".")));
 	ConditionVariablePrepareToSleep(&llama2_control->slot_freed);
 	while ((slot = Llama2SlotTake()) == NULL)
 	{
 		(void) ConditionVariableTimedSleep(&llama2_control->slot_freed, WAIT_TIMEOUT_MS,
 										   LLAMA2_WAIT_EVENT(wait_event, "Llama2QueueFull"));
 		Llama2CheckClient();
+		(void) collect_one(false);
 	}
 	ConditionVariableCancelSleep();
 	return slot;
 }
 
-/* Free the slot of one's own request that is done, or will be first; false where there is none. */
+/*
+ * Free the slot of one's own request that is done, or that will be first and is no stream, which may run for long; false where there
+ * is none.
+ */
 static bool
-collect_one(void)
+collect_one(bool may_wait)
 {
 	dlist_iter	iter;
 	Llama2Request *chosen = NULL;
@@ -339,12 +338,15 @@ collect_one(void)
 	{
 		Llama2Request *request = dlist_container(Llama2Request, node, iter.cur);
 
-		if (request->is_collected || request->is_stream)
+		if (request->is_collected)
 			continue;
-		if (chosen == NULL || Llama2RequestIsDone(request))
+		if (Llama2RequestIsDone(request))
+		{
 			chosen = request;
-		if (Llama2RequestIsDone(chosen))
 			break;
+		}
+		if (chosen == NULL && may_wait && !request->is_stream)
+			chosen = request;
 	}
 	if (chosen == NULL)
 		return false;

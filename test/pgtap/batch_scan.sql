@@ -430,6 +430,20 @@ SELECT throws_ok('SELECT llama2_chat(body) FROM mixed', '42501', 'permission den
 SELECT throws_ok('SELECT id FROM mixed WHERE llama2_chat(body) IS NULL', '42501', 'permission denied for function llama2_chat');
 RESET ROLE;
 
+-- A rewritten aggregate is called with its own privileges, not with those of what stands for it
+CREATE TEMPORARY TABLE notes AS SELECT i % 2 AS grp, 'Note ' || i AS body FROM generate_series(1, 6) AS i;
+CREATE TEMPORARY TABLE summaries AS SELECT grp, llama2_summarize_agg(body) FROM notes GROUP BY grp;
+GRANT SELECT ON notes, summaries TO llama2_restricted;
+REVOKE EXECUTE ON FUNCTION llama2_summarize_texts(text[]) FROM PUBLIC;
+SET LOCAL ROLE llama2_restricted;
+SELECT set_eq('SELECT grp, llama2_summarize_agg(body) FROM notes GROUP BY grp', 'SELECT * FROM summaries', 'llama2_summarize_texts revoked');
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION llama2_summarize_texts(text[]) TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION llama2_texts_agg(text) FROM PUBLIC;
+SET LOCAL ROLE llama2_restricted;
+SELECT set_eq('SELECT grp, llama2_summarize_agg(body) FROM notes GROUP BY grp', 'SELECT * FROM summaries', 'llama2_texts_agg revoked');
+RESET ROLE;
+
 -- Row security comes first: rows that a policy hides are asked nothing about, whoever's filter has calls
 CREATE TEMPORARY TABLE secrets AS SELECT i AS id, 'Secret ' || i AS body FROM generate_series(1, 20) AS i;
 ALTER TABLE secrets ENABLE ROW LEVEL SECURITY;
@@ -439,6 +453,18 @@ CREATE FUNCTION llama2_test_tell(body text) RETURNS boolean LANGUAGE plpgsql COS
 SET LOCAL ROLE llama2_restricted;
 SELECT set_eq('SELECT id FROM secrets WHERE llama2_test_tell(body)', ARRAY[1, 2, 3], 'a condition of the user sees no row before the policy has');
 RESET ROLE;
+
+-- A function that was altered to run with settings, as its owner or not for NULL does so in every row
+ALTER FUNCTION llama2_generate(text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) SET llama2.max_tokens = 2;
+SELECT set_eq('SELECT llama2_generate(body) FROM tickets', 'SELECT llama2_generate(body, max_tokens => 2) FROM tickets', 'settings of a function');
+SELECT is((pg_temp.rows_of(query, true)).rows, (pg_temp.rows_of(query, false)).rows, 'the same without the scan')
+FROM (VALUES ('SELECT id, llama2_generate(body) FROM tickets')) AS v (query);
+ALTER FUNCTION llama2_is_true SECURITY DEFINER;
+ALTER FUNCTION llama2_generate(text, int, float8, float8, int, float8, bigint, text[], text, text, jsonb) RESET ALL STRICT;
+SELECT is(count(llama2_generate(body, model => NULL)), 0::bigint, 'STRICT') FROM tickets;
+SELECT is((pg_temp.rows_of(query, true)).planned, planned, query)
+FROM (VALUES (false, 'SELECT id, llama2_generate(body) FROM tickets'), (false, 'SELECT id, llama2_is_true(body) FROM tickets'),
+	(true, 'SELECT id, llama2_summarize(body) FROM tickets')) AS v (planned, query);
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -112,6 +112,17 @@ INSERT INTO parent VALUES (1, :'kettle');
 SELECT results_eq('SELECT tableoid::regclass::text, summary FROM parent ORDER BY 1', format('VALUES (''child'', NULL), (''parent'', %L)', :'kettle_summary'), 'row by row the parent has its own');
 DROP TABLE parent CASCADE;
 
+-- Options that are strings are taken as they stand, whatever they look like
+CREATE TABLE coded (id int PRIMARY KEY, code text, version text, word text);
+CREATE TRIGGER a BEFORE INSERT ON coded FOR EACH ROW EXECUTE FUNCTION llama2_enrich('code', 'Number {id}', 'regex=[0-9]{2}');
+CREATE TRIGGER b BEFORE INSERT ON coded FOR EACH ROW EXECUTE FUNCTION llama2_enrich('version', 'Number {id}', 'guided_regex=42');
+CREATE TRIGGER c BEFORE INSERT ON coded FOR EACH ROW EXECUTE FUNCTION llama2_enrich('word', 'Once {id}', 'chat=false', 'stop=["a", "1"]', 'stop=1', 'regex=[a-z]1[b-d]');
+INSERT INTO coded VALUES (1);
+SELECT matches(code, '^[0-9]{2}$', 'a regex that begins as an array does') FROM coded;
+SELECT is(version, '42', 'a regex that is a number') FROM coded;
+SELECT matches(word, '^[a-z]$', 'a stop string that is a number, which replaces an array of them') FROM coded;
+DROP TABLE coded;
+
 -- Triggers that are wrong
 CREATE TABLE t (id int PRIMARY KEY, body text, summary text, twice text GENERATED ALWAYS AS (body || body) STORED);
 CREATE TABLE keyless (body text, summary text);

@@ -88,6 +88,31 @@ $_->vanish for @clients[ 0 .. 19 ];
 is_deeply([ map { answer($_) } @clients[ 20 .. 39 ] ], [ @alone[ 20 .. 39 ] ], 'when half of the sessions vanish, the others are answered');
 is($watcher->query($array)->[0][0], $array_alone, 'and every place is free again');
 
+# Streams that nobody reads hold their places only while they run.
+my $stream = q{SELECT (llama2_generate_stream('Once upon a time', max_tokens => 100, temperature => 0, options => '{"ignore_eos": true}')).token};
+my $streamed = join '', map { $_->[0] } @{ $watcher->query($stream) };
+my @read;
+for my $session (@clients[ 20, 21 ])
+{
+	$session->query('BEGIN');
+	for my $n (1 .. 4)
+	{
+		$session->query("DECLARE s$n CURSOR FOR $stream");
+		push @read, $session->query("FETCH 1 FROM s$n")->[0][0];
+	}
+}
+is($watcher->query('SELECT count(*) FROM llama2_requests')->[0][0], 8, 'two sessions hold all places with streams');
+$_->send_query(question(1)) for @clients[ 20, 21 ];
+is_deeply([ map { answer($_) } @clients[ 20, 21 ] ], [ ($alone[0]) x 2 ], 'both go on when a stream is done');
+for my $session (@clients[ 20, 21 ])
+{
+	for my $n (1 .. 4)
+	{
+		is(join('', shift @read, map { $_->[0] } @{ $session->query("FETCH ALL FROM s$n") }), $streamed, "stream $n is whole");
+	}
+	$session->query('COMMIT');
+}
+
 # Who keeps the queue full does not make others wait for all of it, even where one request runs at a time.
 $watcher->query('ALTER SYSTEM SET llama2.max_batch = 1');
 $watcher->query(q{SELECT pg_reload_conf(), pg_sleep(0.3), llama2_generate('x', max_tokens => 1)});

@@ -356,6 +356,12 @@ like($explained, qr/Gather.*Llama2 Batch.*Requests: \d+  Duplicates: \d+/s, 'EXP
 my ($asked, $saved) = $explained =~ /Requests: (\d+)  Duplicates: (\d+)/;
 is($asked + $saved, 34, 'counts the calls of its workers');
 
+# A subquery of an expression is shut down with each node that has it, and its shared memory only once
+my $hashed = 'SELECT id, llama2_chat(name), id IN (SELECT length(llama2_chat(body)) FROM tickets), CASE WHEN llama2_chat(name) NOT IN (SELECT llama2_chat(body) FROM tickets WHERE body IS NOT NULL) THEN 1 END FROM customers ORDER BY id';
+like(join("\n", map { $_->[0] } @{ $client->query("EXPLAIN $hashed") }), qr/Llama2 Batch.*SubPlan 1.*Gather.*Llama2 Batch.*SubPlan 2.*Gather.*Llama2 Batch/s, 'batch scans below Gather in hashed subqueries of one');
+compare($client, 'parallel subqueries', $hashed, "SELECT * FROM ($hashed LIMIT 2) AS q");
+like(join("\n", map { $_->[0] } @{ $client->query("EXPLAIN (ANALYZE) $hashed") }), qr/SubPlan 1.*Gather.*Requests: [1-9].*SubPlan 2.*Gather.*Duplicates: [1-9]/s, 'their calls are counted');
+
 # Who wants a few rows has no worker make calls for as many again
 $client->query(q{CREATE TABLE halves (id int, body text) PARTITION BY HASH (id); CREATE TABLE half_0 PARTITION OF halves FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 	CREATE TABLE half_1 PARTITION OF halves FOR VALUES WITH (MODULUS 2, REMAINDER 1); INSERT INTO halves SELECT i, 'Half ' || i FROM generate_series(1, 2000) AS i; ANALYZE halves});

@@ -413,8 +413,16 @@ sql('ALTER SYSTEM RESET llama2.job_retention');
 wait_for(q{count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'llama2 job worker'}, 'the worker leaves after llama2.job_keep_alive');
 sql("UPDATE notes SET summary = NULL, body = body || ' ' WHERE id = 50");
 wait_for('summary IS NOT NULL FROM notes WHERE id = 50', 'and another comes when there is');
-sql('ALTER SYSTEM RESET llama2.job_keep_alive');
-sql('SELECT pg_reload_conf()');
+
+# Nor does it stay when another database has jobs, however idle it may be
+sql($_) for q{ALTER SYSTEM SET llama2.job_keep_alive = '1h'}, 'ALTER SYSTEM SET llama2.job_workers = 1', 'SELECT pg_reload_conf()', 'CREATE DATABASE waiting';
+sql('CREATE EXTENSION llama2', 'waiting');
+sql("UPDATE notes SET summary = NULL, body = body || ' ' WHERE id = 50");
+wait_for('summary IS NOT NULL FROM notes WHERE id = 50', 'a worker');
+wait_for(q{state = 'idle' FROM pg_stat_activity WHERE backend_type = 'llama2 job worker'}, 'is idle');
+sql(q{SELECT llama2_submit('Once', max_tokens => 2)}, 'waiting');
+wait_for(q{state = 'done' FROM llama2_jobs}, 'an idle worker leaves its place to another database', 'waiting');
+sql($_) for 'DROP DATABASE waiting', 'ALTER SYSTEM RESET llama2.job_keep_alive', 'ALTER SYSTEM RESET llama2.job_workers', 'SELECT pg_reload_conf()';
 
 # Databases
 sql('CREATE DATABASE second');
