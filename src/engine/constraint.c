@@ -147,6 +147,7 @@ llm_constraint_begin(LlmConstraints *constraints, const void *grammar, size_t si
 	}
 	constraint->known->n_users++;
 	constraint->generation = constraint->known->generation;
+	llm_parse_begin_work(constraint->known->states);
 	constraint->state = llm_parse_start(constraint->known->states);
 	if (check_shortest(constraint, max_tokens, error))
 		return constraint;
@@ -186,6 +187,7 @@ llm_constraint_mask(LlmConstraint *constraint, LlmError *error)
 	mask = constraint->strips ? known->first_mask : llm_parse_mask(known->states, constraint->state);
 	if (mask != NULL)
 		return mask;
+	llm_parse_begin_work(known->states);
 	if (constraint->strips)
 		mask = known->first_mask = try_each_token(constraints, known->states, constraint->state);
 	else
@@ -207,6 +209,7 @@ llm_constraint_take(LlmConstraint *constraint, int32_t token, int32_t n_left, Ll
 	size_t		length;
 	bool		failed = !revive(constraint);
 
+	llm_parse_begin_work(constraint->known->states);
 	for (;;)
 	{
 		length = llm_token_bytes(constraints->vocabulary, token, constraint->strips, constraints->token_text);
@@ -432,6 +435,7 @@ revive(LlmConstraint *constraint)
 	}
 	if (constraint->generation == known->generation)
 		return true;
+	llm_parse_begin_work(known->states);
 	state = llm_parse_text(known->states, llm_parse_start(known->states), constraint->text, constraint->n_text);
 	if (state < 0)
 		return false;
@@ -565,7 +569,12 @@ begin_closing(LlmConstraint *constraint, int32_t n_left)
 static bool
 fail_memory(const LlmParseStates *states, LlmError *error)
 {
-	if (states != NULL && llm_parse_states_too_large(states))
+	if (states != NULL && llm_parse_failure(states) == LLM_PARSE_TOO_LARGE)
 		return llm_fail(error, LLM_ERROR_LIMIT, "the grammar takes more memory than it may");
+	if (states != NULL && llm_parse_failure(states) == LLM_PARSE_TOO_SLOW)
+	{
+		llm_fail(error, LLM_ERROR_LIMIT, "the grammar takes more work for a token than it may");
+		return llm_hint(error, "Let it have fewer ways to read the same text, as nested repetitions have.");
+	}
 	return llm_fail(error, LLM_ERROR_OUT_OF_MEMORY, "out of memory for a grammar");
 }

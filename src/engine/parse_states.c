@@ -16,6 +16,8 @@
 #define STEP_UNKNOWN	(-3)
 #define MAX_PLACES		100000	/* in one state */
 #define MAX_BYTES		((size_t) 128 << 20)
+#define SORT_WORK		8		/* of a place that is sorted and looked up */
+#define MAX_WORK		UINT64_C(40000000)	/* visits of operations and places */
 
 typedef struct Place
 {
@@ -86,14 +88,17 @@ struct LlmParseStates
 	PlaceList	frame;
 	bool		frame_may_end;
 	bool		may_end;
+	uint64_t	work;			/* since llm_parse_begin_work */
 	bool		failed;
-	bool		too_large;		/* why */
+	LlmParseFailure failure;	/* why */
 };
 
 static void free_nodes(LlmParseStates *states);
 static LlmStateId make_start(LlmParseStates *states);
 static LlmStateId make_step(LlmParseStates *states, LlmStateId state, uint32_t class);
 static void begin_step(LlmParseStates *states);
+static void fail(LlmParseStates *states, LlmParseFailure failure);
+static void spend(LlmParseStates *states, uint64_t work);
 static LlmStateId finish_step(LlmParseStates *states);
 static void walk(LlmParseStates *states, Place from, bool may_return);
 static void go_on(LlmParseStates *states, Place place);
@@ -174,10 +179,16 @@ llm_parse_states_grammar(const LlmParseStates *states)
 	return states->grammar;
 }
 
-bool
-llm_parse_states_too_large(const LlmParseStates *states)
+LlmParseFailure
+llm_parse_failure(const LlmParseStates *states)
 {
-	return states->too_large;
+	return states->failure;
+}
+
+void
+llm_parse_begin_work(LlmParseStates *states)
+{
+	states->work = 0;
 }
 
 LlmStateId
@@ -204,7 +215,7 @@ llm_parse_step(LlmParseStates *states, LlmStateId state, uint8_t byte)
 		node->steps = malloc(bytes);
 		if (node->steps == NULL)
 		{
-			states->too_large = false;
+			fail(states, LLM_PARSE_OUT_OF_MEMORY);
 			return LLM_STATE_FAILED;
 		}
 		states->extra_bytes += bytes;
@@ -298,6 +309,7 @@ make_step(LlmParseStates *states, LlmStateId state, uint32_t class)
 	Node		node = states->nodes[state];
 
 	begin_step(states);
+	spend(states, node.n_places);
 	for (uint32_t i = 0; i < node.n_places; i++)
 	{
 		Place		place = states->all_places.places[node.first + i];
@@ -315,12 +327,28 @@ static void
 begin_step(LlmParseStates *states)
 {
 	states->failed = false;
-	states->too_large = false;
+	states->failure = LLM_PARSE_OUT_OF_MEMORY;
 	states->n_steps++;
 	states->result.n = 0;
 	states->going_on.n = 0;
 	states->n_calls = 0;
 	states->may_end = false;
+}
+
+static void
+fail(LlmParseStates *states, LlmParseFailure failure)
+{
+	if (!states->failed)
+		states->failure = failure;
+	states->failed = true;
+}
+
+static void
+spend(LlmParseStates *states, uint64_t work)
+{
+	states->work += work;
+	if (states->work > MAX_WORK)
+		fail(states, LLM_PARSE_TOO_SLOW);
 }
 
 /* Call what is to be called, in order, and look the set up. */
@@ -348,10 +376,12 @@ walk(LlmParseStates *states, Place from, bool may_return)
 
 	states->n_walks++;
 	states->stack[n++] = from.op;
-	while (n > 0)
+	while (n > 0 && !states->failed)
 	{
 		uint32_t	at = states->stack[--n];
 		const LlmGrammarOp *op = &states->ops[at];
+
+		spend(states, 1);
 
 		if (states->walked[at] == states->n_walks || op->min_bytes >= NEVER)
 			continue;
@@ -387,6 +417,7 @@ return_to(LlmParseStates *states, uint32_t frame)
 		return;
 	node->popped = states->n_steps;
 	states->may_end |= node->may_end;
+	spend(states, node->n_places);
 	for (uint32_t i = 0; i < node->n_places; i++)
 		go_on(states, states->all_places.places[node->first + i]);
 }
@@ -399,7 +430,7 @@ go_on(LlmParseStates *states, Place place)
 
 	if (2 * states->going_on.n >= states->gone_capacity && !grow_gone(states))
 	{
-		states->failed = true;
+		fail(states, LLM_PARSE_OUT_OF_MEMORY);
 		return;
 	}
 	at = hash_places(&place, 1, false) & (states->gone_capacity - 1);
@@ -443,6 +474,7 @@ enter_rule(LlmParseStates *states)
 	uint32_t	n = 0;
 	LlmStateId	frame;
 
+	spend(states, states->n_calls);
 	for (uint32_t i = 1; i < states->n_calls; i++)
 	{
 		if (states->rules[states->calls[i].rule].order < states->rules[rule].order)
@@ -464,7 +496,7 @@ enter_rule(LlmParseStates *states)
 	if (frame >= 0)
 		walk(states, (Place) {states->rules[rule].start, (uint32_t) frame}, false);
 	else
-		states->failed = true;
+		fail(states, LLM_PARSE_OUT_OF_MEMORY);
 }
 
 /* A caller that would do nothing but return is left out: its own frame's places take its place. */
@@ -480,6 +512,7 @@ add_caller(LlmParseStates *states, Place after)
 		return;
 	}
 	states->frame_may_end |= frame->may_end;
+	spend(states, frame->n_places);
 	for (uint32_t i = 0; i < frame->n_places; i++)
 		add_place(states, &states->frame, states->all_places.places[frame->first + i]);
 }
@@ -491,12 +524,12 @@ add_call(LlmParseStates *states, uint32_t rule, Place after)
 		return;
 	if (states->n_calls == states->calls_capacity)
 	{
-		states->too_large |= states->n_calls >= MAX_PLACES;
-		if (states->too_large || !grow((void **) &states->calls, &states->calls_capacity, sizeof(Call)))
-		{
-			states->failed = true;
+		if (states->n_calls >= MAX_PLACES)
+			fail(states, LLM_PARSE_TOO_LARGE);
+		else if (!grow((void **) &states->calls, &states->calls_capacity, sizeof(Call)))
+			fail(states, LLM_PARSE_OUT_OF_MEMORY);
+		if (states->failed)
 			return;
-		}
 	}
 	states->calls[states->n_calls++] = (Call) {rule, after};
 }
@@ -506,12 +539,12 @@ add_place(LlmParseStates *states, PlaceList *list, Place place)
 {
 	if (list->n == list->capacity)
 	{
-		states->too_large |= list->n >= MAX_PLACES;
-		if (states->too_large || !grow((void **) &list->places, &list->capacity, sizeof(Place)))
-		{
-			states->failed = true;
+		if (list->n >= MAX_PLACES)
+			fail(states, LLM_PARSE_TOO_LARGE);
+		else if (!grow((void **) &list->places, &list->capacity, sizeof(Place)))
+			fail(states, LLM_PARSE_OUT_OF_MEMORY);
+		if (states->failed)
 			return;
-		}
 	}
 	list->places[list->n++] = place;
 }
@@ -532,13 +565,16 @@ skip_joints(const LlmParseStates *states, uint32_t op)
 static LlmStateId
 intern(LlmParseStates *states, PlaceList *list, bool may_end)
 {
-	uint32_t	n = sort_places(list);
+	uint32_t	n;
 	uint32_t	bucket;
 	Node	   *node;
 
-	states->too_large |= llm_parse_states_bytes(states) > MAX_BYTES;
-	if (states->failed || states->too_large)
+	if (llm_parse_states_bytes(states) > MAX_BYTES)
+		fail(states, LLM_PARSE_TOO_LARGE);
+	spend(states, SORT_WORK * list->n);
+	if (states->failed)
 		return LLM_STATE_FAILED;
+	n = sort_places(list);
 	if (2 * states->n_nodes >= states->n_buckets && !grow_table(states))
 		return LLM_STATE_FAILED;
 	bucket = hash_places(list->places, n, may_end) & (states->n_buckets - 1);

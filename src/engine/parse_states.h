@@ -16,7 +16,15 @@
 typedef int32_t LlmStateId;
 
 #define LLM_STATE_DEAD		(-1)	/* the grammar does not allow the text */
-#define LLM_STATE_FAILED	(-2)	/* out of memory, or of what a grammar may take */
+#define LLM_STATE_FAILED	(-2)	/* see LlmParseFailure */
+
+/* Why a step failed. */
+typedef enum LlmParseFailure
+{
+	LLM_PARSE_OUT_OF_MEMORY,
+	LLM_PARSE_TOO_LARGE,		/* the states take more memory than they may */
+	LLM_PARSE_TOO_SLOW			/* the steps take more work than they may */
+} LlmParseFailure;
 
 typedef struct LlmParseStates LlmParseStates;
 
@@ -29,8 +37,14 @@ extern void llm_parse_states_reset(LlmParseStates *states);
 extern size_t llm_parse_states_bytes(const LlmParseStates *states);
 extern const LlmGrammar *llm_parse_states_grammar(const LlmParseStates *states);
 
-/* Whether the last step failed because the states are too many, not for want of memory. */
-extern bool llm_parse_states_too_large(const LlmParseStates *states);
+/* Why the last step failed. */
+extern LlmParseFailure llm_parse_failure(const LlmParseStates *states);
+
+/*
+ * Steps that are made for the first time until this is called again may take a bounded amount of work together, some
+ * tenths of a second.  Steps that were made before cost nothing.
+ */
+extern void llm_parse_begin_work(LlmParseStates *states);
 
 /* The state of the empty text, or LLM_STATE_FAILED. */
 extern LlmStateId llm_parse_start(LlmParseStates *states);

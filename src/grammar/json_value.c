@@ -12,7 +12,8 @@ static const LlmExpr *make_rule(LlmBuilder *builder, LlmJsonRule rule);
 static const LlmExpr *any_number(LlmBuilder *builder);
 static const LlmExpr *any_value(LlmBuilder *builder);
 static bool equal_numbers(const LlmJson *a, const LlmJson *b);
-static int	count_children(const LlmJson *value);
+static bool is_plain_integer(const LlmJson *value);
+static uint64_t count_children(const LlmJson *value);
 
 LlmGrammar *
 llm_grammar_from_json(LlmError *error)
@@ -189,9 +190,11 @@ llm_json_is_text(const LlmJson *value, const char *text)
 }
 
 bool
-llm_json_equal(const LlmJson *a, const LlmJson *b)
+llm_json_equal(const LlmJson *a, const LlmJson *b, uint64_t most_work, uint64_t *work)
 {
-	if (a->kind != b->kind)
+	uint64_t	n;
+
+	if (++*work > most_work || a->kind != b->kind)
 		return false;
 	switch (a->kind)
 	{
@@ -206,7 +209,7 @@ llm_json_equal(const LlmJson *a, const LlmJson *b)
 		case LLM_JSON_ARRAY:
 			a = a->first;
 			b = b->first;
-			while (a != NULL && b != NULL && llm_json_equal(a, b))
+			while (a != NULL && b != NULL && llm_json_equal(a, b, most_work, work))
 			{
 				a = a->next;
 				b = b->next;
@@ -215,14 +218,18 @@ llm_json_equal(const LlmJson *a, const LlmJson *b)
 		case LLM_JSON_OBJECT:
 			break;
 	}
+	n = count_children(b);
+	if (count_children(a) != n)
+		return false;
 	for (const LlmJson *child = a->first; child != NULL; child = child->next)
 	{
 		const LlmJson *other = llm_json_find(b, child->name, child->name_length);
 
-		if (other == NULL || !llm_json_equal(child, other))
+		*work += n;
+		if (other == NULL || !llm_json_equal(child, other, most_work, work))
 			return false;
 	}
-	return count_children(a) == count_children(b);
+	return true;
 }
 
 static const LlmExpr *
@@ -288,14 +295,28 @@ equal_numbers(const LlmJson *a, const LlmJson *b)
 	LlmDecimal	first;
 	LlmDecimal	second;
 
+	if (is_plain_integer(a) && is_plain_integer(b))
+		return a->length == b->length && memcmp(a->text, b->text, a->length) == 0;
 	return llm_decimal_parse(a->text, a->length, &first) && llm_decimal_parse(b->text, b->length, &second) &&
 		llm_decimal_compare(&first, &second) == 0;
 }
 
-static int
+/* Without a sign, a point or an exponent: equal ones are written alike, as JSON has no leading zeros. */
+static bool
+is_plain_integer(const LlmJson *value)
+{
+	for (size_t i = 0; i < value->length; i++)
+	{
+		if (value->text[i] < '0' || value->text[i] > '9')
+			return false;
+	}
+	return true;
+}
+
+static uint64_t
 count_children(const LlmJson *value)
 {
-	int			n = 0;
+	uint64_t	n = 0;
 
 	for (const LlmJson *child = value->first; child != NULL; child = child->next)
 		n++;

@@ -39,6 +39,8 @@ extern const LlmExpr *llm_json_list(LlmBuilder *builder, const LlmExpr *item, in
 
 extern const LlmJson *llm_json_find(const LlmJson *object, const char *name, size_t length);
 extern bool llm_json_is_text(const LlmJson *value, const char *text);
-extern bool llm_json_equal(const LlmJson *a, const LlmJson *b);
+
+/* Adds what it took to *work, in values looked at; past most_work it gives up and returns false. */
+extern bool llm_json_equal(const LlmJson *a, const LlmJson *b, uint64_t most_work, uint64_t *work);
 
 #endif							/* LLM_JSON_VALUE_H */

@@ -395,7 +395,7 @@ word_expr(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, LlmJso
 {
 	LlmJson		word = {.kind = kind};
 
-	return llm_schema_excludes(conjunction, &word) ? llm_fail_expr(compiler->builder) : llm_text(compiler->builder, text);
+	return llm_schema_excludes(compiler, conjunction, &word) ? llm_fail_expr(compiler->builder) : llm_text(compiler->builder, text);
 }
 
 /* A rule is looked at once: while that goes on, and before it has an expression, it counts as one that matches. */

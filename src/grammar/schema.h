@@ -62,6 +62,7 @@ typedef struct LlmSchemaCompiler
 	LlmRewrite *rewrites[256];	/* by the schema's address */
 	int			depth;
 	int			work;			/* places looked at */
+	uint64_t	compared;		/* values that were compared, see llm_schema_equal */
 	int			alternatives;	/* above 0: what cannot be is left out */
 	char		first_reason[200];	/* why it was */
 } LlmSchemaCompiler;
@@ -182,7 +183,10 @@ extern bool llm_schema_finite(LlmSchemaCompiler *compiler, const LlmConjunction 
 							  const LlmJson **values, int *n_values);
 
 /* Whether LLM_NOT_VALUES has this one. */
-extern bool llm_schema_excludes(const LlmConjunction *conjunction, const LlmJson *value);
+extern bool llm_schema_excludes(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const LlmJson *value);
+
+/* Fails where a schema has values compared without end. */
+extern bool llm_schema_equal(LlmSchemaCompiler *compiler, const LlmJson *a, const LlmJson *b);
 
 /* By type. */
 extern const LlmExpr *llm_schema_string(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction,

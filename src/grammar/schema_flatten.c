@@ -19,12 +19,12 @@ static bool add_made(LlmSchemaCompiler *compiler, LlmConjunction *flat, const Ll
 static void add_all(LlmSchemaCompiler *compiler, LlmConjunction *flat, const LlmJson *all, const Way *way);
 static bool is_inside(const LlmJson *reference, const LlmJson *schema);
 static const LlmJson *step(const LlmJson *from, const char *token, size_t length);
-static bool values_differ(const LlmConjunction *a, const LlmConjunction *b);
+static bool values_differ(LlmSchemaCompiler *compiler, const LlmConjunction *a, const LlmConjunction *b);
 static const LlmJson *values_of(const LlmConjunction *conjunction);
 static bool bounds_differ(LlmSchemaCompiler *compiler, const LlmConjunction *a, const LlmConjunction *b);
 static bool beyond(const LlmBound *high, const LlmBound *low);
 static bool properties_differ(LlmSchemaCompiler *compiler, const LlmConjunction *a, const LlmConjunction *b, int depth);
-static bool is_required(const LlmConjunction *conjunction, const LlmJson *name);
+static bool is_required(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const LlmJson *name);
 static LlmConjunction property_of(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const LlmJson *name);
 static bool disjoint(LlmSchemaCompiler *compiler, const LlmConjunction *a, const LlmConjunction *b, int depth);
 
@@ -239,7 +239,7 @@ disjoint(LlmSchemaCompiler *compiler, const LlmConjunction *a, const LlmConjunct
 	LlmConjunction flat_b = llm_schema_flatten(compiler, b);
 	unsigned	types = llm_schema_types(compiler, &flat_a, false) & llm_schema_types(compiler, &flat_b, false);
 
-	if (types == 0 || flat_a.never != NULL || flat_b.never != NULL || values_differ(&flat_a, &flat_b))
+	if (types == 0 || flat_a.never != NULL || flat_b.never != NULL || values_differ(compiler, &flat_a, &flat_b))
 		return true;
 	if ((types & ~(unsigned) (LLM_TYPE_INTEGER | LLM_TYPE_NUMBER)) == 0)
 		return bounds_differ(compiler, &flat_a, &flat_b);
@@ -247,7 +247,7 @@ disjoint(LlmSchemaCompiler *compiler, const LlmConjunction *a, const LlmConjunct
 }
 
 static bool
-values_differ(const LlmConjunction *a, const LlmConjunction *b)
+values_differ(LlmSchemaCompiler *compiler, const LlmConjunction *a, const LlmConjunction *b)
 {
 	const LlmJson *values_a = values_of(a);
 	const LlmJson *values_b = values_of(b);
@@ -258,7 +258,7 @@ values_differ(const LlmConjunction *a, const LlmConjunction *b)
 	{
 		for (const LlmJson *y = values_b; y != NULL; y = values_b->parent->kind == LLM_JSON_ARRAY ? y->next : NULL)
 		{
-			if (llm_json_equal(x, y))
+			if (llm_schema_equal(compiler, x, y))
 				return false;
 		}
 	}
@@ -324,7 +324,7 @@ properties_differ(LlmSchemaCompiler *compiler, const LlmConjunction *a, const Ll
 
 			if (++compiler->work > 100000)
 				llm_schema_fail(compiler, required, "the schema is too large");
-			if (is_required(b, name) && property_a.n > 0 && property_b.n > 0 &&
+			if (is_required(compiler, b, name) && property_a.n > 0 && property_b.n > 0 &&
 				disjoint(compiler, &property_a, &property_b, depth))
 				return true;
 		}
@@ -333,7 +333,7 @@ properties_differ(LlmSchemaCompiler *compiler, const LlmConjunction *a, const Ll
 }
 
 static bool
-is_required(const LlmConjunction *conjunction, const LlmJson *name)
+is_required(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const LlmJson *name)
 {
 	for (int i = 0; i < conjunction->n; i++)
 	{
@@ -343,7 +343,7 @@ is_required(const LlmConjunction *conjunction, const LlmJson *name)
 			continue;
 		for (const LlmJson *other = required->first; other != NULL; other = other->next)
 		{
-			if (llm_json_equal(other, name))
+			if (llm_schema_equal(compiler, other, name))
 				return true;
 		}
 	}

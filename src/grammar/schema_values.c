@@ -6,14 +6,16 @@
 
 #include <string.h>
 
+#define MAX_COMPARED UINT64_C(10000000)
+
 static const LlmJson *first_value(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, bool *is_constant);
 static bool finite_types(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, int most, const LlmJson **values,
 						 int *n_values);
 static long whole_of(const LlmDecimal *decimal);
-static bool add_value(const LlmJson *value, int most, const LlmJson **values, int *n_values);
+static bool add_value(LlmSchemaCompiler *compiler, const LlmJson *value, int most, const LlmJson **values, int *n_values);
 static bool allows(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const LlmJson *value);
 static unsigned types_of_value(const LlmJson *value);
-static bool in_values(const LlmJson *schema, const LlmJson *value);
+static bool in_values(LlmSchemaCompiler *compiler, const LlmJson *schema, const LlmJson *value);
 static void check_container(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const LlmJson *value);
 
 bool
@@ -45,7 +47,7 @@ llm_schema_values(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction
 }
 
 bool
-llm_schema_excludes(const LlmConjunction *conjunction, const LlmJson *value)
+llm_schema_excludes(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const LlmJson *value)
 {
 	for (int i = 0; i < conjunction->n; i++)
 	{
@@ -53,11 +55,21 @@ llm_schema_excludes(const LlmConjunction *conjunction, const LlmJson *value)
 
 		for (const LlmJson *other = list != NULL ? list->first : NULL; other != NULL; other = other->next)
 		{
-			if (llm_json_equal(other, value))
+			if (llm_schema_equal(compiler, other, value))
 				return true;
 		}
 	}
 	return false;
+}
+
+bool
+llm_schema_equal(LlmSchemaCompiler *compiler, const LlmJson *a, const LlmJson *b)
+{
+	bool		equal = llm_json_equal(a, b, MAX_COMPARED, &compiler->compared);
+
+	if (compiler->compared > MAX_COMPARED)
+		llm_schema_fail(compiler, compiler->root, "the schema has too many values to compare with each other");
+	return equal;
 }
 
 bool
@@ -84,7 +96,7 @@ llm_schema_finite(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction
 	else if (llm_schema_has_values(&flat))
 	{
 		for (const LlmJson *value = first_value(compiler, &flat, &constant); value != NULL && finite; value = constant ? NULL : value->next)
-			finite = !allows(compiler, &flat, value) || add_value(value, most, values, n_values);
+			finite = !allows(compiler, &flat, value) || add_value(compiler, value, most, values, n_values);
 	}
 	else
 		finite = finite_types(compiler, &flat, most, values, n_values);
@@ -106,8 +118,8 @@ finite_types(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, int
 		return false;
 	for (int i = 0; i < 3; i++)
 	{
-		if ((types & (i == 0 ? LLM_TYPE_NULL : LLM_TYPE_BOOLEAN)) && !llm_schema_excludes(conjunction, &words[i]) &&
-			!add_value(&words[i], most, values, n_values))
+		if ((types & (i == 0 ? LLM_TYPE_NULL : LLM_TYPE_BOOLEAN)) && !llm_schema_excludes(compiler, conjunction, &words[i]) &&
+			!add_value(compiler, &words[i], most, values, n_values))
 			return false;
 	}
 	if ((types & LLM_TYPE_INTEGER) == 0)
@@ -122,8 +134,8 @@ finite_types(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, int
 		if (number - whole_of(&low.value) > most)
 			return false;
 		value = llm_made_number(compiler, (int) number, conjunction->items[0].schema);
-		if (llm_schema_allows_number(compiler, conjunction, value) && !llm_schema_excludes(conjunction, value) &&
-			!add_value(value, most, values, n_values))
+		if (llm_schema_allows_number(compiler, conjunction, value) && !llm_schema_excludes(compiler, conjunction, value) &&
+			!add_value(compiler, value, most, values, n_values))
 			return false;
 	}
 	return true;
@@ -141,11 +153,11 @@ whole_of(const LlmDecimal *decimal)
 
 /* False where there is no room for one more. */
 static bool
-add_value(const LlmJson *value, int most, const LlmJson **values, int *n_values)
+add_value(LlmSchemaCompiler *compiler, const LlmJson *value, int most, const LlmJson **values, int *n_values)
 {
 	for (int i = 0; i < *n_values; i++)
 	{
-		if (llm_json_equal(values[i], value))
+		if (llm_schema_equal(compiler, values[i], value))
 			return true;
 	}
 	if (*n_values == most)
@@ -181,10 +193,10 @@ allows(LlmSchemaCompiler *compiler, const LlmConjunction *conjunction, const Llm
 {
 	for (int i = 0; i < conjunction->n; i++)
 	{
-		if (!in_values(conjunction->items[i].schema, value))
+		if (!in_values(compiler, conjunction->items[i].schema, value))
 			return false;
 	}
-	if ((types_of_value(value) & llm_schema_types(compiler, conjunction, false)) == 0 || llm_schema_excludes(conjunction, value))
+	if ((types_of_value(value) & llm_schema_types(compiler, conjunction, false)) == 0 || llm_schema_excludes(compiler, conjunction, value))
 		return false;
 	if (value->kind == LLM_JSON_STRING)
 		return llm_schema_allows_string(compiler, conjunction, value);
@@ -220,16 +232,16 @@ types_of_value(const LlmJson *value)
 }
 
 static bool
-in_values(const LlmJson *schema, const LlmJson *value)
+in_values(LlmSchemaCompiler *compiler, const LlmJson *schema, const LlmJson *value)
 {
 	const LlmJson *constant = llm_keyword(schema, "const");
 	const LlmJson *values = llm_keyword(schema, "enum");
-	bool		found = values == NULL;
+	bool		found = values == NULL || value->parent == values;
 
-	if (constant != NULL && !llm_json_equal(constant, value))
+	if (constant != NULL && !llm_schema_equal(compiler, constant, value))
 		return false;
-	for (const LlmJson *other = values != NULL ? values->first : NULL; other != NULL && !found; other = other->next)
-		found = llm_json_equal(other, value);
+	for (const LlmJson *other = found ? NULL : values->first; other != NULL && !found; other = other->next)
+		found = llm_schema_equal(compiler, other, value);
 	return found;
 }
 

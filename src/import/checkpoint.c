@@ -197,12 +197,16 @@ int64_t
 checkpoint_count(int32_t n_dims, const int64_t *dims)
 {
 	uint64_t	count = 1;
+	bool		is_empty = false;
 
 	for (int32_t i = 0; i < n_dims; i++)
-		if (dims[i] < 0 || !llm_multiply_sizes(count, (uint64_t) dims[i], &count) ||
+	{
+		is_empty |= dims[i] == 0;
+		if (dims[i] < 0 || (dims[i] > 0 && !llm_multiply_sizes(count, (uint64_t) dims[i], &count)) ||
 			count > INT64_MAX / sizeof(double))
 			return -1;
-	return (int64_t) count;
+	}
+	return is_empty ? 0 : (int64_t) count;
 }
 
 bool

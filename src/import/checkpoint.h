@@ -80,7 +80,7 @@ extern bool checkpoint_sort(Checkpoint *checkpoint, LlmError *error);
 extern StoredTensor *checkpoint_find(const Checkpoint *checkpoint, const char *name,
 									 int32_t *count);
 
-/* The product of the dims, or -1 for one that is negative or does not fit. */
+/* The product of the dims, or -1 for one that is negative or where those that are not 0 do not fit. */
 extern int64_t checkpoint_count(int32_t n_dims, const int64_t *dims);
 
 /* n bytes at offset of a file, not of an archive's member. */

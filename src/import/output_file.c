@@ -182,7 +182,13 @@ remove_on_signals(void)
 
 	sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		sigaction(signals[i], &action, NULL);
+	{
+		struct sigaction before;
+
+		/* what nohup has let be ignored stays so */
+		if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+	}
 	/* A file larger than a limit allows is an error of the system call then. */
 	signal(SIGXFSZ, SIG_IGN);
 }

@@ -388,7 +388,8 @@ note_failure(const LlmRequest *request)
 	char		message[LLAMA2_ERROR_LENGTH];
 
 	if (request->finish == LLM_FINISH_FAILED)
-		Llama2SetFailure(&slot->failure, Llama2ErrorSqlState(&request->failure), request->failure.message, NULL);
+		Llama2SetFailure(&slot->failure, Llama2ErrorSqlState(&request->failure), request->failure.message,
+						 request->failure.hint[0] ? request->failure.hint : NULL);
 	else if (request->finish == LLM_FINISH_INCOMPLETE)
 	{
 		snprintf(message, sizeof(message), "the text is not complete after %d tokens", request->n_results);

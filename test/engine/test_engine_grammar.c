@@ -168,6 +168,34 @@ test_refused(const Fixture *fixture)
 	llm_engine_free(engine);
 }
 
+/* A grammar that reads the same text in very many ways does not hold others up. */
+static void
+test_too_slow(const Fixture *fixture)
+{
+	static const char ambiguous[] =
+	"((.*a.*e.*i.*o.*u.*){0,99}|(.*t.*n.*s.*r.*){0,99}|(.*h.*d.*l.*m.*){0,99}|(.{0,99}){0,99}){0,99}!";
+	LlmEngineOptions options = engine_options(fixture, 1);
+	LlmEngine  *engine = create_engine(fixture, &options);
+	LlmError	error = {0};
+	LlmGrammar *grammar = llm_grammar_from_regex(ambiguous, strlen(ambiguous), &error);
+	Job			job;
+	Job			other;
+
+	start_constrained_job(&job, 4);
+	job.request.max_tokens = 60;
+	job.request.grammar = grammar;
+	job.request.grammar_bytes = grammar->size;
+	submit(engine, &job);
+	start_story(&other, STORY_TOKENS);
+	submit(engine, &other);
+	run_all(engine);
+	ok(job.request.finish == LLM_FINISH_FAILED && job.request.failure.code == LLM_ERROR_LIMIT &&
+	   strcmp(job.request.failure.message, "the grammar takes more work for a token than it may") == 0, "%s", job.request.failure.message);
+	ok(text_is(fixture, &other, story, strlen(story)) && is_idle(engine), "the other request goes on");
+	free(grammar);
+	llm_engine_free(engine);
+}
+
 /* In the middle of a text. */
 static void
 test_cancel(const Fixture *fixture)
@@ -210,6 +238,7 @@ main(void)
 	test_same_bits(&fixture);
 	test_no_change(&fixture);
 	test_refused(&fixture);
+	test_too_slow(&fixture);
 	test_cancel(&fixture);
 	free_fixture(&fixture);
 	for (int i = 0; i < N_SOURCES; i++)

@@ -422,6 +422,9 @@ test_refusals(void)
 	small_write_safetensors(small, "\"x\": {\"dtype\": \"F32\", \"shape\": [4611686018427387904, 4], "
 							"\"data_offsets\": [0, 0]}, ");
 	check_refused(small->folder, NULL, "not what its shape takes", "a shape that overflows");
+	small_write_safetensors(small, "\"x\": {\"dtype\": \"F32\", \"shape\": [0, 4611686018427387904, 4611686018427387904], "
+							"\"data_offsets\": [0, 0]}, ");
+	check_refused(small->folder, NULL, "not what its shape takes", "an empty one whose strides overflow");
 	small_write_safetensors(small, "\"model.rotary_emb.inv_freq\": "
 							"{\"dtype\": \"F32\", \"shape\": [8], \"data_offsets\": [0, 32]}, ");
 	llm_model_close(check_import(small->folder, NULL, 0, "a table of angles"));

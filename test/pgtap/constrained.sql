@@ -67,6 +67,12 @@ SELECT pg_temp.error_is($$SELECT llama2_generate('Hello', max_tokens => 10, temp
 	'the text is not complete after 10 tokens', '', 'Increase max_tokens, or let the option "on_limit" be "close".');
 SELECT ok(llama2_generate('Hello', max_tokens => 10, temperature => 0, options => '{"regex": "\"[a-z ]+\"", "on_limit": "close"}') ~ '^"[a-z ]+"$', 'close');
 SELECT ok(llama2_generate('Hello', max_tokens => 2, temperature => 0, options => '{"json": true}')::jsonb IS NOT NULL, 'two tokens of JSON');
+SELECT pg_temp.error_is($$SELECT llama2_generate('Once', temperature => 0, max_tokens => 60, options => '{"regex": "Once (upon|.*a.*t.*i.*m.*e.*|(.{0,99}){0,99}){0,99}!"}')$$, '54000',
+	'the grammar takes more work for a token than it may', '', 'Let it have fewer ways to read the same text, as nested repetitions have.');
+SELECT pg_temp.error_is($$SELECT llama2_generate('Once', options => jsonb_build_object('json_schema', jsonb_build_object('enum', (SELECT jsonb_agg(i) FROM generate_series(1, 6000) AS i),
+	'not', jsonb_build_object('enum', (SELECT jsonb_agg(i) FROM generate_series(6001, 12000) AS i)))))$$, '22023',
+	'invalid JSON schema: at "#": the schema has too many values to compare with each other');
+SELECT is(llama2_generate('Once', options => jsonb_build_object('json_schema', jsonb_build_object('enum', (SELECT jsonb_agg(i) FROM generate_series(1, 6000) AS i), 'minimum', 6000))), '6000', 'many values that nothing compares with others');
 
 -- Errors have the place
 SELECT pg_temp.error_is(format('SELECT llama2_generate(''Hello'', options => %L)', options), state, message, detail, hint) FROM (VALUES

@@ -177,6 +177,16 @@ SKIP:
 # Imports that end half-way: two billion weights that take no room, as all are zero
 my $big = "$sources/big";
 write_zeros($big, 2048, 5632, 22, 32);
+{
+	local $SIG{HUP} = 'IGNORE';
+	my $importing = start_import($big, 'half');
+
+	$importing->signal('HUP');
+	sleep 1;
+	ok(-e "$folder/half.gguf.import", 'an import under nohup goes on when the terminal is closed');
+	$importing->signal('TERM');
+	eval { $importing->finish };
+}
 for my $signal (qw(TERM INT KILL))
 {
 	my $importing = start_import($big, 'half');
