@@ -281,7 +281,7 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last
 		PackedBlock ahead = packed_block(w, first, last, g / SCALE_GROUPS, blocks, 0);
 
 		copy_stretch(type, x, column, columns, whole, g, count, activations);
-		unpack_block_scales(type, ahead.panel, ahead.block, &weights[0].scales);
+		unpack_block_scales(type, false, ahead.panel, ahead.block, &weights[0].scales);
 		unpack_groups(type, &ahead, 0, SCALE_GROUPS, &weights[0]);
 		multiply_block(type, &weights[0], tile_columns(x, column, whole, activations, 0, g), 0, &sums[0]);
 
@@ -295,7 +295,7 @@ matmul_block(LlmTensorType type, const LlmMatrix *w, int32_t first, int32_t last
 			PackedBlock to_fetch = packed_block(w, first, last, g / SCALE_GROUPS, blocks, i + 2);
 
 			if (i + 1 < n)
-				unpack_block_scales(type, to_unpack.panel, to_unpack.block, &next->scales);
+				unpack_block_scales(type, false, to_unpack.panel, to_unpack.block, &next->scales);
 			for (int t = 0; t < n_tiles; t++)
 			{
 				const int	c = t * TILE_COLUMNS;

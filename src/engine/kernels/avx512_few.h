@@ -22,6 +22,7 @@
 #define PANEL_COUNTS 3			/* 1, FEW_PANELS, MOST_PANELS */
 #define NIBBLE_COLUMNS 2		/* so few that nibbles are multiplied where they are in their bytes */
 #define SHORT_RUN_COLUMNS 4		/* of the K types: with more, runs are of two blocks */
+#define PAIRED_SUMS 4			/* see adds_pairs */
 #define STRETCHES 256			/* room for so many stretches of one column's activations */
 
 /*
@@ -123,19 +124,47 @@ add_part(Formula formula, int panels, int columns, __m512i sum[][TILE_WIDTH], co
 }
 
 /*
+ * Are there so few sums that those of first halves stay in registers until those of second halves are there?  Then one VPDPWSSD
+ * adds both.  Only Q2_K gains by it.
+ */
+KERNEL_INLINE bool
+adds_pairs(Formula formula, int panels, int columns)
+{
+	return formula == FORMULA_BLOCK_HALVES_MINIMUM && panels * columns <= PAIRED_SUMS;
+}
+
+/* The sums of both halves of group `at`. */
+KERNEL_INLINE void
+add_pairs(Formula formula, int panels, int columns, __m512i sums[][MOST_PANELS][TILE_WIDTH], const StretchScales *scales, int at,
+		  Accumulators *a)
+{
+#pragma GCC unroll 8
+	for (int c = 0; c < columns; c++)
+#pragma GCC unroll 4
+		for (int p = 0; p < panels; p++)
+		{
+			const int32_t *pairs = scales[p].blocks[at / SCALE_GROUPS].scale[at % SCALE_GROUPS][0];
+			__m512i		both = _mm512_mask_blend_epi16(0xaaaaaaaa, sums[0][p][c], _mm512_slli_epi32(sums[1][p][c], 16));
+
+			a->block[p][c] = add_to_block(formula, both, pairs, a->block[p][c]);
+		}
+}
+
+/*
  * Group `at` of a stretch, whose codes are at group[p]: `panels` panels times `columns` columns.  Quads are the outer
- * loop, so that neighbouring instructions belong to different sums and need not wait for each other.
+ * loop, so that neighbouring instructions belong to different sums and need not wait for each other.  in_pairs: the scales are.
  */
 KERNEL_INLINE void
-group_step(Formula formula, LlmTensorType code_type, int panels, int columns, const uint8_t **group,
+group_step(Formula formula, LlmTensorType code_type, bool in_pairs, int panels, int columns, const uint8_t **group,
 		   const StretchScales *scales, const ColumnStretch *x, int at, Accumulators *a)
 {
 	const int	quads = has_halves(formula) ? QUADS / 2 : QUADS;
-	__m512i		sum[MOST_PANELS][TILE_WIDTH];
+	__m512i		sums[2][MOST_PANELS][TILE_WIDTH];
 
 #pragma GCC unroll 8
 	for (int q = 0; q < QUADS; q++)
 	{
+		__m512i		(*sum)[TILE_WIDTH] = sums[q / quads];
 		__m512i		code[MOST_PANELS];
 
 #pragma GCC unroll 4
@@ -163,9 +192,11 @@ group_step(Formula formula, LlmTensorType code_type, int panels, int columns, co
 			for (int p = 0; p < panels; p++)
 				sum[p][c] = _mm512_dpbusd_epi32(sum[p][c], code[p], dword);
 		}
-		if (q % quads == quads - 1)
+		if (q % quads == quads - 1 && !in_pairs)
 			add_part(formula, panels, columns, sum, scales, x, at, q / quads, a);
 	}
+	if (in_pairs)
+		add_pairs(formula, panels, columns, sums, scales, at, a);
 }
 
 /*
@@ -290,10 +321,10 @@ panels_at_once(LlmTensorType type, bool to_first_level, int columns)
 
 /* A run that begins at group `at` of its stretch: unpack its blocks' scales.  Those of groups are unpacked with their group. */
 KERNEL_INLINE void
-begin_run(LlmTensorType type, int panels, const uint8_t *const *panel, int64_t group, int at, int count, StretchScales *scales)
+begin_run(LlmTensorType type, bool in_pairs, int panels, const uint8_t *const *panel, int64_t group, int at, int count, StretchScales *scales)
 {
 	for (int p = 0; is_of_blocks(formula_of(type)) && p < panels; p++)
-		unpack_blocks(type, panel[p], group, count, &scales[p].blocks[at / SCALE_GROUPS]);
+		unpack_blocks(type, in_pairs, panel[p], group, count, &scales[p].blocks[at / SCALE_GROUPS]);
 }
 
 /* Fetch the scales of the blocks of the run that begins with this group. */
@@ -324,6 +355,7 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 	const int	run_groups = groups_of_run(type, to_first_level, columns);
 	const bool	fetches = columns > stream_columns(type, to_first_level);
 	const bool	in_place = takes_nibbles_in_place(type, to_first_level, columns);
+	const bool	in_pairs = adds_pairs(formula, panels, columns);
 	StretchScales scales[MOST_PANELS];
 	Accumulators a;
 
@@ -337,7 +369,7 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 		const uint8_t *const *ahead = is_last ? next : panel;
 		const int64_t ahead_first = is_last ? first_group : first + run_groups;
 
-		begin_run(type, panels, panel, first, place, end - place, scales);
+		begin_run(type, in_pairs, panels, panel, first, place, end - place, scales);
 		if (fetches)
 			fetch_run(type, to_first_level, panels, run_groups, ahead, ahead_first);
 		for (int at = place; at < end;)
@@ -364,7 +396,7 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 				if (in_place)
 					nibble_step(formula, panels, columns, group, scales, x, at, &a);
 				else
-					group_step(formula, type, panels, columns, group, scales, x, at, &a);
+					group_step(formula, type, in_pairs, panels, columns, group, scales, x, at, &a);
 			}
 			if (is_of_blocks(formula))
 				end_block(panels, columns, scales, x, block, &a);

@@ -73,7 +73,7 @@ scratch_tile(Formula formula, int panels, int columns, const Scratch *scratch,
 				codes[p] = scratch->codes[p] + g * QUADS * 64;
 			for (int i = 0; i < fetch.lines; i++)
 				_mm_prefetch((const char *) fetch.bytes + g * fetch.stride + i * 64, AHEAD);
-			group_step(formula, LLM_Q8_0, panels, columns, codes, scratch->scales, x, g, &a);
+			group_step(formula, LLM_Q8_0, false, panels, columns, codes, scratch->scales, x, g, &a);
 		}
 		if (is_of_blocks(formula))
 			end_block(panels, columns, scratch->scales, x, run / SCALE_GROUPS, &a);

@@ -47,10 +47,10 @@ share_of_next(LlmTensorType type, const uint8_t *const *next, int panels, int64_
 
 /* The scales of `count` groups that are whole blocks. */
 KERNEL_INLINE void
-unpack_blocks(LlmTensorType type, const uint8_t *panel, int64_t first, int count, BlockScales *out)
+unpack_blocks(LlmTensorType type, bool in_pairs, const uint8_t *panel, int64_t first, int count, BlockScales *out)
 {
 	for (int b = 0; b < count / SCALE_GROUPS; b++)
-		unpack_block_scales(type, panel, first / SCALE_GROUPS + b, &out[b]);
+		unpack_block_scales(type, in_pairs, panel, first / SCALE_GROUPS + b, &out[b]);
 }
 
 KERNEL_INLINE void
@@ -60,7 +60,7 @@ unpack_stretch_scales(LlmTensorType type, const uint8_t *panel, int64_t first, i
 	if (!is_of_blocks(formula_of(type)))
 		unpack_group_scales(type, panel, first, count, scales->groups);
 	else
-		unpack_blocks(type, panel, first, count, scales->blocks);
+		unpack_blocks(type, false, panel, first, count, scales->blocks);
 }
 
 /* A group's codes as bytes, less their offset where the tiles want them signed. */
@@ -205,7 +205,7 @@ start_of_block(Formula formula, const BlockScales *s, const ColumnStretch *x, in
 	return u;
 }
 
-/* A block's sum u, after the sum of a group or of one half, whose scale is s, has been added. */
+/* A block's sum u, after the sum of a group or of one half, whose scale is s, has been added; or pairs of the halves' sums. */
 KERNEL_INLINE __m512i
 add_to_block(Formula formula, __m512i sum, const int32_t *s, __m512i u)
 {

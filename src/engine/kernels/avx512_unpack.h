@@ -13,7 +13,8 @@
 
 /*
  * The scales of a block, for sixteen rows.  Those that VPDPWSSD takes alone are int16 with 0 above them.  Pairs are two
- * int16: of groups 2i and 2i + 1, or, where the formula has halves, of those of group i.
+ * int16: of groups 2i and 2i + 1, or, where the formula has halves, of those of group i.  A group's scale[0] may be such a pair
+ * (in_pairs).
  */
 typedef struct BlockScales
 {
@@ -130,6 +131,16 @@ widen_signed(const uint8_t *bytes)
 	return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *) bytes));
 }
 
+/* Sixteen rows' bytes of a group's first half, and then those of the second, as pairs of int16. */
+KERNEL_INLINE __m512i
+pair_halves(const uint8_t *bytes)
+{
+	const __m512i in_turns = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
+											  23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+
+	return _mm512_permutexvar_epi16(in_turns, _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *) bytes)));
+}
+
 /* Two vectors of small int32, none negative, as pairs of int16. */
 KERNEL_INLINE __m512i
 pair(__m512i first, __m512i second)
@@ -185,9 +196,9 @@ unpack_group_scales(LlmTensorType type, const uint8_t *panel, int64_t first, int
 }
 
 KERNEL_INLINE void
-unpack_block_scales(LlmTensorType type, const uint8_t *panel, int64_t block, BlockScales *out)
+unpack_block_scales(LlmTensorType type, bool in_pairs, const uint8_t *panel, int64_t block, BlockScales *out)
 {
-	const __m512i nibble = _mm512_set1_epi32(0x0f);
+	const __m512i nibbles = _mm512_set1_epi16(0x0f);
 	const uint8_t *sub = sub_at(type, panel, block);
 	const uint8_t *halves = halves_at(type, panel, block);
 	_Alignas(64) uint8_t scale[256];
@@ -230,12 +241,13 @@ unpack_block_scales(LlmTensorType type, const uint8_t *panel, int64_t block, Blo
 		default:				/* Q2_K */
 			for (int g = 0; g < SCALE_GROUPS; g++)
 			{
-				__m512i		first = widen_unsigned(sub + 32 * g);
-				__m512i		second = widen_unsigned(sub + 32 * g + 16);
+				__m512i		bytes = pair_halves(sub + 32 * g);
+				__m512i		scales = _mm512_and_si512(bytes, nibbles);
 
-				_mm512_store_si512(out->scale[g][0], _mm512_and_si512(first, nibble));
-				_mm512_store_si512(out->scale[g][1], _mm512_and_si512(second, nibble));
-				_mm512_store_si512(out->minimums[g], pair(_mm512_srli_epi32(first, 4), _mm512_srli_epi32(second, 4)));
+				_mm512_store_si512(out->minimums[g], _mm512_srli_epi16(bytes, 4));
+				_mm512_store_si512(out->scale[g][0], in_pairs ? scales : _mm512_maskz_mov_epi16(0x55555555, scales));
+				if (!in_pairs)
+					_mm512_store_si512(out->scale[g][1], _mm512_srli_epi32(scales, 16));
 			}
 			break;
 	}
