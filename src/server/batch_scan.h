@@ -198,7 +198,7 @@ extern void Llama2AddPrefetch(Node *call, List *nest_params, List **prefetches);
 extern void Llama2AddPrefetches(Node *expression, List **prefetches);
 
 /* batch_scan_groups.c */
-extern void Llama2SplitSummaries(Agg *agg);
+extern void Llama2SplitSummaries(Agg *agg, List **inval_items);
 
 /* batch_scan_tree.c */
 typedef bool (*Llama2PlanWalker) (Plan *plan, void *context);

@@ -28,10 +28,11 @@ typedef struct Substitute
 static Node *replace_aggregates(Node *node, void *context);
 static bool is_summary(Oid aggregate, Substitute *substitute);
 static bool is_free(Oid function);
+static PlanInvalItem *depend_on(Oid function);
 static Oid	function_of_schema(Oid schema, const char *name, Oid argument);
 
 void
-Llama2SplitSummaries(Agg *agg)
+Llama2SplitSummaries(Agg *agg, List **inval_items)
 {
 	Substitute	substitute = {0};
 
@@ -39,6 +40,8 @@ Llama2SplitSummaries(Agg *agg)
 		return;
 	agg->plan.targetlist = (List *) replace_aggregates((Node *) agg->plan.targetlist, &substitute);
 	agg->plan.qual = (List *) replace_aggregates((Node *) agg->plan.qual, &substitute);
+	if (OidIsValid(substitute.aggregate))
+		*inval_items = lappend(lappend(*inval_items, depend_on(substitute.collect)), depend_on(substitute.summarize));
 }
 
 static Node *
@@ -106,6 +109,17 @@ is_free(Oid function)
 	free = heap_attisnull(tuple, Anum_pg_proc_proacl, NULL);
 	ReleaseSysCache(tuple);
 	return free;
+}
+
+/* A cached plan is made anew when the function changes. */
+static PlanInvalItem *
+depend_on(Oid function)
+{
+	PlanInvalItem *item = makeNode(PlanInvalItem);
+
+	item->cacheId = PROCOID;
+	item->hashValue = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
+	return item;
 }
 
 static Oid

@@ -12,6 +12,7 @@ typedef struct Llama2Placing
 {
 	List	   *range_table;
 	Llama2Subqueries subqueries;
+	List	   *inval_items;	/* what the plan depends on besides */
 	int			last_node_id;
 	bool		has_placed;
 	bool		wastes;			/* workers make calls for a few rows each */

@@ -212,6 +212,7 @@ place_in_statement(PlannedStmt *statement, int cursor_options)
 		statement->planTree = place_over_change(statement->planTree, top, &placing);
 	if (placing.has_placed && may_scroll && !ExecSupportsBackwardScan(statement->planTree))
 		statement->planTree = materialize(statement->planTree, &placing);
+	statement->invalItems = list_concat(statement->invalItems, placing.inval_items);
 	return !placing.wastes;
 }
 
@@ -248,7 +249,7 @@ place(Plan *plan, Llama2PlanPosition position, Llama2Placing *placing)
 {
 	place_in_children(plan, position_below(plan, position), placing);
 	if (IsA(plan, Agg))
-		Llama2SplitSummaries((Agg *) plan);
+		Llama2SplitSummaries((Agg *) plan, &placing->inval_items);
 	Llama2PlaceBelow(plan, position_below(plan, position), placing);
 	if (position.needs_mark || !can_project(plan))
 		return plan;
