@@ -11,7 +11,7 @@
 /*
  * The fewest tokens of the shortest text (in bytes, of equally short ones the first by its bytes) that
  * completes the state, in *tokens, which the caller frees.  Returns how many; -1 where they
- * would be more than max_tokens; -2 for want of memory.  first: they begin a text whose first token loses its space.
+ * would be more than max_tokens; -2 where a step failed (parse_states.h).  first: they begin a text whose first token loses its space.
  */
 extern int32_t llm_closing(LlmParseStates *states, LlmStateId state, const LlmTrie *trie, bool first,
 						   int32_t max_tokens, int32_t **tokens);

@@ -78,7 +78,7 @@ static void allow(uint64_t *mask, int32_t token);
 static bool add_text(LlmConstraint *constraint, const char *bytes, size_t length);
 static bool can_close(LlmConstraint *constraint, LlmStateId state, int32_t n_left, bool *failed);
 static bool begin_closing(LlmConstraint *constraint, int32_t n_left);
-static bool fail_memory(const LlmParseStates *states, LlmError *error);
+static bool fail_states(const LlmParseStates *states, LlmError *error);
 
 LlmConstraints *
 llm_constraints_create(const LlmVocabulary *vocabulary, size_t cache_bytes)
@@ -142,7 +142,7 @@ llm_constraint_begin(LlmConstraints *constraints, const void *grammar, size_t si
 	if (constraint == NULL || constraint->known == NULL)
 	{
 		free(constraint);
-		fail_memory(NULL, error);
+		fail_states(NULL, error);
 		return NULL;
 	}
 	constraint->known->n_users++;
@@ -181,7 +181,7 @@ llm_constraint_mask(LlmConstraint *constraint, LlmError *error)
 
 	if (!revive(constraint))
 	{
-		fail_memory(known->states, error);
+		fail_states(known->states, error);
 		return NULL;
 	}
 	mask = constraint->strips ? known->first_mask : llm_parse_mask(known->states, constraint->state);
@@ -197,7 +197,7 @@ llm_constraint_mask(LlmConstraint *constraint, LlmError *error)
 			llm_parse_set_mask(known->states, constraint->state, mask, constraints->mask_words * sizeof(uint64_t));
 	}
 	if (mask == NULL)
-		fail_memory(known->states, error);
+		fail_states(known->states, error);
 	return mask;
 }
 
@@ -230,7 +230,7 @@ llm_constraint_take(LlmConstraint *constraint, int32_t token, int32_t n_left, Ll
 	}
 	if (next < 0 || !add_text(constraint, constraints->token_text, length))
 	{
-		fail_memory(constraint->known->states, error);
+		fail_states(constraint->known->states, error);
 		return LLM_TAKE_FAILED;
 	}
 	if (constraint->n_closing > 0)
@@ -276,7 +276,7 @@ make_trie(LlmConstraints *constraints, LlmError *error)
 	free(constraints->token_text);
 	constraints->path = NULL;
 	constraints->token_text = NULL;
-	return fail_memory(NULL, error);
+	return fail_states(NULL, error);
 }
 
 /* With a token for each byte there is always one that may come. */
@@ -399,7 +399,7 @@ check_shortest(LlmConstraint *constraint, int32_t max_tokens, LlmError *error)
 	int32_t		n;
 
 	if (constraint->state < 0)
-		return fail_memory(states, error);
+		return fail_states(states, error);
 	if (llm_parse_min_bytes(states, constraint->state) <= (uint32_t) max_tokens)
 		return true;
 	n = llm_closing(states, constraint->state, &constraint->constraints->trie, constraint->strips, max_tokens, &tokens);
@@ -407,7 +407,7 @@ check_shortest(LlmConstraint *constraint, int32_t max_tokens, LlmError *error)
 	if (n >= 0)
 		return true;
 	if (n == -2)
-		return fail_memory(states, error);
+		return fail_states(states, error);
 	llm_fail(error, LLM_ERROR_ARGUMENT,
 			 "the shortest text that the grammar allows, of %u bytes, does not fit %d tokens",
 			 llm_parse_min_bytes(states, constraint->state), max_tokens);
@@ -565,9 +565,9 @@ begin_closing(LlmConstraint *constraint, int32_t n_left)
 	return true;
 }
 
-/* Of what a grammar may take, or of all that there is. */
+/* Why states could not be made: for want of what a grammar may take, or of memory. */
 static bool
-fail_memory(const LlmParseStates *states, LlmError *error)
+fail_states(const LlmParseStates *states, LlmError *error)
 {
 	if (states != NULL && llm_parse_failure(states) == LLM_PARSE_TOO_LARGE)
 		return llm_fail(error, LLM_ERROR_LIMIT, "the grammar takes more memory than it may");

@@ -41,7 +41,7 @@ extern void llm_constraint_end(LlmConstraint *constraint);
 /* The token that must come because the text is being closed, or -1. */
 extern int32_t llm_constraint_forced(const LlmConstraint *constraint);
 
-/* A bit for each token that may come next; NULL with *error filled for want of memory. */
+/* A bit for each token that may come next; NULL with *error filled for want of memory or work. */
 extern const uint64_t *llm_constraint_mask(LlmConstraint *constraint, LlmError *error);
 
 #define LLM_TAKE_FAILED	(-1)
@@ -50,7 +50,7 @@ extern const uint64_t *llm_constraint_mask(LlmConstraint *constraint, LlmError *
 /*
  * Take the next token, one that may come, when n_left more may follow it.  Returns the token that
  * is taken, which is another one where the text could not be brought to an end after it; LLM_TAKE_END where
- * the text must end before it for this reason; LLM_TAKE_FAILED with *error filled for want of memory.
+ * the text must end before it for this reason; LLM_TAKE_FAILED with *error filled for want of memory or work.
  */
 extern int32_t llm_constraint_take(LlmConstraint *constraint, int32_t token, int32_t n_left, LlmError *error);
 

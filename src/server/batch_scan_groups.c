@@ -102,13 +102,13 @@ static bool
 is_free(Oid function)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	bool		free;
+	bool		unchanged;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	free = heap_attisnull(tuple, Anum_pg_proc_proacl, NULL);
+	unchanged = heap_attisnull(tuple, Anum_pg_proc_proacl, NULL);
 	ReleaseSysCache(tuple);
-	return free;
+	return unchanged;
 }
 
 /* A cached plan is made anew when the function changes. */
