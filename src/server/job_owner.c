@@ -11,6 +11,7 @@
 #include "catalog/pg_db_role_setting.h"
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
+#include "storage/latch.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -20,15 +21,24 @@
 /* Longest time that a statement on a user's table may take. */
 #define OWNER_STATEMENT_MS 60000
 #define OWNER_LOCK_TIMEOUT "1s"
+/* How often it is looked whether user code goes on although it was cancelled, and how long it may. */
+#define WATCH_MS 1000
+#define CANCELLED_MS 3000
 
 static void apply_settings(Oid role);
 
+static void watch(void);
+
+static TimeoutId watch_timeout;
+static int	watched_ms;			/* since the owner's statements began */
+static int	cancelled_ms;		/* since they were cancelled */
 static char *session_search_path = NULL;	/* of a session in this database */
 
 void
 Llama2JobOwnerInit(void)
 {
 	session_search_path = MemoryContextStrdup(TopMemoryContext, GetConfigOption("search_path", false, false));
+	watch_timeout = RegisterTimeout(USER_TIMEOUT, watch);
 }
 
 void
@@ -46,6 +56,8 @@ Llama2BecomeJobOwner(Oid owner, Llama2JobOwner *before)
 	(void) set_config_option("lock_timeout", OWNER_LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	enable_timeout_after(STATEMENT_TIMEOUT, OWNER_STATEMENT_MS);
+	watched_ms = cancelled_ms = 0;
+	enable_timeout_after(watch_timeout, WATCH_MS);
 }
 
 void
@@ -60,9 +72,26 @@ Llama2BecomeJobWorker(const Llama2JobOwner *before)
 void
 Llama2LeaveJobOwner(void)
 {
+	disable_timeout(watch_timeout, false);
 	disable_timeout(STATEMENT_TIMEOUT, true);
 	if (get_timeout_indicator(STATEMENT_TIMEOUT, true))
 		QueryCancelPending = ShutdownRequestPending;
+}
+
+/* User code can catch a cancellation and go on; this ends the process.  In a signal handler. */
+static void
+watch(void)
+{
+	watched_ms += WATCH_MS;
+	if (ShutdownRequestPending || watched_ms > OWNER_STATEMENT_MS)
+		cancelled_ms += WATCH_MS;
+	if (cancelled_ms > CANCELLED_MS)
+	{
+		ProcDiePending = true;
+		InterruptPending = true;
+		SetLatch(MyLatch);
+	}
+	enable_timeout_after(watch_timeout, WATCH_MS);
 }
 
 /* As in a session of the role: triggers may rely on its search_path. */

@@ -39,14 +39,22 @@ typedef struct Statement
 	SPIPlanPtr	plan;
 } Statement;
 
-/* A job whose server or worker died in the middle of it, again and again, is not tried for ever. */
+/*
+ * Whoever may cancel a job may lock it, for as long as a transaction lasts.  So no statement here waits for a lock: what is
+ * locked is left as it is, and recovered later.
+ */
+#define RUNNING_JOB \
+	"id = (SELECT r.id FROM ONLY %1$s.llama2_job AS r WHERE r.id = $1 AND r.state = 'running' FOR UPDATE SKIP LOCKED)"
+
+/* A job that nobody ends, again and again, is not tried for ever. */
 static Statement recover = {
 	"UPDATE ONLY %1$s.llama2_job SET started_at = NULL, "
 	"state = CASE WHEN attempts > $1 THEN 'failed' ELSE 'queued' END, "
-	"error = CASE WHEN attempts > $1 THEN 'the server or the worker ended while the job ran, at each of its attempts' END, "
+	"error = CASE WHEN attempts > $1 THEN 'the server or the worker ended while the job ran, or the job was locked when it was done, at each of its attempts' END, "
 	"finished_at = CASE WHEN attempts > $1 THEN pg_catalog.clock_timestamp() END "
-	"WHERE finished_at IS NULL AND state = 'running'",
-	1, {INT4OID}
+	"WHERE id = ANY (ARRAY(SELECT r.id FROM ONLY %1$s.llama2_job AS r WHERE r.finished_at IS NULL AND r.state = 'running' "
+	"AND r.id <> ALL ($2) FOR UPDATE SKIP LOCKED))",
+	2, {INT4OID, INT8ARRAYOID}
 };
 
 /* Who has jobs, found in the index without reading these. */
@@ -90,25 +98,30 @@ static Statement unbundle = {
 
 static Statement done = {
 	"UPDATE ONLY %1$s.llama2_job SET state = 'done', result = $2, error = NULL, finished_at = pg_catalog.clock_timestamp() "
-	"WHERE id = $1 AND state = 'running'",
+	"WHERE " RUNNING_JOB,
 	2, {INT8OID, TEXTOID}
 };
 
 static Statement failed = {
 	"UPDATE ONLY %1$s.llama2_job SET state = 'failed', error = $2, finished_at = pg_catalog.clock_timestamp() "
-	"WHERE id = $1 AND state = 'running'",
+	"WHERE " RUNNING_JOB,
 	2, {INT8OID, TEXTOID}
 };
 
 static Statement removed = {
-	"DELETE FROM ONLY %1$s.llama2_job WHERE id = $1 AND state = 'running'",
+	"DELETE FROM ONLY %1$s.llama2_job WHERE " RUNNING_JOB,
 	1, {INT8OID}
 };
 
 static Statement retry = {
 	"UPDATE ONLY %1$s.llama2_job SET state = 'queued', started_at = NULL, attempts = $3, error = $4, "
-	"run_after = pg_catalog.clock_timestamp() + $2 * '1 ms'::pg_catalog.interval WHERE id = $1 AND state = 'running'",
+	"run_after = pg_catalog.clock_timestamp() + $2 * '1 ms'::pg_catalog.interval WHERE " RUNNING_JOB,
 	4, {INT8OID, INT8OID, INT4OID, TEXTOID}
+};
+
+static Statement lock_running = {
+	"SELECT FROM ONLY %1$s.llama2_job WHERE id = $1 AND state = 'running' FOR UPDATE NOWAIT",
+	1, {INT8OID}
 };
 
 static Statement still_running = {
@@ -116,24 +129,28 @@ static Statement still_running = {
 	1, {INT8ARRAYOID}
 };
 
+/* One that is "running" while none is run is locked, or it would have been recovered. */
 static Statement next = {
-	"SELECT pg_catalog.min(CASE WHEN state = 'bundled' THEN queued_at ELSE run_after END) FROM %1$s.llama2_job "
-	"WHERE finished_at IS NULL AND state <> 'running'",
+	"SELECT pg_catalog.min(CASE state WHEN 'bundled' THEN queued_at WHEN 'queued' THEN run_after "
+	"ELSE pg_catalog.clock_timestamp() + '5 s'::pg_catalog.interval END) FROM %1$s.llama2_job "
+	"WHERE finished_at IS NULL AND state IN ('queued', 'bundled', 'running')",
 	0, {0}
 };
 
 static Statement expire = {
-	"DELETE FROM %1$s.llama2_job WHERE finished_at < pg_catalog.clock_timestamp() - $1 * '1 s'::pg_catalog.interval",
+	"DELETE FROM %1$s.llama2_job WHERE id = ANY (ARRAY(SELECT e.id FROM %1$s.llama2_job AS e "
+	"WHERE e.finished_at < pg_catalog.clock_timestamp() - $1 * '1 s'::pg_catalog.interval FOR UPDATE SKIP LOCKED))",
 	1, {INT4OID}
 };
 
 static Statement *const statements[] = {
-	&recover, &claim, &unbundle, &done, &failed, &removed, &retry, &still_running, &next, &expire
+	&recover, &claim, &unbundle, &done, &failed, &removed, &retry, &lock_running, &still_running, &next, &expire
 };
 
 static Oid	lock_extension(void);
 static uint64 execute(Statement *statement, const Datum *values, const char *nulls);
 static bool end_job(Statement *statement, const Llama2Job *job, text *value);
+static Datum ids_of(List *jobs);
 static Llama2Job *read_job(HeapTuple tuple, TupleDesc desc, MemoryContext parent);
 static text *text_column(HeapTuple tuple, TupleDesc desc, int number);
 
@@ -180,9 +197,9 @@ Llama2JobQueueOpen(void)
 }
 
 void
-Llama2JobQueueRecover(void)
+Llama2JobQueueRecover(List *running)
 {
-	Datum		values[] = {Int32GetDatum(llama2_job_retries)};
+	Datum		values[] = {Int32GetDatum(llama2_job_retries), ids_of(running)};
 
 	SPI_connect();
 	(void) execute(&recover, values, NULL);
@@ -281,19 +298,29 @@ Llama2JobQueueRetry(const Llama2Job *job, int64 delay_ms, bool counted, const ch
 	return n > 0;
 }
 
+void
+Llama2JobQueueRefuseLocked(const Llama2Job *job)
+{
+	Datum		values[] = {Int64GetDatum(job->id)};
+	uint64		n;
+
+	SPI_connect();
+	n = execute(&lock_running, values, NULL);
+	SPI_finish();
+	if (n > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("the job was locked")));
+}
+
 List *
 Llama2JobQueueGone(List *jobs)
 {
-	Datum	   *ids = palloc(sizeof(Datum) * Max(list_length(jobs), 1));
-	Datum		values[1];
+	Datum		values[] = {ids_of(jobs)};
 	List	   *gone = list_copy(jobs);
 	ListCell   *cell;
-	int			n = 0;
 	uint64		n_running;
 
-	foreach(cell, jobs)
-		ids[n++] = Int64GetDatum(((Llama2Job *) lfirst(cell))->id);
-	values[0] = PointerGetDatum(construct_array(ids, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	SPI_connect();
 	n_running = execute(&still_running, values, NULL);
 	for (uint64 i = 0; i < n_running; i++)
@@ -403,6 +430,18 @@ end_job(Statement *statement, const Llama2Job *job, text *value)
 	n = execute(statement, values, value ? "  " : " n");
 	SPI_finish();
 	return n > 0;
+}
+
+static Datum
+ids_of(List *jobs)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * Max(list_length(jobs), 1));
+	ListCell   *cell;
+	int			n = 0;
+
+	foreach(cell, jobs)
+		ids[n++] = Int64GetDatum(((Llama2Job *) lfirst(cell))->id);
+	return PointerGetDatum(construct_array(ids, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 static Llama2Job *

@@ -34,8 +34,8 @@ typedef struct Llama2Job
  */
 extern char *Llama2JobQueueOpen(void);
 
-/* Jobs that are "running" although nobody runs them are queued again: at the start of a worker. */
-extern void Llama2JobQueueRecover(void);
+/* Jobs that are "running" in the table but not in this list are queued again. */
+extern void Llama2JobQueueRecover(List *running);
 
 /*
  * Jobs of triggers, some thousands at most, are taken to where they can be claimed.  Unless they are needed, this
@@ -54,7 +54,7 @@ extern void Llama2JobQueueUnbundle(int n);
 
 /*
  * Ends of a claimed job; false where it is not "running" any more, because somebody cancelled or deleted
- * it.  done removes a row's job, which has its result elsewhere.
+ * it, or where somebody has locked it.  done removes a row's job, which has its result elsewhere.
  */
 extern bool Llama2JobQueueDone(const Llama2Job *job, text *result);
 extern bool Llama2JobQueueFailed(const Llama2Job *job, const char *error);
@@ -63,10 +63,13 @@ extern bool Llama2JobQueueRemove(const Llama2Job *job);
 /* Put it back, to be claimed again after so many milliseconds; counted as an attempt or not. */
 extern bool Llama2JobQueueRetry(const Llama2Job *job, int64 delay_ms, bool counted, const char *error);
 
+/* After one of these was false: an error if it was for the lock. */
+extern void Llama2JobQueueRefuseLocked(const Llama2Job *job);
+
 /* Which of these jobs are not "running" any more. */
 extern List *Llama2JobQueueGone(List *jobs);
 
-/* When the next job can be claimed; 0 for none at all. */
+/* While no job is run: when the next one can be claimed or recovered; 0 for none at all. */
 extern TimestampTz Llama2JobQueueNext(void);
 
 /* Remove jobs that ended longer ago than llama2.job_retention. */

@@ -171,6 +171,12 @@ Llama2JobRunFinish(void)
 	forget_ended();
 }
 
+void
+Llama2JobRunRecover(void)
+{
+	Llama2JobQueueRecover(claimed_jobs());
+}
+
 /* A few at a time, so that a claim is not made for each that ends. */
 bool
 Llama2JobRunWantsMore(void)
@@ -420,6 +426,8 @@ write_prompt_result(RunningJob *running)
 {
 	if (Llama2JobQueueDone(running->job, running->answer))
 		notify(running->job, "done");
+	else
+		Llama2JobQueueRefuseLocked(running->job);
 	return true;
 }
 
@@ -437,7 +445,10 @@ write_row_result(RunningJob *running)
 
 	running->row = ROW_GONE;
 	if (running->no_answer ? !Llama2JobQueueFailed(job, running->no_answer) : !Llama2JobQueueRemove(job))
+	{
+		Llama2JobQueueRefuseLocked(job);
 		return true;
+	}
 	Llama2BecomeJobOwner(job->owner, &before);
 	relation = open_target(job, &target);
 	Llama2EnrichReadRows(&target, job->key, 1, LLAMA2_LOCK_NOWAIT, &row, &found);

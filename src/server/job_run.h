@@ -27,6 +27,9 @@ extern void Llama2JobRunClaim(void);
 extern void Llama2JobRunSubmit(void);
 extern void Llama2JobRunDropCancelled(void);
 
+/* Queue those again that are "running" although this worker does not run them. */
+extern void Llama2JobRunRecover(void);
+
 /* Put all of them back, as if they had not been claimed. */
 extern void Llama2JobRunPutBack(void);
 

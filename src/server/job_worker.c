@@ -36,7 +36,7 @@
 /* How often cancelled jobs are looked for; how often a model that is loaded is asked for. */
 #define CANCEL_POLL_MS 500
 #define SUBMIT_POLL_MS 50
-#define EXPIRE_INTERVAL_MS 60000
+#define TIDY_INTERVAL_MS 60000
 #define AFTER_ERROR_MS 1000
 
 static void work(void);
@@ -47,7 +47,7 @@ static void clear_wanted(void);
 static bool in_transaction(void (*step) (void));
 static bool must_leave(void);
 static long idle_time(void);
-static void expire_now_and_then(void);
+static bool tidy_now_and_then(void);
 static void look_for_next(void);
 static void claim(void);
 
@@ -138,7 +138,7 @@ work(void)
 	static uint32 wait_event = 0;
 	TimestampTz cancel_polled = 0;
 
-	if (!in_transaction(Llama2JobQueueRecover))
+	if (!in_transaction(Llama2JobRunRecover))
 		return;
 	for (;;)
 	{
@@ -171,6 +171,8 @@ work(void)
 			if (!Llama2JobRunAllSubmitted())
 				wait_ms = SUBMIT_POLL_MS;
 		}
+		if (!tidy_now_and_then())
+			return;
 		now = GetCurrentTimestamp();
 		if (Llama2JobRunCount() > 0)
 		{
@@ -184,7 +186,6 @@ work(void)
 		}
 		else
 		{
-			expire_now_and_then();
 			if (!in_transaction(look_for_next))
 				return;
 			wait_ms = idle_time();
@@ -346,21 +347,23 @@ idle_time(void)
 	return left;
 }
 
-static void
-expire_now_and_then(void)
+/* However busy it is: old jobs go, and jobs that were locked when they were done are queued again. */
+static bool
+tidy_now_and_then(void)
 {
-	static TimestampTz expired_at = 0;
+	static TimestampTz tidied_at = 0;
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (!TimestampDifferenceExceeds(expired_at, now, EXPIRE_INTERVAL_MS))
-		return;
-	(void) in_transaction(Llama2JobQueueExpire);
-	expired_at = now;
+	if (!TimestampDifferenceExceeds(tidied_at, now, TIDY_INTERVAL_MS))
+		return true;
+	tidied_at = now;
+	return in_transaction(Llama2JobQueueExpire) && in_transaction(Llama2JobRunRecover);
 }
 
 static void
 look_for_next(void)
 {
+	Llama2JobRunRecover();
 	next_job = Llama2JobQueueNext();
 }
 

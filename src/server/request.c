@@ -305,7 +305,7 @@ take_slot(bool may_fail)
 
 	if (may_fail)
 		return Llama2SlotTakeSpare(n_held);
-	while ((slot = Llama2SlotTake()) == NULL)
+	while ((slot = Llama2SlotTake(n_held)) == NULL)
 	{
 		if (!collect_one(true))
 			break;
@@ -313,7 +313,7 @@ take_slot(bool may_fail)
 	if (slot)
 		return slot;
 	ConditionVariablePrepareToSleep(&llama2_control->slot_freed);
-	while ((slot = Llama2SlotTake()) == NULL)
+	while ((slot = Llama2SlotTake(n_held)) == NULL)
 	{
 		(void) ConditionVariableTimedSleep(&llama2_control->slot_freed, WAIT_TIMEOUT_MS,
 										   LLAMA2_WAIT_EVENT(wait_event, "Llama2QueueFull"));

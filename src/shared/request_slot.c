@@ -22,9 +22,9 @@ static void unlink_from_queue(Llama2RequestSlot *slot);
 static void wake_worker(int model);
 
 Llama2RequestSlot *
-Llama2SlotTake(void)
+Llama2SlotTake(int n_held)
 {
-	return take_slot(0);
+	return take_slot(n_held > 0 ? llama2_control->n_slots / 4 : 0);
 }
 
 Llama2RequestSlot *

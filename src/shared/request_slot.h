@@ -15,10 +15,11 @@
 #include "shared/control.h"
 
 /*
- * Owner side.  take returns NULL where no slot is free.  take_spare is for work that can wait: it leaves a quarter of
- * the slots to others, and returns NULL where this process holds half of them (at least 1) in n_held.
+ * Owner side.  take returns NULL where no slot is free; who holds some already (n_held) leaves a quarter of the slots
+ * to others, as what it holds may be streams that nobody reads on.  take_spare is for work that can wait: it always leaves them,
+ * and returns NULL where this process holds half of the slots (at least 1).
  */
-extern Llama2RequestSlot *Llama2SlotTake(void);
+extern Llama2RequestSlot *Llama2SlotTake(int n_held);
 extern Llama2RequestSlot *Llama2SlotTakeSpare(int n_held);
 
 /* false: the model that the prompt was tokenized for is not the one that is resident now. */

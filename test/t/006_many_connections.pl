@@ -101,7 +101,9 @@ for my $session (@clients[ 20, 21 ])
 		push @read, $session->query("FETCH 1 FROM s$n")->[0][0];
 	}
 }
-is($watcher->query('SELECT count(*) FROM llama2_requests')->[0][0], 8, 'two sessions hold all places with streams');
+is($watcher->query('SELECT count(*) FROM llama2_requests')->[0][0], 6, 'two sessions hold all places but a quarter with streams');
+$clients[22]->send_query(question(3));
+is(answer($clients[22]), $alone[2], 'which is for who holds none');
 $_->send_query(question(1)) for @clients[ 20, 21 ];
 is_deeply([ map { answer($_) } @clients[ 20, 21 ] ], [ ($alone[0]) x 2 ], 'both go on when a stream is done');
 for my $session (@clients[ 20, 21 ])

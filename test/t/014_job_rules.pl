@@ -414,6 +414,61 @@ wait_for(q{count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'llama2 job w
 sql("UPDATE notes SET summary = NULL, body = body || ' ' WHERE id = 50");
 wait_for('summary IS NOT NULL FROM notes WHERE id = 50', 'and another comes when there is');
 
+# Nobody makes it wait: whoever may cancel a job may lock it, when it is done and when it is to be removed
+my ($model_worker) = split /\n/, sql('SELECT worker_pid FROM llama2_status');
+kill 'STOP', $model_worker;
+$id = sql(q{SET ROLE alice; SELECT llama2_submit('Once', max_tokens => 2)});
+wait_for("state = 'running' FROM llama2_jobs WHERE id = $id", 'a job runs');
+my $holder = RawClient->new($node);
+$holder->query('SET ROLE alice');
+$holder->query('BEGIN');
+$holder->query("SELECT FROM llama2_job WHERE id = $id FOR UPDATE");
+kill 'CONT', $model_worker;
+my $other = sql(q{SET ROLE bob; SELECT llama2_submit('Once', max_tokens => 2)});
+wait_for("state = 'done' FROM llama2_jobs WHERE id = $other", 'jobs of others are done while its owner locks it');
+is(sql("SELECT state FROM llama2_jobs WHERE id = $id"), 'running', 'though its answer is not written');
+$holder->query('COMMIT');
+wait_for("state = 'done' FROM llama2_jobs WHERE id = $id", 'until it is unlocked');
+$holder->query('BEGIN');
+$holder->query("SELECT FROM llama2_job WHERE id = $id FOR UPDATE");
+pause();
+sql($_) for 'ALTER SYSTEM SET llama2.job_retention = 0', 'ALTER SYSTEM SET llama2.job_keep_alive = 3600', 'SELECT pg_sleep(0.01)';
+resume();
+sql(q{SET ROLE bob; SELECT llama2_submit('Once', max_tokens => 2)});
+wait_for("count(*) = 0 FROM llama2_job WHERE id = $other", 'jobs of others are removed while its owner locks one');
+is(sql("SELECT count(*) FROM llama2_job WHERE id = $id"), '1', 'which stays');
+$holder->query('COMMIT');
+$holder->vanish;
+sql($_) for 'ALTER SYSTEM RESET llama2.job_retention', 'SELECT pg_reload_conf()', 'DELETE FROM llama2_job';
+($status, $out, $err) = $node->psql('postgres', q{SET ROLE alice; SELECT llama2_submit('Once', max_tokens => 2, model => 'none') AS id \gset
+	UPDATE llama2_job SET state = 'cancelled' WHERE id = :id});
+like($err, qr/row-level security/, 'a job cannot be marked cancelled and left unfinished');
+
+# User code that catches its cancellation and goes on does not keep the worker
+sql(q{
+	CREATE TABLE stubborn (id int PRIMARY KEY, body text, summary text);
+	CREATE FUNCTION go_on() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		WHILE NEW.summary IS NOT NULL LOOP
+			BEGIN
+				PERFORM pg_sleep(1000);
+			EXCEPTION WHEN query_canceled THEN
+				NULL;
+			END;
+		END LOOP;
+		RETURN NEW;
+	END $$;
+	CREATE TRIGGER go_on BEFORE UPDATE ON stubborn FOR EACH ROW EXECUTE FUNCTION go_on();
+	CREATE TRIGGER summarize AFTER INSERT ON stubborn FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('summary', '{body}', 'max_tokens=2');
+	INSERT INTO stubborn VALUES (1, 'Once')});
+wait_for(q{count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'llama2 job worker' AND wait_event = 'PgSleep'}, 'a trigger sleeps');
+set_workers(0);
+sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'llama2 job worker'});
+wait_for(q{count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'llama2 job worker'}, 'and the worker leaves when it is terminated');
+sql('DROP TABLE stubborn');
+sql('DELETE FROM llama2_job');
+resume();
+
 # Nor does it stay when another database has jobs, however idle it may be
 sql($_) for q{ALTER SYSTEM SET llama2.job_keep_alive = '1h'}, 'ALTER SYSTEM SET llama2.job_workers = 1', 'SELECT pg_reload_conf()', 'CREATE DATABASE waiting';
 sql('CREATE EXTENSION llama2', 'waiting');
