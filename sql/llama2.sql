@@ -205,7 +205,7 @@ SELECT pg_catalog.pg_extension_config_dump('llama2_job_id', '');
 ALTER TABLE llama2_job ENABLE ROW LEVEL SECURITY;
 CREATE POLICY llama2_job_of_owner ON llama2_job FOR SELECT USING (pg_catalog.pg_has_role(owner, 'USAGE'));
 CREATE POLICY llama2_job_cancel ON llama2_job FOR UPDATE USING (pg_catalog.pg_has_role(owner, 'USAGE'))
-	WITH CHECK (state OPERATOR(pg_catalog.=) 'cancelled' AND finished_at IS NOT NULL);
+	WITH CHECK (state OPERATOR(pg_catalog.=) 'cancelled' AND pg_catalog.isfinite(finished_at));
 GRANT SELECT, UPDATE (state, finished_at) ON llama2_job TO PUBLIC;
 
 CREATE FUNCTION llama2_job_notice() RETURNS trigger
@@ -260,7 +260,7 @@ BEGIN
 		ELSIF job.state = 'cancelled' THEN
 			RAISE object_not_in_prerequisite_state USING MESSAGE = format('job %s was cancelled', id);
 		END IF;
-		EXIT WHEN job.state = 'done' OR clock_timestamp() < until IS NOT TRUE;
+		EXIT WHEN id IS NULL OR job.state = 'done' OR clock_timestamp() < until IS NOT TRUE;
 		PERFORM pg_sleep(0.02);
 	END LOOP;
 	RETURN job.result;

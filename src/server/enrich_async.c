@@ -193,6 +193,9 @@ insert_job(PendingRows *rows)
 	int			lower[2] = {1, 1};
 	bool		single = rows->n_rows == 1;
 
+	/* the transaction may have dropped the extension since */
+	if (!OidIsValid(get_relname_relid("llama2_job", rows->schema)))
+		return;
 	spec.schema = rows->schema;
 	spec.owner = rows->owner;
 	spec.relid = target->relid;

@@ -203,9 +203,16 @@ Llama2TransitionBegin(Llama2TransitionScan *scan, TriggerData *trigger, const ch
 		scan->slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation),
 												  &TTSOpsMinimalTuple);
 	}
+	if (scan->stores[1] && tuplestore_tuple_count(scan->stores[0]) != tuplestore_tuple_count(scan->stores[1]))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("trigger \"%s\" with function \"%s\" cannot tell which rows an update has changed",
+						trigger->tg_trigger->tgname, function),
+				 errdetail("Rows were moved to another partition, where a trigger did not let all of them in."),
+				 errhint("Use a trigger FOR EACH ROW.")));
 }
 
-/* Both stores are filled row by row in the same order. */
+/* Both stores are filled row by row in the same order, but for rows that moved and were not let in. */
 bool
 Llama2TransitionNext(Llama2TransitionScan *scan, TupleTableSlot **old, TupleTableSlot **new)
 {

@@ -217,6 +217,20 @@ RESET datestyle;
 RESET intervalstyle;
 RESET extra_float_digits;
 
+-- A row that moves to a partition that does not let it in is among the old ones alone
+CREATE TABLE moving (id int PRIMARY KEY, body text, summary text) PARTITION BY RANGE (id);
+CREATE TABLE moving_low PARTITION OF moving FOR VALUES FROM (0) TO (100);
+CREATE TABLE moving_high PARTITION OF moving FOR VALUES FROM (100) TO (200);
+CREATE FUNCTION pg_temp.keep_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+INSERT INTO moving SELECT i, :'kettle', 'mine' FROM generate_series(1, 3) AS i;
+CREATE TRIGGER w AFTER UPDATE ON moving REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION llama2_enrich('summary', 'Summarize: {body}', 'max_tokens=40', 'temperature=0');
+UPDATE moving SET id = CASE id WHEN 1 THEN 101 ELSE id END;
+SELECT is(string_agg(summary, ',' ORDER BY id), 'mine,mine,mine', 'rows that move to another partition keep their value') FROM moving;
+CREATE TRIGGER keep_out BEFORE INSERT ON moving_high FOR EACH ROW EXECUTE FUNCTION pg_temp.keep_out();
+SELECT pg_temp.error_is('UPDATE moving SET id = CASE id WHEN 2 THEN 102 ELSE id END', '0A000',
+	'trigger "w" with function "llama2_enrich" cannot tell which rows an update has changed',
+	'Rows were moved to another partition, where a trigger did not let all of them in.', 'Use a trigger FOR EACH ROW.');
+
 -- llama2_enrich_table, as far as it can be called here
 SELECT pg_temp.error_is($$CALL llama2_enrich_table('t', 'summary', 'Summarize: {body}')$$, '2D000',
 	'llama2_enrich_table cannot be called in a transaction block or a function', 'It commits after each batch.');

@@ -444,6 +444,30 @@ sql($_) for 'ALTER SYSTEM RESET llama2.job_retention', 'SELECT pg_reload_conf()'
 	UPDATE llama2_job SET state = 'cancelled' WHERE id = :id});
 like($err, qr/row-level security/, 'a job cannot be marked cancelled and left unfinished');
 
+# Nor does who has slow triggers: each round has a little time for each owner
+sql(q{
+	CREATE TABLE slow (id int PRIMARY KEY, body text, summary text);
+	CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END';
+	CREATE TRIGGER nap BEFORE UPDATE ON slow FOR EACH ROW EXECUTE FUNCTION nap();
+	CREATE TRIGGER summarize AFTER INSERT ON slow FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('summary', '{body}', 'max_tokens=2');
+	GRANT ALL ON slow TO alice});
+kill 'STOP', $model_worker;
+sql(q{SET ROLE alice; INSERT INTO slow SELECT i, 'Once ' || i FROM generate_series(1, 10) AS i});
+$other = sql(q{SET ROLE bob; SELECT llama2_submit('Once', max_tokens => 2)});
+wait_for(q{count(*) = 11 FROM llama2_jobs WHERE state = 'running'}, 'jobs of two owners run');
+kill 'CONT', $model_worker;
+wait_for("state = 'done' FROM llama2_jobs WHERE id = $other", 'one is done');
+isnt(sql('SELECT count(*) FROM slow WHERE summary IS NULL'), '0', 'before all of the one with slow triggers are');
+wait_for('count(*) = 0 FROM slow WHERE summary IS NULL', 'which are done too');
+sql('DROP TABLE slow');
+
+# Rows whose transaction drops the extension are forgotten with it
+is($node->psql('postgres', q{CREATE DATABASE dropping}), 0, 'another database');
+is($node->psql('dropping', q{BEGIN; CREATE EXTENSION llama2; CREATE TABLE t (id int PRIMARY KEY, body text, summary text);
+	CREATE TRIGGER s AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('summary', '{body}');
+	INSERT INTO t VALUES (1, 'x'); DROP EXTENSION llama2 CASCADE; COMMIT}), 0, 'a transaction that queues jobs can drop the extension');
+sql('DROP DATABASE dropping');
+
 # User code that catches its cancellation and goes on does not keep the worker
 sql(q{
 	CREATE TABLE stubborn (id int PRIMARY KEY, body text, summary text);
