@@ -20,7 +20,7 @@
 
 /* Longest time that a statement on a user's table may take. */
 #define OWNER_STATEMENT_MS 60000
-#define OWNER_LOCK_TIMEOUT "1s"
+#define OWNER_LOCK_TIMEOUT "200ms"
 /* How often it is looked whether user code goes on although it was cancelled, and how long it may. */
 #define WATCH_MS 1000
 #define CANCELLED_MS 3000
@@ -33,11 +33,13 @@ static TimeoutId watch_timeout;
 static int	watched_ms;			/* since the owner's statements began */
 static int	cancelled_ms;		/* since they were cancelled */
 static char *session_search_path = NULL;	/* of a session in this database */
+static char *session_tokens_limit = NULL;
 
 void
 Llama2JobOwnerInit(void)
 {
 	session_search_path = MemoryContextStrdup(TopMemoryContext, GetConfigOption("search_path", false, false));
+	session_tokens_limit = MemoryContextStrdup(TopMemoryContext, GetConfigOption("llama2.max_tokens_limit", false, false));
 	watch_timeout = RegisterTimeout(USER_TIMEOUT, watch);
 }
 
@@ -52,6 +54,8 @@ Llama2BecomeJobOwner(Oid owner, Llama2JobOwner *before)
 	SetUserIdAndSecContext(owner, before->security | SECURITY_RESTRICTED_OPERATION |
 						   SECURITY_LOCAL_USERID_CHANGE);
 	before->settings = NewGUCNestLevel();
+	(void) set_config_option("llama2.max_tokens_limit", session_tokens_limit, PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	apply_settings(owner);
 	(void) set_config_option("lock_timeout", OWNER_LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);

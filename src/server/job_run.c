@@ -39,8 +39,9 @@
 #define LOCKED_RETRY_MS 200
 #define LOCKED_GIVE_UP_MS 10000
 #define LONGEST_RETRY_MS ((int64) 3600 * 1000)
-/* Who has spent so long in a round, by slow triggers or constraints, waits for the next one. */
+/* Who has spent so long in a round, by slow triggers or locks, waits for the next one; rows not yet read rest. */
 #define OWNER_ROUND_MS 200
+#define OWNER_REST_MS 1000
 #define CHANNEL "llama2_jobs"
 
 typedef enum RunState
@@ -209,6 +210,7 @@ Llama2JobRunClaim(void)
 	static bool enough_queued = false;
 	int			n = capacity() - list_length(running_jobs);
 	List	   *jobs;
+	List	   *times = NIL;
 	ListCell   *cell;
 
 	Llama2JobQueueTakeIn(!enough_queued);
@@ -218,8 +220,10 @@ Llama2JobRunClaim(void)
 	foreach(cell, jobs)
 	{
 		Llama2Job  *job = lfirst(cell);
+		OwnerTime  *owner = time_of_owner(&times, job->owner);
 		MemoryContext old = MemoryContextSwitchTo(job->context);
 		RunningJob *running = palloc0(sizeof(RunningJob));
+		TimestampTz began = GetCurrentTimestamp();
 
 		running->job = job;
 		running->state = RUN_PREPARED;
@@ -230,7 +234,12 @@ Llama2JobRunClaim(void)
 		MemoryContextSwitchTo(old);
 		if (!OidIsValid(job->relid))
 			continue;
-		if (!in_subtransaction(running, prepare_row))
+		if (owner->spent_us > OWNER_ROUND_MS * 1000)
+		{
+			(void) Llama2JobQueueRetry(job, OWNER_REST_MS, false, NULL);
+			running->state = RUN_ENDED;
+		}
+		else if (!in_subtransaction(running, prepare_row))
 			running->state = RUN_ANSWERED;
 		else if (running->row != ROW_CHANGED)
 		{
@@ -241,6 +250,7 @@ Llama2JobRunClaim(void)
 			running->state = RUN_ANSWERED;
 		else
 			supersede(running);
+		owner->spent_us += GetCurrentTimestamp() - began;
 	}
 	forget_ended();
 }

@@ -201,11 +201,14 @@ bool
 Llama2ChangeClaim(int model, uint64 bytes)
 {
 	Llama2ModelEntry *entry = &llama2_control->models[model];
+	Llama2SystemMemory system;
 	bool		fits;
 
+	Llama2ReadSystemMemory(&system);
 	LWLockAcquire(llama2_control->lock, LW_EXCLUSIVE);
-	fits = limit_bytes() == 0 || bytes <= entry->memory_bytes ||
-		claimed_by_others(model) + bytes <= limit_bytes();
+	fits = bytes <= entry->memory_bytes ||
+		(shortfall(bytes - entry->memory_bytes, system.available) == 0 &&
+		 (limit_bytes() == 0 || claimed_by_others(model) + bytes <= limit_bytes()));
 	if (fits)
 		entry->memory_bytes = bytes;
 	LWLockRelease(llama2_control->lock);

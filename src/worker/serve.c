@@ -19,8 +19,10 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "engine/kernels/kernels.h"
 #include "server/parameters.h"
 #include "shared/compat.h"
+#include "shared/memory_plan.h"
 #include "shared/model_memory.h"
 #include "worker/give_way.h"
 
@@ -33,8 +35,8 @@ typedef struct RunningRequest
 } RunningRequest;
 
 static void create_engine(void);
-static void choose_options(void);
 static uint64 bytes_for(const LlmEngineOptions *options);
+static bool can_have(const LlmEngineOptions *options);
 static void take_requests(void);
 static void start_request(RunningRequest *running, Llama2RequestSlot *slot);
 static void step(void);
@@ -55,8 +57,8 @@ static Llama2Resident *model;	/* what this process serves */
 static Llama2ModelEntry *entry;
 static LlmEngine *engine = NULL;
 static LlmEngineOptions engine_options;
-static LlmEngineOptions wanted_options; /* what the parameters said when it was made */
-static bool engine_outdated;	/* they say otherwise: made anew when nothing runs */
+static LlmEngineOptions wanted_options; /* what the parameters say */
+static bool engine_outdated;	/* made anew with these when nothing runs */
 static LlmEngineStatistics published;
 static RunningRequest *running; /* [engine_options.max_sequences] */
 static int	n_running;
@@ -69,6 +71,7 @@ Llama2Serve(Llama2Resident *resident)
 	model = resident;
 	entry = &llama2_control->models[model->model];
 	sessions = MemoryContextAllocZero(TopMemoryContext, sizeof(Llama2SessionTurn) * ProcGlobal->allProcCount);
+	Llama2EngineOptions(&wanted_options);
 	create_engine();
 	ConditionVariableBroadcast(&llama2_control->model_changed);
 
@@ -110,6 +113,7 @@ Llama2Serve(Llama2Resident *resident)
 	engine = NULL;
 }
 
+/* With wanted_options, when nothing runs. */
 static void
 create_engine(void)
 {
@@ -121,7 +125,10 @@ create_engine(void)
 		llm_engine_free(engine);
 	if (running)
 		pfree(running);
-	choose_options();
+	engine_options = wanted_options;
+	if (!Llama2ChangeClaim(model->model, bytes_for(&engine_options)))
+		engine_options.kv_bytes = entry->kv_bytes;
+	Llama2StartThreads(engine_options.n_threads);
 	engine = llm_engine_create(&model->weights, model->vocabulary, &engine_options, &error);
 	if (engine == NULL)
 		Llama2GiveUp(model->model, Llama2ErrorSqlState(&error), error.message,
@@ -146,36 +153,42 @@ create_engine(void)
 	publish_statistics();
 }
 
-/*
- * What the parameters say; but a cache that would break llama2.memory_limit stays as large as it is.
- */
-static void
-choose_options(void)
-{
-	uint64		bytes;
-
-	Llama2EngineOptions(&wanted_options);
-	engine_options = wanted_options;
-	bytes = bytes_for(&wanted_options);
-	if (bytes > 0 && !Llama2ChangeClaim(model->model, bytes))
-	{
-		ereport(LOG,
-				(errmsg("llama2 model \"%s\" keeps its memory for keys and values: \"llama2.memory_limit\" has no room for more",
-						entry->name)));
-		engine_options.kv_bytes = entry->kv_bytes;
-	}
-}
-
-/* What the model takes with these options; 0 where they do not suit it. */
+/* What the model takes with these options, which suit it. */
 static uint64
 bytes_for(const LlmEngineOptions *options)
 {
+	uint64_t	kv_bytes = 0;
+	uint64_t	activation_bytes = 0;
+
+	(void) llm_engine_plan(&model->weights.config, options, &kv_bytes, &activation_bytes, NULL);
+	return entry->image_bytes + entry->vocabulary_bytes + kv_bytes + activation_bytes;
+}
+
+/*
+ * Can the model, which runs, be run with these options instead?  What it takes more is claimed; else the log says why it
+ * goes on as it is.
+ */
+static bool
+can_have(const LlmEngineOptions *options)
+{
+	LlmError	error = {0};
 	uint64_t	kv_bytes;
 	uint64_t	activation_bytes;
 
-	if (!llm_engine_plan(&model->weights.config, options, &kv_bytes, &activation_bytes, NULL))
-		return 0;
-	return entry->image_bytes + entry->vocabulary_bytes + kv_bytes + activation_bytes;
+	if (llm_kernels_select(options->kernels, &error) != NULL &&
+		llm_engine_plan(&model->weights.config, options, &kv_bytes, &activation_bytes, &error))
+	{
+		uint64		bytes = bytes_for(options);
+
+		if (bytes <= entry->memory_bytes || Llama2ChangeClaim(model->model, bytes))
+			return true;
+		llm_fail(&error, LLM_ERROR_ARGUMENT, "there is no room for the %d MB that it would take with the new ones",
+				 (int) Llama2Megabytes(bytes));
+	}
+	ereport(LOG,
+			(errmsg("llama2 model \"%s\" goes on with the parameters that it has: %s", entry->name, error.message),
+			 error.hint[0] ? errhint("%s", error.hint) : 0));
+	return false;
 }
 
 static void
@@ -446,26 +459,26 @@ wait_for_work(long timeout_ms)
 	pgstat_report_activity(STATE_RUNNING, "generating");
 }
 
-/* A cache that had no room is as large as was wanted as soon as it has. */
+/* The engine is made anew for other parameters, if there can be one; one that had no room is tried again each time. */
 static void
 reload_parameters(void)
 {
-	LlmEngineOptions wanted;
-
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
-	Llama2EngineOptions(&wanted);
-	engine_outdated = wanted.n_threads != wanted_options.n_threads ||
-		wanted.kernels != wanted_options.kernels ||
-		wanted.kv_type != wanted_options.kv_type ||
-		wanted.kv_bytes != wanted_options.kv_bytes ||
-		wanted.kv_grows != wanted_options.kv_grows ||
-		wanted.context_length != wanted_options.context_length ||
-		wanted.max_sequences != wanted_options.max_sequences ||
-		wanted.use_blas != wanted_options.use_blas ||
-		wanted.prefix_cache != wanted_options.prefix_cache ||
-		wanted.speculation != wanted_options.speculation ||
-		(engine_options.kv_bytes != wanted.kv_bytes && Llama2ChangeClaim(model->model, bytes_for(&wanted)));
+	Llama2EngineOptions(&wanted_options);
+	engine_outdated = wanted_options.n_threads != engine_options.n_threads ||
+		wanted_options.kernels != engine_options.kernels ||
+		wanted_options.kv_type != engine_options.kv_type ||
+		wanted_options.kv_bytes != engine_options.kv_bytes ||
+		wanted_options.kv_grows != engine_options.kv_grows ||
+		wanted_options.context_length != engine_options.context_length ||
+		wanted_options.max_sequences != engine_options.max_sequences ||
+		wanted_options.use_blas != engine_options.use_blas ||
+		wanted_options.prefix_cache != engine_options.prefix_cache ||
+		wanted_options.speculation != engine_options.speculation;
+	engine_outdated = engine_outdated && can_have(&wanted_options);
+	if (!engine_outdated)
+		(void) Llama2ChangeClaim(model->model, bytes_for(&engine_options));
 }
 
 /* Nobody waits for these requests or their places, and none is cancelled, which a step notices. */

@@ -42,6 +42,12 @@ pg_noreturn extern void Llama2GiveUpWith(int model, const Llama2Failure *failure
 /* The load was broken off: give the entry back, and exit for good. */
 pg_noreturn extern void Llama2BreakOff(int model);
 
+/*
+ * Start the threads of a team of so many now, those that there are not yet, with every signal blocked, so that no signal is
+ * ever delivered to one of them.
+ */
+extern void Llama2StartThreads(int n_threads);
+
 /* Serve requests until the process ends or the model is to be unloaded. */
 extern void Llama2Serve(Llama2Resident *resident);
 

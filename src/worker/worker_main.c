@@ -32,7 +32,6 @@ extern PGDLLEXPORT void Llama2WorkerMain(Datum argument);
 
 static int	take_entry(int model, const char *name);
 static void leave_entry(int code, Datum model);
-static void start_threads(int n_threads);
 
 void
 Llama2WorkerMain(Datum argument)
@@ -53,12 +52,27 @@ Llama2WorkerMain(Datum argument)
 	Llama2AddStatistic(worker_starts, 1);
 
 	Llama2LetOthersFirst();
-	start_threads(Llama2WorkerThreads());
+	Llama2StartThreads(Llama2WorkerThreads());
 
 	Llama2MakeResident(&resident, model);
 	Llama2Serve(&resident);
 	Llama2Unload(&resident);
 	proc_exit(0);
+}
+
+void
+Llama2StartThreads(int n_threads)
+{
+	sigset_t	all;
+	sigset_t	before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+#pragma omp parallel num_threads(n_threads)
+	{
+		__asm__ volatile ("" ::: "memory");
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 bool
@@ -181,23 +195,4 @@ leave_entry(int code, Datum argument)
 					 "The worker starts again by itself; run the statement again.");
 	Llama2SlotsFail(model, generation, false, &failure);
 	ConditionVariableBroadcast(&llama2_control->model_changed);
-}
-
-/*
- * Start the threads of the team now, with every signal blocked, so that no signal is ever delivered to
- * one of them.
- */
-static void
-start_threads(int n_threads)
-{
-	sigset_t	all;
-	sigset_t	before;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-#pragma omp parallel num_threads(n_threads)
-	{
-		__asm__ volatile ("" ::: "memory");
-	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

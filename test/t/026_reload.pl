@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use Llama2Server;
+use PostgreSQL::Test::Utils;
 use RawClient;
 use Test::More;
 
@@ -35,5 +36,39 @@ cmp_ok(cached(), '>', 0, 'and kept by reloads that do not concern it');
 set_parameters($client, 'llama2.memory_limit' => 0);
 cmp_ok(keys_and_values(), '>', 3 * $small, 'it grows when there is room');
 
+# What a model cannot have leaves it as it is
+set_parameters($client, 'llama2.kv_cache_size' => '16MB');
+my $engine = q{SELECT concat_ws(' ', state, worker_pid, threads, kv_cache_bytes, activation_bytes) FROM llama2_status};
+my $before = $client->value($engine);
+my $pid = $client->value('SELECT worker_pid FROM llama2_status');
+set_parameters($client, 'llama2.memory_limit' => "${limit}MB", 'llama2.max_batch' => 512, 'llama2.threads' => 64);
+is($client->value($engine), $before, 'more sequences and threads than the limit has room for');
+is($client->value('SELECT weight_bytes + kv_cache_bytes + activation_bytes <= memory_bytes AND memory_bytes <= pg_size_bytes(current_setting($$llama2.memory_limit$$)) FROM llama2_status'),
+	't', 'so that it takes what it has claimed');
+set_parameters($client, 'llama2.memory_limit' => 0, 'llama2.max_batch' => 32, 'llama2.threads' => 0, 'llama2.kv_cache_size' => '100TB');
+is($client->value($engine), $before, 'a cache larger than the memory of the system');
+set_parameters($client, 'llama2.kv_cache_size' => '1MB', 'llama2.context_length' => 100_000);
+is($client->value($engine), $before, 'a cache that is too small for one context');
+like(slurp_file($node->logfile), qr/llama2 model "tinychat-6m" goes on with the parameters that it has: /, 'the log says so');
+set_parameters($client, 'llama2.kv_cache_size' => '64MB', 'llama2.context_length' => 256, 'llama2.threads' => 5);
+is($client->value('SELECT concat_ws($$ $$, worker_pid, threads) FROM llama2_status'), "$pid 5", 'what it can have it gets');
+SKIP:
+{
+	skip 'needs /proc', 1 unless -d "/proc/$pid/task";
+	my @unblocked = grep { $_ ne $pid && !signals_are_blocked("/proc/$pid/task/$_/status") } map { m{(\d+)$} } glob("/proc/$pid/task/*");
+	is("@unblocked", '', 'and no signal reaches a thread that came with it');
+}
+
 $node->stop;
 done_testing();
+
+# PostgreSQL handles SIGHUP (1), SIGUSR1 (10) and SIGTERM (15).
+sub signals_are_blocked
+{
+	my ($file) = @_;
+	open(my $status, '<', $file) or return 1;
+	my ($mask) = map { /^SigBlk:\s*(\S+)/ ? hex($1) : () } <$status>;
+	my $handled = 1 << 0 | 1 << 9 | 1 << 14;
+
+	return ($mask & $handled) == $handled;
+}
