@@ -4,6 +4,7 @@
  */
 #include "text/chat_template.h"
 
+#include "text/spell_markers.h"
 #include "text/tokenize.h"
 
 #include <stdlib.h>
@@ -25,6 +26,8 @@ typedef struct Buffer
 	char	   *bytes;
 	size_t		length;
 	size_t	   *offsets;
+	LlmSpan		contents[3];	/* of messages: system's, user's and answer */
+	int			n_contents;
 } Buffer;
 
 static bool check_special(int32_t id, const char *name, LlmError *error);
@@ -32,6 +35,7 @@ static const char *role_name(LlmChatRole role);
 static bool claim_buffer(const LlmChatMessage *messages, int n_messages, Buffer *buffer,
 						 LlmError *error);
 static void append(Buffer *buffer, const char *bytes, size_t length);
+static void append_content(Buffer *buffer, const char *bytes, size_t length);
 static void append_user(Buffer *buffer, const LlmChatMessage *system, const LlmChatMessage *user);
 static void append_answer(Buffer *buffer, const LlmChatMessage *answer);
 static void trim_end(Buffer *buffer, size_t begin);
@@ -108,6 +112,7 @@ llm_chat_tokenize(const LlmVocabulary *vocabulary, const LlmChatMessage *message
 		size_t		n_turn;
 
 		buffer.length = 0;
+		buffer.n_contents = 0;
 		append_user(&buffer, system, &messages[i]);
 		system = NULL;
 		answer = buffer.length;
@@ -115,6 +120,9 @@ llm_chat_tokenize(const LlmVocabulary *vocabulary, const LlmChatMessage *message
 			append_answer(&buffer, &messages[i + 1]);
 		done = llm_tokenize_with_offsets(vocabulary, buffer.bytes, buffer.length, true, ids + *n_ids, buffer.offsets,
 										 &n_turn, error);
+		if (done)
+			n_turn = llm_spell_markers(vocabulary, buffer.bytes, buffer.length, buffer.contents, buffer.n_contents,
+									   ids + *n_ids, buffer.offsets, n_turn);
 		for (size_t k = 0; done && mark_answers && k < n_turn; k++)
 			if (buffer.offsets[k] >= answer)
 				ids[*n_ids + k] |= LLM_ANSWER_TOKEN;
@@ -193,6 +201,13 @@ append(Buffer *buffer, const char *bytes, size_t length)
 	buffer->length += length;
 }
 
+static void
+append_content(Buffer *buffer, const char *bytes, size_t length)
+{
+	buffer->contents[buffer->n_contents++] = (LlmSpan) {buffer->length, buffer->length + length};
+	append(buffer, bytes, length);
+}
+
 /* The system message is part of the user's content, so white space between them stays. */
 static void
 append_user(Buffer *buffer, const LlmChatMessage *system, const LlmChatMessage *user)
@@ -206,12 +221,12 @@ append_user(Buffer *buffer, const LlmChatMessage *system, const LlmChatMessage *
 	if (system != NULL)
 	{
 		append(buffer, SYSTEM_BEGIN, strlen(SYSTEM_BEGIN));
-		append(buffer, system->content, system->length);
+		append_content(buffer, system->content, system->length);
 		append(buffer, SYSTEM_END, strlen(SYSTEM_END));
 	}
 	else
 		trim_start(&content, &length);
-	append(buffer, content, length);
+	append_content(buffer, content, length);
 	trim_end(buffer, begin);
 	append(buffer, USER_END, strlen(USER_END));
 }
@@ -226,7 +241,7 @@ append_answer(Buffer *buffer, const LlmChatMessage *answer)
 	append(buffer, ANSWER_BEGIN, strlen(ANSWER_BEGIN));
 	begin = buffer->length;
 	trim_start(&content, &length);
-	append(buffer, content, length);
+	append_content(buffer, content, length);
 	trim_end(buffer, begin);
 	append(buffer, ANSWER_END, strlen(ANSWER_END));
 }
@@ -247,6 +262,13 @@ trim_end(Buffer *buffer, size_t begin)
 		}
 		else
 			width++;
+	}
+	for (int i = 0; i < buffer->n_contents; i++)
+	{
+		LlmSpan    *content = &buffer->contents[i];
+
+		content->end = content->end < buffer->length ? content->end : buffer->length;
+		content->begin = content->begin < content->end ? content->begin : content->end;
 	}
 }
 
