@@ -23,7 +23,9 @@ llm_spell_markers(const LlmVocabulary *vocabulary, const char *text, size_t leng
 	size_t		end = length;
 	size_t		at;
 
-	/* how many there will be, then from the last to the first, so that none is overwritten before it is read */
+	if (!is_in_marker(text, 0, length, spans, n_spans))
+		return n_ids;
+	/* counted first, then moved from the last on, so that none is lost */
 	for (size_t i = n_ids; i-- > 0; end = offsets[i])
 	{
 		size_t		n = is_in_marker(text, offsets[i], end, spans, n_spans) ?
@@ -79,6 +81,8 @@ marker_length(const char *text, size_t length)
 {
 	static const char *const markers[] = {"[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"};
 
+	if (length == 0 || (text[0] != '[' && text[0] != '<'))
+		return 0;
 	for (int m = 0; m < 4; m++)
 	{
 		size_t		n = strlen(markers[m]);
