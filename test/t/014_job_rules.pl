@@ -461,6 +461,19 @@ isnt(sql('SELECT count(*) FROM slow WHERE summary IS NULL'), '0', 'before all of
 wait_for('count(*) = 0 FROM slow WHERE summary IS NULL', 'which are done too');
 sql('DROP TABLE slow');
 
+# What user code may ask for in a job is what it may ask for in a session
+pause();
+sql($_) for 'ALTER SYSTEM SET llama2.max_tokens_limit = 10', 'SELECT pg_reload_conf()', q{
+	CREATE TABLE limited (id int PRIMARY KEY, body text, summary text, allowed text);
+	CREATE FUNCTION note_limit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.allowed := current_setting('llama2.max_tokens_limit'); RETURN NEW; END $$;
+	CREATE TRIGGER note_limit BEFORE UPDATE ON limited FOR EACH ROW EXECUTE FUNCTION note_limit();
+	CREATE TRIGGER summarize AFTER INSERT ON limited FOR EACH ROW EXECUTE FUNCTION llama2_enrich_async('summary', '{body}', 'max_tokens=2');
+	INSERT INTO limited VALUES (1, 'Once')};
+resume();
+wait_for('allowed IS NOT NULL FROM limited', 'a job writes');
+is(sql('SELECT allowed FROM limited'), '10', 'and its triggers have the limit of tokens that sessions have');
+sql($_) for 'DROP TABLE limited', 'ALTER SYSTEM RESET llama2.max_tokens_limit', 'SELECT pg_reload_conf()';
+
 # Rows whose transaction drops the extension are forgotten with it
 is($node->psql('postgres', q{CREATE DATABASE dropping}), 0, 'another database');
 is($node->psql('dropping', q{BEGIN; CREATE EXTENSION llama2; CREATE TABLE t (id int PRIMARY KEY, body text, summary text);
