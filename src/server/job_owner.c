@@ -25,9 +25,8 @@
 #define WATCH_MS 1000
 #define CANCELLED_MS 3000
 
-static void apply_settings(Oid role);
-
 static void watch(void);
+static void apply_settings(Oid role);
 
 static TimeoutId watch_timeout;
 static int	watched_ms;			/* since the owner's statements began */

@@ -7,7 +7,7 @@
  * SIGKILL its successor queues them again.
  *
  * SIGTERM interrupts the statement that runs, as a cancellation does, and is noticed between
- * two rounds.
+ * two rounds.  User code that catches it and goes on is ended with the process (job_owner.c).
  */
 #include "server/job_worker.h"
 

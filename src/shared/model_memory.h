@@ -39,7 +39,7 @@ extern PGDLLEXPORT bool Llama2PlanIsImpossible(const char *name, const Llama2Mem
  */
 extern PGDLLEXPORT bool Llama2LeaveWhenIdle(int model, long *timeout_ms);
 
-/* May a model of that size grow or shrink to so many bytes?  If so it has. */
+/* May a model grow or shrink to so many bytes, as the limit and the system's memory allow?  If so its claim has. */
 extern PGDLLEXPORT bool Llama2ChangeClaim(int model, uint64 bytes);
 
 /* Is it llama2.model or in llama2.preload of this process, which for a worker are the server's? */

@@ -1,6 +1,6 @@
 /*
  * chat_template.c
- *		Dialogs to token ids, by the rule of Meta's chat_completion.
+ *		Dialogs to token ids, by the rule of Meta's chat_completion, which refuses messages with markers: here they are text.
  */
 #include "text/chat_template.h"
 
@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define USER_BEGIN "[INST] "
-#define USER_END " [/INST]"
+#define USER_BEGIN LLM_USER_MARKER " "
+#define USER_END " " LLM_USER_END_MARKER
 #define ANSWER_BEGIN " "
 #define ANSWER_END " "
-#define SYSTEM_BEGIN "<<SYS>>\n"
-#define SYSTEM_END "\n<</SYS>>\n\n"
+#define SYSTEM_BEGIN LLM_SYSTEM_MARKER "\n"
+#define SYSTEM_END "\n" LLM_SYSTEM_END_MARKER "\n\n"
 
 /* Not less than the template puts around one message. */
 #define LONGEST_FRAME (sizeof(USER_BEGIN USER_END SYSTEM_BEGIN SYSTEM_END))

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define LONGEST_MARKER 8
+#define LONGEST_MARKER (sizeof(LLM_SYSTEM_END_MARKER) - 1)
 
 static bool is_in_marker(const char *text, size_t begin, size_t end, const LlmSpan *spans, int n_spans);
 static size_t marker_length(const char *text, size_t length);
@@ -79,7 +79,9 @@ is_in_marker(const char *text, size_t begin, size_t end, const LlmSpan *spans, i
 static size_t
 marker_length(const char *text, size_t length)
 {
-	static const char *const markers[] = {"[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"};
+	static const char *const markers[] = {
+		LLM_USER_MARKER, LLM_USER_END_MARKER, LLM_SYSTEM_MARKER, LLM_SYSTEM_END_MARKER
+	};
 
 	if (length == 0 || (text[0] != '[' && text[0] != '<'))
 		return 0;

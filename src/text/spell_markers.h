@@ -7,6 +7,11 @@
 
 #include "text/vocabulary.h"
 
+#define LLM_USER_MARKER "[INST]"
+#define LLM_USER_END_MARKER "[/INST]"
+#define LLM_SYSTEM_MARKER "<<SYS>>"
+#define LLM_SYSTEM_END_MARKER "<</SYS>>"
+
 /* A part of a text that somebody else than the template has written. */
 typedef struct LlmSpan
 {
@@ -16,7 +21,7 @@ typedef struct LlmSpan
 
 /*
  * ids[n_ids] and offsets[n_ids] are what llm_tokenize_with_offsets made of text[length], with room for
- * llm_tokenize_bound(length).  Where [INST], [/INST], <<SYS>> or <</SYS>> stands in one of the spans, its tokens become those
+ * llm_tokenize_bound(length).  Where one of the markers stands in one of the spans, its tokens become those
  * of its characters, one by one: the same text, but not what the model has learned as a marker.  Only a vocabulary
  * that has nothing longer for it leaves it alike.  Returns the new number of ids.
  */

@@ -35,7 +35,7 @@ typedef struct RunningRequest
 } RunningRequest;
 
 static void create_engine(void);
-static uint64 bytes_for(const LlmEngineOptions *options);
+static bool bytes_for(const LlmEngineOptions *options, uint64 *bytes, LlmError *error);
 static bool can_have(const LlmEngineOptions *options);
 static void take_requests(void);
 static void start_request(RunningRequest *running, Llama2RequestSlot *slot);
@@ -120,13 +120,14 @@ create_engine(void)
 	LlmError	error = {0};
 	uint64_t	kv_bytes = 0;
 	uint64_t	activation_bytes = 0;
+	uint64		bytes;
 
 	if (engine)
 		llm_engine_free(engine);
 	if (running)
 		pfree(running);
 	engine_options = wanted_options;
-	if (!Llama2ChangeClaim(model->model, bytes_for(&engine_options)))
+	if (bytes_for(&engine_options, &bytes, NULL) && !Llama2ChangeClaim(model->model, bytes))
 		engine_options.kv_bytes = entry->kv_bytes;
 	Llama2StartThreads(engine_options.n_threads);
 	engine = llm_engine_create(&model->weights, model->vocabulary, &engine_options, &error);
@@ -153,15 +154,17 @@ create_engine(void)
 	publish_statistics();
 }
 
-/* What the model takes with these options, which suit it. */
-static uint64
-bytes_for(const LlmEngineOptions *options)
+/* What the model takes with these options; false where they do not suit it. */
+static bool
+bytes_for(const LlmEngineOptions *options, uint64 *bytes, LlmError *error)
 {
-	uint64_t	kv_bytes = 0;
-	uint64_t	activation_bytes = 0;
+	uint64_t	kv_bytes;
+	uint64_t	activation_bytes;
 
-	(void) llm_engine_plan(&model->weights.config, options, &kv_bytes, &activation_bytes, NULL);
-	return entry->image_bytes + entry->vocabulary_bytes + kv_bytes + activation_bytes;
+	if (!llm_engine_plan(&model->weights.config, options, &kv_bytes, &activation_bytes, error))
+		return false;
+	*bytes = entry->image_bytes + entry->vocabulary_bytes + kv_bytes + activation_bytes;
+	return true;
 }
 
 /*
@@ -172,14 +175,10 @@ static bool
 can_have(const LlmEngineOptions *options)
 {
 	LlmError	error = {0};
-	uint64_t	kv_bytes;
-	uint64_t	activation_bytes;
+	uint64		bytes;
 
-	if (llm_kernels_select(options->kernels, &error) != NULL &&
-		llm_engine_plan(&model->weights.config, options, &kv_bytes, &activation_bytes, &error))
+	if (llm_kernels_select(options->kernels, &error) != NULL && bytes_for(options, &bytes, &error))
 	{
-		uint64		bytes = bytes_for(options);
-
 		if (bytes <= entry->memory_bytes || Llama2ChangeClaim(model->model, bytes))
 			return true;
 		llm_fail(&error, LLM_ERROR_ARGUMENT, "there is no room for the %d MB that it would take with the new ones",
@@ -463,6 +462,8 @@ wait_for_work(long timeout_ms)
 static void
 reload_parameters(void)
 {
+	uint64		bytes;
+
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
 	Llama2EngineOptions(&wanted_options);
@@ -477,8 +478,8 @@ reload_parameters(void)
 		wanted_options.prefix_cache != engine_options.prefix_cache ||
 		wanted_options.speculation != engine_options.speculation;
 	engine_outdated = engine_outdated && can_have(&wanted_options);
-	if (!engine_outdated)
-		(void) Llama2ChangeClaim(model->model, bytes_for(&engine_options));
+	if (!engine_outdated && bytes_for(&engine_options, &bytes, NULL))
+		(void) Llama2ChangeClaim(model->model, bytes);
 }
 
 /* Nobody waits for these requests or their places, and none is cancelled, which a step notices. */
