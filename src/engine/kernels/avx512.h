@@ -42,6 +42,16 @@ extern void avx512_store_kv(LlmKvType type, const float *k, const float *v, int3
 							int32_t slot, void *k_page, void *v_page);
 extern void avx512_attention(const LlmAttentionWork *work);
 
+/*
+ * Is the second-level cache the one to fetch weights into?  So on AMD's Zen 4, which AVX-VNNI tells from Zen 5; not measured on
+ * Intel's processors that have AVX-512 but no AMX, which are taken to be like those with it.
+ */
+KERNEL_INLINE bool
+avx512_prefers_second_level(void)
+{
+	return __builtin_cpu_is("amd") && !__builtin_cpu_supports("avxvnni");
+}
+
 /* The first n lanes (0..16). */
 KERNEL_INLINE __mmask16
 avx512_first_lanes(int64_t n)

@@ -6,9 +6,10 @@
  * columns, each dword of a column's q broadcast to all rows.
  *
  * Where memory is the limit, what matters is when the next weights are asked for and into which
- * cache.  Processors with AMX do best when they are fetched into the first level, AMD's when into the
- * second, whose queue is longer, or, of very few columns, when they are left to read one panel after the other, line by line
- * (read_lines); so each set of kernels makes its own tiles.
+ * cache.  AMD's Zen 4 does best when they are fetched into the second level, whose queue is longer, or, of very few
+ * columns, when it is left to read one panel after the other, line by line (read_lines); Zen 5 and processors with AMX when
+ * they are fetched into the first level.  The level is chosen when a product begins; beside tiles of AMX more differs, so that
+ * those sets make their own tiles.
  */
 #ifndef LLM_KERNELS_AVX512_FEW_H
 #define LLM_KERNELS_AVX512_FEW_H
@@ -27,11 +28,11 @@
 
 /*
  * Add groups first_group .. first_group + groups - 1 of the panels to the sums at y of one tile.
- * `next` are the panels that come after these.
+ * `next` are the panels that come after these, of which some is fetched, into the first level or the second.
  */
 typedef void (*DirectTile) (const uint8_t *const *panel, const uint8_t *const *next,
 							const ColumnStretch *x, int64_t first_group, int64_t groups,
-							bool is_first, float *y, int64_t y_stride);
+							bool is_first, bool to_first_level, float *y, int64_t y_stride);
 
 /* What a tile has added up, and what the groups of the block under way have come to. */
 typedef struct Accumulators
@@ -40,24 +41,25 @@ typedef struct Accumulators
 	__m512i		block[MOST_PANELS][TILE_WIDTH];
 } Accumulators;
 
-#define DIRECT_TILE(name, type, to_first_level, panels, columns) \
+#define DIRECT_TILE(name, type, beside_amx, panels, columns) \
 static void \
 name##_direct_##panels##_##columns(const uint8_t *const *panel, const uint8_t *const *next, \
 								   const ColumnStretch *x, int64_t first_group, int64_t groups, \
-								   bool is_first, float *y, int64_t y_stride) \
+								   bool is_first, bool to_first_level, float *y, int64_t y_stride) \
 { \
-	direct_tile(type, to_first_level, panels, columns, panel, next, x, first_group, groups, is_first, y, y_stride); \
+	direct_tile(type, beside_amx, panels, columns, panel, next, x, first_group, groups, is_first, \
+				beside_amx || to_first_level, y, y_stride); \
 }
 
-#define DIRECT_TILES(name, type, to_first_level, panels) \
-DIRECT_TILE(name, type, to_first_level, panels, 1) \
-DIRECT_TILE(name, type, to_first_level, panels, 2) \
-DIRECT_TILE(name, type, to_first_level, panels, 3) \
-DIRECT_TILE(name, type, to_first_level, panels, 4) \
-DIRECT_TILE(name, type, to_first_level, panels, 5) \
-DIRECT_TILE(name, type, to_first_level, panels, 6) \
-DIRECT_TILE(name, type, to_first_level, panels, 7) \
-DIRECT_TILE(name, type, to_first_level, panels, 8)
+#define DIRECT_TILES(name, type, beside_amx, panels) \
+DIRECT_TILE(name, type, beside_amx, panels, 1) \
+DIRECT_TILE(name, type, beside_amx, panels, 2) \
+DIRECT_TILE(name, type, beside_amx, panels, 3) \
+DIRECT_TILE(name, type, beside_amx, panels, 4) \
+DIRECT_TILE(name, type, beside_amx, panels, 5) \
+DIRECT_TILE(name, type, beside_amx, panels, 6) \
+DIRECT_TILE(name, type, beside_amx, panels, 7) \
+DIRECT_TILE(name, type, beside_amx, panels, 8)
 
 #define DIRECT_TILE_ROW(name, panels) { \
 	name##_direct_##panels##_1, name##_direct_##panels##_2, name##_direct_##panels##_3, \
@@ -66,13 +68,13 @@ DIRECT_TILE(name, type, to_first_level, panels, 8)
 }
 
 /* The tiles name##_direct_tiles of a type: of one panel, of FEW_PANELS and of MOST_PANELS, by columns. */
-#define FEW_TILES(name, type, to_first_level) \
-DIRECT_TILES(name, type, to_first_level, 1) \
-DIRECT_TILES(name, type, to_first_level, 2) \
-DIRECT_TILE(name, type, to_first_level, 4, 1) \
-DIRECT_TILE(name, type, to_first_level, 4, 2) \
-DIRECT_TILE(name, type, to_first_level, 4, 3) \
-DIRECT_TILE(name, type, to_first_level, 4, 4) \
+#define FEW_TILES(name, type, beside_amx) \
+DIRECT_TILES(name, type, beside_amx, 1) \
+DIRECT_TILES(name, type, beside_amx, 2) \
+DIRECT_TILE(name, type, beside_amx, 4, 1) \
+DIRECT_TILE(name, type, beside_amx, 4, 2) \
+DIRECT_TILE(name, type, beside_amx, 4, 3) \
+DIRECT_TILE(name, type, beside_amx, 4, 4) \
 static const DirectTile name##_direct_tiles[PANEL_COUNTS][TILE_WIDTH] = { \
 	DIRECT_TILE_ROW(name, 1), DIRECT_TILE_ROW(name, 2), \
 	{name##_direct_4_1, name##_direct_4_2, name##_direct_4_3, name##_direct_4_4} \
@@ -204,9 +206,9 @@ group_step(Formula formula, LlmTensorType code_type, bool in_pairs, int panels, 
  * Not measured on processors with AMX.
  */
 KERNEL_INLINE bool
-takes_nibbles_in_place(LlmTensorType type, bool to_first_level, int columns)
+takes_nibbles_in_place(LlmTensorType type, bool beside_amx, int columns)
 {
-	return !to_first_level && columns <= NIBBLE_COLUMNS && layout_of(type).low_bits == 4 && layout_of(type).high_bits == 0;
+	return !beside_amx && columns <= NIBBLE_COLUMNS && layout_of(type).low_bits == 4 && layout_of(type).high_bits == 0;
 }
 
 /* The same group_step for them: upper nibbles stay where they are, and their sum is divided by 16 in the end. */
@@ -278,24 +280,24 @@ store_accumulators(int panels, int columns, float *y, int64_t y_stride, const Ac
 /*
  * A run: the groups whose scales are unpacked at once, and so far ahead weights are fetched.  While scales are unpacked
  * nothing is fetched, so that runs are short; but with more columns those of two blocks, a whole stretch, are quicker.
- * Q8_0's groups have so many bytes that for few columns fewer are far enough: four, or one on the way into the first level.
+ * Q8_0's groups have so many bytes that for few columns fewer are far enough: four, or one beside tiles of AMX.
  */
 KERNEL_INLINE int
-groups_of_run(LlmTensorType type, bool to_first_level, int columns)
+groups_of_run(LlmTensorType type, bool beside_amx, int columns)
 {
-	if (type == LLM_Q8_0 && columns <= (to_first_level ? 2 : NARROW_TILE))
-		return to_first_level ? 1 : 4;
+	if (type == LLM_Q8_0 && columns <= (beside_amx ? 2 : NARROW_TILE))
+		return beside_amx ? 1 : 4;
 	return is_of_blocks(formula_of(type)) && columns > SHORT_RUN_COLUMNS ? STRETCH_GROUPS : SCALE_GROUPS;
 }
 
 /*
- * So few columns that a panel is read the fastest as it lies in memory, one at a time, with nothing fetched, as measured on Zen 4
- * (see read_lines); not measured on processors with AMX.
+ * So few columns that a panel is read the fastest as it lies in memory, one at a time, with nothing fetched (see read_lines), as
+ * measured on Zen 4 and, where the first level is the one to fetch into, on Zen 5; not measured on processors with AMX.
  */
 KERNEL_INLINE int
-stream_columns(LlmTensorType type, bool to_first_level)
+stream_columns(LlmTensorType type, bool beside_amx, bool to_first_level)
 {
-	if (to_first_level)
+	if (beside_amx || (to_first_level && type != LLM_Q4_0))
 		return 0;
 	switch (type)
 	{
@@ -310,11 +312,11 @@ stream_columns(LlmTensorType type, bool to_first_level)
 
 /* Panels that are multiplied at once. */
 KERNEL_INLINE int
-panels_at_once(LlmTensorType type, bool to_first_level, int columns)
+panels_at_once(LlmTensorType type, bool beside_amx, bool to_first_level, int columns)
 {
-	const bool	many_bytes = type == LLM_Q8_0 && to_first_level;
+	const bool	many_bytes = type == LLM_Q8_0 && beside_amx;
 
-	if (columns <= stream_columns(type, to_first_level))
+	if (columns <= stream_columns(type, beside_amx, to_first_level))
 		return 1;
 	return columns <= NARROW_TILE && !many_bytes && type != LLM_Q6_K ? MOST_PANELS : FEW_PANELS;
 }
@@ -329,11 +331,32 @@ begin_run(LlmTensorType type, bool in_pairs, int panels, const uint8_t *const *p
 
 /* Fetch the scales of the blocks of the run that begins with this group. */
 KERNEL_INLINE void
-fetch_run(LlmTensorType type, bool to_first_level, int panels, int run_groups, const uint8_t *const *panel, int64_t group)
+fetch_scales(LlmTensorType type, bool to_first_level, int panels, int run_groups, const uint8_t *const *panel, int64_t group)
 {
 	for (int p = 0; is_of_blocks(formula_of(type)) && p < panels; p++)
 		for (int g = 0; g < run_groups; g += SCALE_GROUPS)
 			prefetch_block_scales(type, to_first_level, panel[p], group + g);
+}
+
+KERNEL_INLINE void
+fetch_run(LlmTensorType type, bool to_first_level, int panels, int run_groups, const uint8_t *const *panel, int64_t group)
+{
+	if (to_first_level)
+		fetch_scales(type, true, panels, run_groups, panel, group);
+	else
+		fetch_scales(type, false, panels, run_groups, panel, group);
+}
+
+/* Fetch a group of each panel, with one branch for all of its lines. */
+KERNEL_INLINE void
+fetch_group(LlmTensorType type, bool to_first_level, int panels, const uint8_t *const *panel, int64_t group)
+{
+	if (to_first_level)
+		for (int p = 0; p < panels; p++)
+			prefetch_group(type, true, panel[p], group);
+	else
+		for (int p = 0; p < panels; p++)
+			prefetch_group(type, false, panel[p], group);
 }
 
 /* Group `at` of its stretch: unpack its scales, unless a block's are. */
@@ -347,14 +370,14 @@ begin_group(LlmTensorType type, const uint8_t *panel, int64_t group, int at, Str
 }
 
 KERNEL_INLINE void
-direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, const uint8_t *const *panel,
+direct_tile(LlmTensorType type, bool beside_amx, int panels, int columns, const uint8_t *const *panel,
 			const uint8_t *const *next, const ColumnStretch *x, int64_t first_group,
-			int64_t groups, bool is_first, float *y, int64_t y_stride)
+			int64_t groups, bool is_first, bool to_first_level, float *y, int64_t y_stride)
 {
 	const Formula formula = formula_of(type);
-	const int	run_groups = groups_of_run(type, to_first_level, columns);
-	const bool	fetches = columns > stream_columns(type, to_first_level);
-	const bool	in_place = takes_nibbles_in_place(type, to_first_level, columns);
+	const int	run_groups = groups_of_run(type, beside_amx, columns);
+	const bool	fetches = panels > 1 || columns > stream_columns(type, beside_amx, false);
+	const bool	in_place = takes_nibbles_in_place(type, beside_amx, columns);
 	const bool	in_pairs = adds_pairs(formula, panels, columns);
 	StretchScales scales[MOST_PANELS];
 	Accumulators a;
@@ -388,11 +411,11 @@ direct_tile(LlmTensorType type, bool to_first_level, int panels, int columns, co
 				{
 					group[p] = group_at(type, panel[p], first + at - place);
 					begin_group(type, panel[p], first + at - place, at, &scales[p]);
-					if (fetches)
-						prefetch_group(type, to_first_level, ahead[p], ahead_first + at - place);
-					else if (!in_place)
+					if (!fetches && !in_place)
 						group[p] = read_lines(type, group[p]);
 				}
+				if (fetches)
+					fetch_group(type, to_first_level, panels, ahead, ahead_first + at - place);
 				if (in_place)
 					nibble_step(formula, panels, columns, group, scales, x, at, &a);
 				else
@@ -451,13 +474,14 @@ few_columns(LlmTensorType type)
  * the same width find the panels in the cache.
  */
 KERNEL_INLINE void
-matmul_few(LlmTensorType type, bool to_first_level, const DirectTile (*tiles)[TILE_WIDTH], const LlmMatrix *w,
+matmul_few(LlmTensorType type, bool beside_amx, const DirectTile (*tiles)[TILE_WIDTH], const LlmMatrix *w,
 		   int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {
+	const bool	to_first_level = beside_amx || !avx512_prefers_second_level();
 	const int	n_cols = x->n_cols;
 	const int	n_tiles = (n_cols + TILE_WIDTH - 1) / TILE_WIDTH;
 	const int	width = (n_cols + n_tiles - 1) / n_tiles;
-	const int	most_panels = panels_at_once(type, to_first_level, n_cols);
+	const int	most_panels = panels_at_once(type, beside_amx, to_first_level, n_cols);
 	const int64_t groups = w->cols / LLM_GROUP;
 	const int64_t most = STRETCHES / n_cols * STRETCH_GROUPS;
 	ColumnStretch activations[STRETCHES];
@@ -483,7 +507,7 @@ matmul_few(LlmTensorType type, bool to_first_level, const DirectTile (*tiles)[TI
 			}
 			for (int column = 0; column < n_cols; column += width)
 				tiles[panels / 2][tile_width(n_cols, column, width) - 1]
-					(now, next, activations + column * n_stretches, g, count, g == 0,
+					(now, next, activations + column * n_stretches, g, count, g == 0, to_first_level,
 					 y + column * y_stride + (int64_t) panel * LLM_PANEL_ROWS, y_stride);
 		}
 	}
