@@ -12,15 +12,16 @@ TILES(bf16, PANEL_BF16)
 TILES(bf16_swapped, PANEL_BF16_SWAPPED)
 TILES(floats, UNPACKED_FLOATS)
 
-/* As they were measured best; Intel's processors without AMX are taken to be like those with it. */
-static const FloatHabits intel_habits = {.to_first_level = true, .direct_columns = TILE_COLUMNS};
-static const FloatHabits other_habits = {.to_first_level = false, .direct_columns = INT32_MAX};
-
 void
 avx512_matmul_float(const LlmMatrix *w, int32_t first, int32_t last, const LlmActivations *x,
 					float *y, int64_t y_stride)
 {
-	avx512_matmul_float_as(__builtin_cpu_is("intel") ? intel_habits : other_habits, w, first, last, x, y, y_stride);
+	const FloatHabits habits = {
+		.to_first_level = !avx512_prefers_second_level(),
+		.direct_columns = __builtin_cpu_is("intel") ? TILE_COLUMNS : INT32_MAX
+	};
+
+	avx512_matmul_float_as(habits, w, first, last, x, y, y_stride);
 }
 
 void

@@ -9,7 +9,7 @@
 
 /*
  * How float panels are read.  Intel's processors unpack with the ports that multiply, so that once for all
- * columns is better there; avx512_few.h says why they fetch into another cache.
+ * columns is better there; avx512_few.h says which processors fetch into which cache.
  */
 typedef struct FloatHabits
 {
