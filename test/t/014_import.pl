@@ -182,7 +182,8 @@ write_zeros($big, 2048, 5632, 22, 32);
 	my $importing = start_import($big, 'half');
 
 	$importing->signal('HUP');
-	sleep 1;
+	$importing->signal('CONT');
+	select(undef, undef, undef, 0.3);
 	ok(-e "$folder/half.gguf.import", 'an import under nohup goes on when the terminal is closed');
 	$importing->signal('TERM');
 	eval { $importing->finish };
@@ -195,6 +196,7 @@ for my $signal (qw(TERM INT KILL))
 	like("$status $err", qr/^1 .*"\S+" is being written by another import/, 'a name that is being imported');
 	is($node->safe_psql('postgres', q{SELECT count(*) FROM llama2_models() WHERE name ~ 'half'}), 0, 'is not listed');
 	$importing->signal($signal);
+	$importing->signal('CONT');
 	eval { $importing->finish };
 	ok(!-e "$folder/half.gguf", "an import that SIG$signal ends leaves no model");
 	ok(!-e "$folder/half.gguf.import", 'nor anything else') if $signal ne 'KILL';
@@ -203,6 +205,7 @@ for my $signal (qw(TERM INT KILL))
 	my $importing = start_import($big, 'cut', \my $told);
 
 	truncate("$big/model.safetensors", 1e6) or die;
+	$importing->signal('CONT');
 	$importing->finish;
 	like($told, qr/error: ".*model.safetensors" ends before byte \d+\n/, 'a source that is cut short while it is read');
 	is_deeply([ glob("$folder/cut*") ], [], 'leaves nothing either');
@@ -228,7 +231,7 @@ sub import_under
 	return ($? >> 8, $out, $err);
 }
 
-# start_import($source, $name, \$told): one that is under way, and what it tells
+# start_import($source, $name, \$told): one that is under way and stopped, until SIGCONT, and what it tells
 sub start_import
 {
 	my ($source, $name, $told) = @_;
@@ -238,6 +241,7 @@ sub start_import
 
 	# the header is written after the lock is taken
 	sleep 0.01 until -s "$folder/$name.gguf.import" || time() > $deadline;
+	$importing->signal('STOP');
 	return $importing;
 }
 
