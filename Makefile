@@ -246,11 +246,12 @@ BENCHES = $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard test/benc
 PROGRAMS = $(ENGINE_TESTS) $(EMULATED_TESTS) $(IMPORT_TESTS) $(FUZZERS) $(BENCHES)
 
 # The sets of kernels that few processors run are tested on all that have AVX-512 with VBMI and BF16, with the
-# instructions emulated that they lack; that also shows AddressSanitizer what tiles read.
+# instructions emulated that they lack; that also shows AddressSanitizer what tiles read.  The set avx512 is there in the way
+# that suits other processors than this one (avx512.h).
 ifneq ($(AVX512),)
 EMULATED_TESTS = $(patsubst %,$(BUILD)/test/test_%_emulated,architecture embed engine logits matmul mixed_types \
 	prompt_products reproducible)
-EMULATED_SRCS = $(sort $(wildcard src/engine/kernels/amx_*.c src/engine/kernels/avxvnni_*.c)) src/engine/kernels/select.c
+EMULATED_SRCS = $(sort $(wildcard src/engine/kernels/amx_*.c src/engine/kernels/avxvnni_*.c)) $(addprefix src/engine/kernels/,select.c avx512_quantized.c)
 EMULATED_OBJS = $(patsubst src/engine/kernels/%.c,$(BUILD)/emulated/%.o,$(EMULATED_SRCS))
 endif
 EMULATE = -include test/engine/emulate_amx.h
@@ -265,6 +266,8 @@ $(IMPORT_TESTS) $(IMPORT_FUZZERS) $(IMPORT_BENCHES): $(BUILD)/libimport.a
 
 $(EMULATED_OBJS): OPTIMIZE = $(KERNEL_O) $(AVX512) -mavx512bf16 -mavx512vbmi -mamx-tile -mamx-int8 -mamx-bf16
 $(BUILD)/emulated/select.o: OPTIMIZE = $(KERNEL_O)
+$(BUILD)/emulated/avx512_quantized.o: OPTIMIZE = $(KERNEL_O) $(AVX512)
+$(BUILD)/emulated/avx512_quantized.o: EMULATE = -DSWAP_CACHE_LEVELS=true
 
 $(EMULATED_OBJS): $(BUILD)/emulated/%.o: src/engine/kernels/%.c
 	@mkdir -p $(@D)

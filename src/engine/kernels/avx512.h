@@ -11,6 +11,11 @@
 
 #define AVX512_LANES 16
 
+/* A test's build may multiply as on the other kind of processors. */
+#ifndef SWAP_CACHE_LEVELS
+#define SWAP_CACHE_LEVELS false
+#endif
+
 /* avx512_float.c: F32, F16 and BF16 */
 extern void avx512_matmul_float(const LlmMatrix *w, int32_t first, int32_t last,
 								const LlmActivations *x, float *y, int64_t y_stride);
@@ -49,7 +54,9 @@ extern void avx512_attention(const LlmAttentionWork *work);
 KERNEL_INLINE bool
 avx512_prefers_second_level(void)
 {
-	return __builtin_cpu_is("amd") && !__builtin_cpu_supports("avxvnni");
+	const bool	is_zen4 = __builtin_cpu_is("amd") && !__builtin_cpu_supports("avxvnni");
+
+	return is_zen4 != SWAP_CACHE_LEVELS;
 }
 
 /* The first n lanes (0..16). */

@@ -329,7 +329,7 @@ begin_run(LlmTensorType type, bool in_pairs, int panels, const uint8_t *const *p
 		unpack_blocks(type, in_pairs, panel[p], group, count, &scales[p].blocks[at / SCALE_GROUPS]);
 }
 
-/* Fetch the scales of the blocks of the run that begins with this group. */
+/* Of the run that begins with this group: the scales of its blocks. */
 KERNEL_INLINE void
 fetch_scales(LlmTensorType type, bool to_first_level, int panels, int run_groups, const uint8_t *const *panel, int64_t group)
 {
@@ -338,6 +338,7 @@ fetch_scales(LlmTensorType type, bool to_first_level, int panels, int run_groups
 			prefetch_block_scales(type, to_first_level, panel[p], group + g);
 }
 
+/* The same, with one branch for all of their lines. */
 KERNEL_INLINE void
 fetch_run(LlmTensorType type, bool to_first_level, int panels, int run_groups, const uint8_t *const *panel, int64_t group)
 {
@@ -376,7 +377,9 @@ direct_tile(LlmTensorType type, bool beside_amx, int panels, int columns, const 
 {
 	const Formula formula = formula_of(type);
 	const int	run_groups = groups_of_run(type, beside_amx, columns);
-	const bool	fetches = panels > 1 || columns > stream_columns(type, beside_amx, false);
+
+	/* one panel, and so few columns that some processor reads it as it lies */
+	const bool	streams = panels == 1 && columns <= stream_columns(type, beside_amx, false);
 	const bool	in_place = takes_nibbles_in_place(type, beside_amx, columns);
 	const bool	in_pairs = adds_pairs(formula, panels, columns);
 	StretchScales scales[MOST_PANELS];
@@ -393,7 +396,7 @@ direct_tile(LlmTensorType type, bool beside_amx, int panels, int columns, const 
 		const int64_t ahead_first = is_last ? first_group : first + run_groups;
 
 		begin_run(type, in_pairs, panels, panel, first, place, end - place, scales);
-		if (fetches)
+		if (!streams)
 			fetch_run(type, to_first_level, panels, run_groups, ahead, ahead_first);
 		for (int at = place; at < end;)
 		{
@@ -411,10 +414,10 @@ direct_tile(LlmTensorType type, bool beside_amx, int panels, int columns, const 
 				{
 					group[p] = group_at(type, panel[p], first + at - place);
 					begin_group(type, panel[p], first + at - place, at, &scales[p]);
-					if (!fetches && !in_place)
+					if (streams && !in_place)
 						group[p] = read_lines(type, group[p]);
 				}
-				if (fetches)
+				if (!streams)
 					fetch_group(type, to_first_level, panels, ahead, ahead_first + at - place);
 				if (in_place)
 					nibble_step(formula, panels, columns, group, scales, x, at, &a);
@@ -477,7 +480,7 @@ KERNEL_INLINE void
 matmul_few(LlmTensorType type, bool beside_amx, const DirectTile (*tiles)[TILE_WIDTH], const LlmMatrix *w,
 		   int32_t first, int32_t last, const LlmActivations *x, float *y, int64_t y_stride)
 {
-	const bool	to_first_level = beside_amx || !avx512_prefers_second_level();
+	const bool	to_first_level = !avx512_prefers_second_level();	/* beside AMX: always */
 	const int	n_cols = x->n_cols;
 	const int	n_tiles = (n_cols + TILE_WIDTH - 1) / TILE_WIDTH;
 	const int	width = (n_cols + n_tiles - 1) / n_tiles;

@@ -9,7 +9,7 @@
  *					cache and then used by all tiles of a block of columns.
  *
  * In both cases the columns' activations are first copied in the order in which the tiles
- * read them, and the weights that come next are prefetched, unless there are one or two columns.  An output's own
+ * read them, and the weights that come next are prefetched, unless the columns are so few that panels are read as they lie (stream_columns).  An output's own
  * operations are the same on every way, so its bits are too; between stretches the sums rest in y, which loses nothing.
  */
 #if defined(__x86_64__)
